@@ -1,0 +1,166 @@
+//! Builds libosexec, the shared library behind `mod.ts`.
+//!
+//!     zig build          the native library and the tests' child, into zig-out/
+//!     zig build test     unit tests, formatting, every target compiles, ffi/abi.ts is fresh
+//!     zig build abi      rewrite ffi/abi.ts from zig/
+//!     zig build dist     every target, stripped: into zig-out/dist/ and ffi/embedded/
+//!
+//! Nothing here needs a C compiler, a sysroot or the network. On Linux the library links no libc, so
+//! one file serves glibc and musl.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const manifest = @import("build.zig.zon");
+
+/// The platforms a release ships, explicit to the CPU, never the host's: two machines must build the
+/// same bytes.
+const targets: []const std.Target.Query = &.{
+    linux(.x86_64),
+    linux(.aarch64),
+    macos(.x86_64),
+    macos(.aarch64),
+};
+
+/// What a library may weigh. The Linux figure is a promise of the README; a macOS one is mostly the
+/// padding of its segments to 16 KiB pages.
+const linux_size_max = 48 * 1024;
+const macos_size_max = 128 * 1024;
+
+fn linux(arch: std.Target.Cpu.Arch) std.Target.Query {
+    return .{ .cpu_arch = arch, .cpu_model = .baseline, .os_tag = .linux, .abi = .none };
+}
+
+fn macos(arch: std.Target.Cpu.Arch) std.Target.Query {
+    // The oldest release that Deno and Bun both support. Zig's own default is newer.
+    const oldest: std.SemanticVersion = .{ .major = 13, .minor = 0, .patch = 0 };
+    return .{
+        .cpu_arch = arch,
+        .cpu_model = .baseline,
+        .os_tag = .macos,
+        .os_version_min = .{ .semver = oldest },
+    };
+}
+
+comptime {
+    // One version, not a range: another compiler would write other bytes into ffi/embedded/.
+    if (!std.mem.eql(u8, manifest.minimum_zig_version, builtin.zig_version_string)) {
+        @compileError(std.fmt.comptimePrint("osexec is built with zig {s}; this is {s}", .{
+            manifest.minimum_zig_version,
+            builtin.zig_version_string,
+        }));
+    }
+}
+
+pub fn build(b: *std.Build) void {
+    const target = b.standardTargetOptions(.{});
+    const optimize = b.standardOptimizeOption(.{});
+    const test_filters = b.option(
+        []const []const u8,
+        "test-filter",
+        "Run only the unit tests whose names contain this",
+    ) orelse &.{};
+
+    // Artifacts first, attached to nothing; what each command does is at the end.
+    const native = addLibrary(b, target, optimize);
+    const helper = b.addExecutable(.{
+        .name = "helper",
+        .root_module = b.createModule(.{
+            .root_source_file = b.path("zig/helper.zig"),
+            .target = target,
+            .optimize = .small,
+            .strip = true,
+            .single_threaded = true,
+        }),
+    });
+    const unit_tests = b.addTest(.{
+        .root_module = b.createModule(.{
+            .root_source_file = b.path("zig/tests.zig"),
+            .target = target,
+            .optimize = optimize,
+        }),
+        .filters = test_filters,
+    });
+
+    const abi_ts = b.addRunArtifact(addTool(b, "abi_gen")).captureStdOut(.{ .basename = "abi.ts" });
+    const abi_update = b.addUpdateSourceFiles();
+    abi_update.addCopyFileToSource(abi_ts, "ffi/abi.ts");
+    const abi_check = b.addCheckFile(abi_ts, .{ .expected_exact = @embedFile("ffi/abi.ts") });
+    abi_check.setName("ffi/abi.ts is fresh; if not, run `zig build abi`");
+
+    const format_check = b.addFmt(.{
+        .paths = &.{ b.path("build.zig"), b.path("zig") },
+        .check = true,
+    });
+
+    const test_step = b.step("test", "Run the unit tests and every static check");
+    test_step.dependOn(&b.addRunArtifact(unit_tests).step);
+    test_step.dependOn(&format_check.step);
+    test_step.dependOn(&abi_check.step);
+
+    const dist_step = b.step("dist", "Build every target and rewrite ffi/embedded/");
+    const embed_gen = addTool(b, "embed_gen");
+    const embedded_update = b.addUpdateSourceFiles();
+    dist_step.dependOn(&embedded_update.step);
+    for (targets) |query| {
+        const is_linux = query.os_tag.? == .linux;
+        const library = addLibrary(b, b.resolveTargetQuery(query), .safe);
+        const name = b.fmt("{t}_{t}", .{ query.cpu_arch.?, query.os_tag.? });
+        const file = b.fmt("libosexec-{s}{s}", .{ name, query.os_tag.?.dynamicLibSuffix() });
+        const install = b.addInstallFileWithDir(
+            library.getEmittedBin(),
+            .{ .custom = "dist" },
+            file,
+        );
+        const embed = b.addRunArtifact(embed_gen);
+        embed.addFileArg(library.getEmittedBin());
+        embed.addArg(name);
+        embed.addArg(b.fmt("{d}", .{if (is_linux) @as(u32, linux_size_max) else macos_size_max}));
+        const module = embed.captureStdOut(.{ .basename = b.fmt("{s}.ts", .{name}) });
+        embedded_update.addCopyFileToSource(module, b.fmt("ffi/embedded/{s}.ts", .{name}));
+        dist_step.dependOn(&install.step);
+        test_step.dependOn(&library.step);
+    }
+
+    const abi_step = b.step("abi", "Rewrite ffi/abi.ts from zig/");
+    abi_step.dependOn(&abi_update.step);
+
+    b.installArtifact(native);
+    b.installArtifact(helper);
+}
+
+/// A program that runs during the build, on the machine that builds.
+fn addTool(b: *std.Build, comptime name: []const u8) *std.Build.Step.Compile {
+    return b.addExecutable(.{
+        .name = name,
+        .root_module = b.createModule(.{
+            .root_source_file = b.path("zig/" ++ name ++ ".zig"),
+            .target = b.graph.host,
+        }),
+    });
+}
+
+fn addLibrary(
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.Optimize,
+) *std.Build.Step.Compile {
+    const library = b.addLibrary(.{
+        .name = "osexec",
+        .linkage = .dynamic,
+        .root_module = b.createModule(.{
+            .root_source_file = b.path("zig/lib.zig"),
+            .target = target,
+            .optimize = optimize,
+            // Darwin has no stable system call numbers; libSystem is its kernel interface.
+            .link_libc = target.result.os.tag.isDarwin(),
+            // Several JavaScript threads share the library's memory: atomics must be real ones.
+            .single_threaded = false,
+            .strip = optimize != .debug,
+            .unwind_tables = .none,
+        }),
+    });
+    // A strong undefined symbol is a hidden dependency on the host's libc: refuse to link one.
+    library.link_z_defs = target.result.os.tag == .linux;
+    library.bundle_ubsan_rt = false;
+    return library;
+}

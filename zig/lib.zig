@@ -1,0 +1,97 @@
+//! The exported surface: every function TypeScript may call, each a check and one internal call.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const abi = @import("abi.zig");
+const files = @import("files.zig");
+const linux = @import("linux.zig");
+const reactor = @import("reactor.zig");
+const spawn = @import("spawn.zig");
+const waiting = @import("wait.zig");
+
+/// A library must not print or unwind inside its host: a broken invariant traps.
+pub const panic = std.debug.no_panic;
+
+/// `abi_gen.zig` reflects over this to write the signatures into `ffi/abi.ts`.
+pub const symbols = struct {
+    /// The fingerprint's lower (0) or upper (1) half.
+    pub fn osexec_abi(half: i32) callconv(.c) i32 {
+        const shift: u6 = if (half == 0) 0 else 32;
+        return @bitCast(@as(u32, @truncate(abi.fingerprint >> shift)));
+    }
+
+    /// The outcome is in `answer`.
+    pub fn osexec_spawn(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
+        spawn.start(request[0..@intCast(@max(length, 0))], answer);
+    }
+
+    pub fn osexec_wait(pid: i32, pidfd: i32, flags: i32, exit: *abi.Exit) callconv(.c) i32 {
+        return waiting.wait(pid, pidfd, @bitCast(flags), exit);
+    }
+
+    pub fn osexec_signal(pid: i32, pidfd: i32, number: i32) callconv(.c) i32 {
+        return waiting.signal(pid, pidfd, number);
+    }
+
+    pub fn osexec_pidfd(pid: i32) callconv(.c) i32 {
+        return linux.result(.pidfd_open, .{ pid, 0 });
+    }
+
+    pub fn osexec_open(path: [*]const u8, length: i32, flags: i32, mode: i32) callconv(.c) i32 {
+        return files.open(path, length, flags, mode);
+    }
+
+    pub fn osexec_close(fd: i32) callconv(.c) i32 {
+        return files.close(fd);
+    }
+
+    pub fn osexec_pipe(ends: *[2]i32) callconv(.c) i32 {
+        return files.pipe(ends);
+    }
+
+    pub fn osexec_read(fd: i32, buffer: [*]u8, length: i32) callconv(.c) i32 {
+        return files.read(fd, buffer, length);
+    }
+
+    pub fn osexec_write(fd: i32, buffer: [*]const u8, length: i32) callconv(.c) i32 {
+        return files.write(fd, buffer, length);
+    }
+
+    pub fn osexec_poll(entries: [*]abi.Poll, count: i32, timeout_ms: i32) callconv(.c) i32 {
+        return files.poll(entries, count, timeout_ms);
+    }
+
+    pub fn osexec_nonblock(fd: i32, on: i32) callconv(.c) i32 {
+        return files.setNonblocking(fd, on);
+    }
+
+    pub fn osexec_executable(path: [*]const u8, length: i32) callconv(.c) i32 {
+        return files.executable(path, length);
+    }
+
+    pub fn osexec_getcwd(buffer: [*]u8, length: i32) callconv(.c) i32 {
+        return files.workingDirectory(buffer, length);
+    }
+
+    pub fn osexec_environ(buffer: [*]u8, length: i32) callconv(.c) i32 {
+        return files.environment(buffer, length);
+    }
+
+    pub fn osexec_reactor(answer: *abi.Reactor) callconv(.c) i32 {
+        return reactor.create(answer);
+    }
+
+    pub fn osexec_watch(handle: i32, fd: i32, ready: i32, token: i32) callconv(.c) i32 {
+        return reactor.watch(handle, fd, ready, token);
+    }
+
+    pub fn osexec_unwatch(handle: i32, fd: i32) callconv(.c) i32 {
+        return reactor.unwatch(handle, fd);
+    }
+};
+
+comptime {
+    if (builtin.output_mode == .Lib) for (@typeInfo(symbols).@"struct".decl_names) |name| {
+        @export(&@field(symbols, name), .{ .name = name });
+    };
+}

@@ -1,0 +1,264 @@
+//! Raw Linux system calls, as the parent side and the child side share them.
+//!
+//! Everything here is one instruction away from the kernel: no libc, no errno variable, no
+//! cancellation point, no retry. A result below zero is a negated errno.
+
+const std = @import("std");
+const builtin = @import("builtin");
+const linux = std.os.linux;
+
+pub const Number = linux.SYS;
+pub const E = linux.E;
+
+/// Every signal, 32 and 33 included: libc's sigfillset leaves those out, and a setxid broadcast
+/// that reached a child sharing our memory would run its handler there (musl a0473a0c).
+pub const sigset_all: u64 = ~@as(u64, 0);
+
+pub const SIGKILL = 9;
+pub const SIGPIPE = 13;
+pub const SIGCHLD = 17;
+pub const SIGXFSZ = 25;
+pub const SIG_BLOCK = 0;
+pub const SIG_SETMASK = 2;
+
+pub const O_NONBLOCK = 0o4000;
+pub const O_CLOEXEC = 0o2000000;
+pub const O_RDWR = 2;
+pub const O_PATH = 0o10000000;
+pub const O_DIRECTORY: u32 = if (builtin.cpu.arch == .aarch64) 0o40000 else 0o200000;
+
+pub const F_GETFD = 1;
+pub const F_SETFD = 2;
+pub const F_GETFL = 3;
+pub const F_SETFL = 4;
+pub const F_DUPFD_CLOEXEC = 1030;
+pub const F_SETPIPE_SZ = 1031;
+pub const FD_CLOEXEC = 1;
+pub const AT_FDCWD: i32 = -100;
+pub const AT_EACCESS = 0x200;
+pub const AT_EMPTY_PATH = 0x1000;
+
+pub const PROT_NONE = 0;
+pub const PROT_READ = 1;
+pub const PROT_WRITE = 2;
+pub const MAP_SHARED = 0x01;
+pub const MAP_PRIVATE = 0x02;
+pub const MAP_ANONYMOUS = 0x20;
+pub const MAP_NORESERVE = 0x4000;
+
+pub const CLOSE_RANGE_UNSHARE = 2;
+
+pub const P_PID = 1;
+pub const P_PIDFD = 3;
+pub const WNOHANG = 1;
+pub const WEXITED = 4;
+pub const WNOWAIT = 0x0100_0000;
+pub const WALL = 0x4000_0000;
+
+pub const EPOLLIN = 1;
+pub const EPOLLOUT = 4;
+pub const EPOLLERR = 8;
+pub const EPOLLHUP = 16;
+pub const EPOLLRDHUP = 0x2000;
+pub const EPOLLONESHOT: u32 = 1 << 30;
+pub const EPOLL_CTL_ADD = 1;
+pub const EPOLL_CTL_DEL = 2;
+pub const EPOLL_CTL_MOD = 3;
+
+pub const FUTEX_WAIT = 0;
+pub const FUTEX_WAKE = 1;
+pub const FUTEX_PRIVATE = 128;
+
+/// One system call; integers and pointers alike. Negative: -errno.
+pub inline fn call(number: Number, arguments: anytype) isize {
+    const a = arguments;
+    return @bitCast(switch (a.len) {
+        0 => linux.syscall0(number),
+        1 => linux.syscall1(number, word(a[0])),
+        2 => linux.syscall2(number, word(a[0]), word(a[1])),
+        3 => linux.syscall3(number, word(a[0]), word(a[1]), word(a[2])),
+        4 => linux.syscall4(number, word(a[0]), word(a[1]), word(a[2]), word(a[3])),
+        5 => linux.syscall5(number, word(a[0]), word(a[1]), word(a[2]), word(a[3]), word(a[4])),
+        6 => linux.syscall6(
+            number,
+            word(a[0]),
+            word(a[1]),
+            word(a[2]),
+            word(a[3]),
+            word(a[4]),
+            word(a[5]),
+        ),
+        else => @compileError("a system call takes at most six arguments"),
+    });
+}
+
+/// The same, narrowed to the i32 that crosses the boundary.
+pub inline fn result(number: Number, arguments: anytype) i32 {
+    return @truncate(call(number, arguments));
+}
+
+/// The same, again as long as a signal interrupts it.
+pub fn retry(number: Number, arguments: anytype) i32 {
+    while (true) {
+        const answer = result(number, arguments);
+        if (answer != negative(.INTR)) return answer;
+    }
+}
+
+inline fn word(value: anytype) usize {
+    return switch (@typeInfo(@TypeOf(value))) {
+        .pointer => @intFromPtr(value),
+        .optional => @intFromPtr(value),
+        .comptime_int => @bitCast(@as(isize, value)),
+        .int => |info| if (info.signedness == .signed)
+            @bitCast(@as(isize, value))
+        else
+            @as(usize, value),
+        .null => 0,
+        else => @compileError("not an argument of a system call: " ++ @typeName(@TypeOf(value))),
+    };
+}
+
+pub inline fn negative(comptime e: E) i32 {
+    return -@as(i32, @backingInt(e));
+}
+
+pub fn close(fd: i32) void {
+    _ = call(.close, .{fd});
+}
+
+/// Sets this thread's signal mask, and answers the one before.
+pub fn maskSignals(mask: u64) u64 {
+    var before: u64 = 0;
+    _ = call(.rt_sigprocmask, .{ SIG_SETMASK, &mask, &before, @sizeOf(u64) });
+    return before;
+}
+
+pub fn map(length: usize, protection: u32, flags: u32) ?[*]align(std.heap.page_size_min) u8 {
+    const address = call(.mmap, .{ null, length, protection, flags | MAP_ANONYMOUS, -1, 0 });
+    if (address < 0 and address > -4096) return null;
+    return @ptrFromInt(@as(usize, @bitCast(address)));
+}
+
+pub fn unmap(address: [*]u8, length: usize) void {
+    _ = call(.munmap, .{ address, length });
+}
+
+/// struct epoll_event: packed on x86-64 alone.
+pub const EpollEvent = if (builtin.cpu.arch == .x86_64)
+    extern struct {
+        events: u32,
+        data: u64 align(4),
+
+        comptime {
+            std.debug.assert(@sizeOf(@This()) == 12);
+        }
+    }
+else
+    extern struct {
+        events: u32,
+        data: u64,
+
+        comptime {
+            std.debug.assert(@sizeOf(@This()) == 16);
+        }
+    };
+
+/// The kernel's struct sigaction. `restorer` stands only where the kernel has it.
+pub const KernelSigaction = if (builtin.cpu.arch == .x86_64)
+    extern struct {
+        handler: usize = 0,
+        flags: usize = 0,
+        restorer: usize = 0,
+        mask: u64 = 0,
+
+        comptime {
+            std.debug.assert(@sizeOf(@This()) == 32);
+        }
+    }
+else
+    extern struct {
+        handler: usize = 0,
+        flags: usize = 0,
+        mask: u64 = 0,
+
+        comptime {
+            std.debug.assert(@sizeOf(@This()) == 24);
+        }
+    };
+
+/// struct rusage of a 64-bit kernel.
+pub const Rusage = extern struct {
+    utime: Timeval,
+    stime: Timeval,
+    /// KiB.
+    maxrss: i64,
+    ixrss: i64,
+    idrss: i64,
+    isrss: i64,
+    minflt: i64,
+    majflt: i64,
+    nswap: i64,
+    inblock: i64,
+    oublock: i64,
+    msgsnd: i64,
+    msgrcv: i64,
+    nsignals: i64,
+    nvcsw: i64,
+    nivcsw: i64,
+
+    pub const Timeval = extern struct { sec: i64, usec: i64 };
+
+    comptime {
+        std.debug.assert(@sizeOf(Rusage) == 144);
+    }
+};
+
+/// The part of siginfo_t that waitid(2) fills.
+pub const ChildInfo = extern struct {
+    signo: i32 = 0,
+    errno: i32 = 0,
+    code: i32 = 0,
+    padding: i32 = 0,
+    pid: i32 = 0,
+    uid: u32 = 0,
+    status: i32 = 0,
+    rest: [100]u8 = @splat(0),
+
+    comptime {
+        std.debug.assert(@sizeOf(ChildInfo) == 128);
+        std.debug.assert(@offsetOf(ChildInfo, "status") == 24);
+    }
+};
+
+pub const Timespec = extern struct { sec: i64, nsec: i64 };
+
+/// A mutual exclusion that needs no libc: three states, as in Drepper's "Futexes are tricky".
+pub const Lock = struct {
+    state: u32 = 0,
+
+    pub fn acquire(lock: *Lock) void {
+        if (@cmpxchgStrong(u32, &lock.state, 0, 1, .acquire, .monotonic) == null) return;
+        while (@atomicRmw(u32, &lock.state, .Xchg, 2, .acquire) != 0) {
+            _ = call(.futex, .{ &lock.state, FUTEX_WAIT | FUTEX_PRIVATE, 2, null, null, 0 });
+        }
+    }
+
+    pub fn release(lock: *Lock) void {
+        if (@atomicRmw(u32, &lock.state, .Xchg, 0, .release) == 2) {
+            _ = call(.futex, .{ &lock.state, FUTEX_WAKE | FUTEX_PRIVATE, 1, null, null, 0 });
+        }
+    }
+};
+
+test "a lock is free again after release" {
+    var lock: Lock = .{};
+    lock.acquire();
+    try std.testing.expectEqual(1, lock.state);
+    lock.release();
+    try std.testing.expectEqual(0, lock.state);
+}
+
+test "a failing call answers its errno, negated" {
+    try std.testing.expectEqual(negative(.BADF), result(.close, .{-1}));
+}
