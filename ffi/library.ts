@@ -1,0 +1,183 @@
+/** Finds, opens and verifies the native library, once and at the first use. */
+
+import process from "node:process";
+import { FINGERPRINT, SYMBOLS } from "./abi.ts";
+import { embeddedLibrary } from "./embedded.ts";
+import { currentRuntime, type NativeFunction, type Runtime, type Signature } from "./runtime.ts";
+
+/** How a word of the boundary appears in TypeScript. */
+interface Values {
+  i32: number;
+  buffer: Uint8Array;
+  void: void;
+}
+
+type Arguments<Words extends readonly (keyof Values)[]> = {
+  -readonly [Index in keyof Words]: Values[Words[Index]];
+};
+
+/** Every native function, typed from the generated signatures. */
+export type Library = {
+  readonly [Name in keyof typeof SYMBOLS]: (
+    ...parameters: Arguments<(typeof SYMBOLS)[Name]["parameters"]>
+  ) => Values[(typeof SYMBOLS)[Name]["result"]];
+};
+
+/** One place a library was looked for, and why it did not serve. */
+export interface LibraryAttempt {
+  /** "memfd", "temporary file", or OSEXEC_LIBRARY and its value. */
+  readonly place: string;
+  /** What failed there. */
+  readonly reason: string;
+}
+
+/** The native library could not be loaded. The message lists every place tried and why each failed. */
+export class LibraryError extends Error {
+  /** "LibraryError". */
+  override readonly name: string = "LibraryError";
+  /** The places in the order in which they were tried. */
+  readonly attempts: readonly LibraryAttempt[];
+
+  /** Makes the error from what was tried. */
+  constructor(attempts: readonly LibraryAttempt[], options?: ErrorOptions) {
+    const lines = attempts.map(({ place, reason }) => `\n  ${place}: ${reason}`);
+    super(`cannot load the native library of osexec; tried${lines.join("")}`, options);
+    this.attempts = attempts;
+  }
+}
+
+/** A place to load from: opens it and answers the path to bind functions from. */
+export interface LibraryPlace {
+  readonly name: string;
+  open(runtime: Runtime): OpenLibrary;
+}
+
+/** An opened place. */
+export interface OpenLibrary {
+  readonly path: string;
+  /** Called when all functions are bound; a path that lasts needs none, and may be bound from later. */
+  readonly done?: () => void;
+}
+
+let loaded: Library | undefined;
+
+/** The library, loaded at the first call. Throws LibraryError, and on Deno without --allow-ffi NotCapable. */
+export function library(): Library {
+  return loaded ??= loadLibrary(currentRuntime());
+}
+
+/** Loads from the first place that serves. */
+export function loadLibrary(
+  runtime: Runtime,
+  places: readonly LibraryPlace[] = defaultPlaces(runtime),
+): Library {
+  const attempts: LibraryAttempt[] = [];
+  let cause: unknown;
+  for (const place of places) {
+    let opened: OpenLibrary | undefined;
+    try {
+      opened = place.open(runtime);
+      return bind(runtime, opened);
+    } catch (error) {
+      if (error instanceof Error && error.name === "NotCapable") throw error;
+      cause = error;
+      attempts.push({
+        place: place.name,
+        reason: error instanceof Error ? error.message : String(error),
+      });
+    } finally {
+      opened?.done?.();
+    }
+  }
+  throw new LibraryError(attempts, { cause });
+}
+
+/** Where to look: OSEXEC_LIBRARY alone, for packagers, or else what this package carries. */
+function defaultPlaces(runtime: Runtime): LibraryPlace[] {
+  const variable = "OSEXEC_LIBRARY";
+  const override = runtime.mayReadEnvironment(variable) ? process.env[variable] : undefined;
+  if (override) {
+    return [{ name: `${variable}=${override}`, open: () => ({ path: override }) }];
+  }
+  const places = [temporaryFilePlace()];
+  if (process.platform === "linux") places.unshift(memfdPlace());
+  return places;
+}
+
+/** No file, no permission but --allow-ffi, and no matter whether /tmp may hold programs. */
+export function memfdPlace(): LibraryPlace {
+  return {
+    name: "memfd",
+    open(runtime) {
+      const fd = runtime.memfd("osexec", embeddedLibrary());
+      // It stays open: functions are bound late, and a descriptor of the same number would make
+      // glibc, which compares names, take another library for this one.
+      return { path: `/proc/self/fd/${fd}` };
+    },
+  };
+}
+
+/** A private file for the moment of loading. */
+export function temporaryFilePlace(): LibraryPlace {
+  return {
+    name: "temporary file",
+    open(runtime) {
+      const fs = process.getBuiltinModule("node:fs");
+      const bytes = embeddedLibrary();
+      const directory = runtime.makeTemporaryDirectory();
+      const remove = (): void => fs.rmSync(directory, { recursive: true, force: true });
+      const path = `${directory}/libosexec`;
+      try {
+        fs.writeFileSync(path, bytes, { flag: "wx", mode: 0o700 });
+      } catch (error) {
+        remove();
+        throw error;
+      }
+      return { path, done: remove };
+    },
+  };
+}
+
+function bind(runtime: Runtime, opened: OpenLibrary): Library {
+  const late = runtime.bindsOneByOne && opened.done === undefined;
+  const functions: Record<string, NativeFunction> = {};
+  if (late) {
+    for (const [name, signature] of Object.entries(SYMBOLS)) {
+      bindLate(runtime, opened.path, functions, name, signature);
+    }
+  } else {
+    Object.assign(functions, runtime.open(opened.path, SYMBOLS));
+  }
+  const abi = functions.osexec_abi;
+  if (abi === undefined) throw new Error("it does not export osexec_abi");
+  const found = [abi(0), abi(1)];
+  if (found[0] !== FINGERPRINT[0] || found[1] !== FINGERPRINT[1]) {
+    throw new Error(`its boundary is ${hexadecimal(found)}, expected ${hexadecimal(FINGERPRINT)}`);
+  }
+  return functions as unknown as Library;
+}
+
+/** Makes `name` a getter that becomes the function at its first use. */
+function bindLate(
+  runtime: Runtime,
+  path: string,
+  functions: Record<string, NativeFunction>,
+  name: string,
+  signature: Signature,
+): void {
+  Object.defineProperty(functions, name, {
+    configurable: true,
+    enumerable: true,
+    get(): NativeFunction {
+      const value = runtime.open(path, { [name]: signature })[name];
+      if (value === undefined) throw new Error(`the native library does not export ${name}`);
+      Object.defineProperty(functions, name, { value });
+      return value;
+    },
+  });
+}
+
+function hexadecimal(halves: readonly number[]): string {
+  const words = [...halves].reverse().map((half) => (half >>> 0).toString(16).padStart(8, "0"));
+  return words.join("");
+}

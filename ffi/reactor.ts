@@ -1,0 +1,211 @@
+/**
+ * Readiness of descriptors, from the native reactor thread, as callbacks on this JavaScript thread.
+ *
+ * The thread writes one record for each watched descriptor that became ready into a socket, which the
+ * runtime's own event loop reads. The loop is kept alive exactly while some watch asks for it.
+ */
+
+import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
+import { type Library, library } from "./library.ts";
+import { currentRuntime, type EventStream } from "./runtime.ts";
+
+/** One interest in one descriptor. It ends with its callback, or by cancel(). */
+export interface Watch {
+  /** Keeps the event loop alive until the end of the watch. */
+  ref(): void;
+  /** Lets the event loop end before. */
+  unref(): void;
+  /** The callback will not run. */
+  cancel(): void;
+}
+
+/** What to wait for. */
+export type Direction = "in" | "out";
+
+/** A native call failed: the errno, negated, as native code gives it. */
+export class NativeError extends Error {
+  /** Positive. */
+  readonly errno: number;
+
+  /** Makes the error of a negative answer. */
+  constructor(answer: number) {
+    super(`native call failed: errno ${-answer}`);
+    this.errno = -answer;
+  }
+}
+
+class Interest implements Watch {
+  readonly fd: number;
+  readonly direction: Direction;
+  readonly callback: () => void;
+  referenced = false;
+  active = true;
+  readonly #reactor: Reactor;
+
+  constructor(reactor: Reactor, fd: number, direction: Direction, callback: () => void) {
+    this.#reactor = reactor;
+    this.fd = fd;
+    this.direction = direction;
+    this.callback = callback;
+  }
+
+  ref(): void {
+    if (this.referenced || !this.active) return;
+    this.referenced = true;
+    this.#reactor.reference(1);
+  }
+
+  unref(): void {
+    if (!this.referenced) return;
+    this.referenced = false;
+    this.#reactor.reference(-1);
+  }
+
+  cancel(): void {
+    if (!this.active) return;
+    this.end();
+    this.#reactor.drop(this);
+  }
+
+  end(): void {
+    this.unref();
+    this.active = false;
+  }
+}
+
+/** All interests in one descriptor: it can be registered only once. */
+interface Entry {
+  token: number;
+  interests: Interest[];
+}
+
+class Reactor {
+  readonly #library: Library;
+  readonly #handle: number;
+  readonly #stream: EventStream;
+  readonly #entries = new Map<number, Entry>();
+  readonly #tokens = new Map<number, number>();
+  #nextToken = 1;
+  #references = 0;
+  /** A record whose rest is still to come. */
+  #partial = new Uint8Array(0);
+
+  constructor() {
+    this.#library = library();
+    const bytes = new Uint8Array(ReactorAnswer.size);
+    const answer = this.#library.osexec_reactor(bytes);
+    if (answer < 0) throw new NativeError(answer);
+    const view = new DataView(bytes.buffer);
+    this.#handle = view.getInt32(ReactorAnswer.handle, true);
+    const fd = view.getInt32(ReactorAnswer.fd, true);
+    this.#stream = currentRuntime().connect(fd, (chunk) => this.#receive(chunk));
+  }
+
+  watch(fd: number, direction: Direction, callback: () => void): Watch {
+    const entry = this.#entries.get(fd) ?? { token: 0, interests: [] };
+    const interest = new Interest(this, fd, direction, callback);
+    entry.interests.push(interest);
+    try {
+      this.#arm(fd, entry);
+    } catch (error) {
+      entry.interests.pop();
+      if (entry.interests.length === 0) this.#entries.delete(fd);
+      throw error;
+    }
+    this.#entries.set(fd, entry);
+    interest.ref();
+    return interest;
+  }
+
+  /** Takes the descriptor out of the native set; nothing may be waiting for it. */
+  forget(fd: number): void {
+    const entry = this.#entries.get(fd);
+    if (entry === undefined) return;
+    for (const interest of entry.interests) interest.end();
+    this.#tokens.delete(entry.token);
+    this.#entries.delete(fd);
+    this.#library.osexec_unwatch(this.#handle, fd);
+  }
+
+  reference(change: 1 | -1): void {
+    const before = this.#references;
+    this.#references += change;
+    if (before === 0) this.#stream.ref();
+    else if (this.#references === 0) this.#stream.unref();
+  }
+
+  drop(interest: Interest): void {
+    const entry = this.#entries.get(interest.fd);
+    if (entry === undefined) return;
+    entry.interests = entry.interests.filter((other) => other !== interest);
+    // Nothing to wait for: whatever event still comes finds nobody.
+  }
+
+  #arm(fd: number, entry: Entry): void {
+    let ready = 0;
+    for (const { direction } of entry.interests) ready |= Ready[direction];
+    this.#tokens.delete(entry.token);
+    // Never twice in a process's life, but for what wraps around after two thousand million.
+    entry.token = this.#nextToken;
+    this.#nextToken = this.#nextToken === 0x7fffffff ? 1 : this.#nextToken + 1;
+    const answer = this.#library.osexec_watch(this.#handle, fd, ready, entry.token);
+    if (answer < 0) throw new NativeError(answer);
+    this.#tokens.set(entry.token, fd);
+  }
+
+  #receive(chunk: Uint8Array): void {
+    let bytes = chunk;
+    if (this.#partial.length > 0) {
+      bytes = new Uint8Array(this.#partial.length + chunk.length);
+      bytes.set(this.#partial);
+      bytes.set(chunk, this.#partial.length);
+    }
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const whole = bytes.length - bytes.length % Event.size;
+    this.#partial = bytes.slice(whole);
+    const due: Interest[] = [];
+    for (let offset = 0; offset < whole; offset += Event.size) {
+      const token = view.getUint32(offset + Event.token, true);
+      const ready = view.getUint32(offset + Event.ready, true);
+      this.#collect(token, ready, due);
+    }
+    // After all records are taken in: a callback may watch, cancel and forget.
+    for (const interest of due) {
+      if (!interest.active) continue;
+      interest.end();
+      interest.callback();
+    }
+  }
+
+  #collect(token: number, ready: number, due: Interest[]): void {
+    const fd = this.#tokens.get(token);
+    if (fd === undefined) return;
+    this.#tokens.delete(token);
+    const entry = this.#entries.get(fd);
+    if (entry === undefined || entry.token !== token) return;
+    const ended = (ready & (Ready.err | Ready.hup)) !== 0;
+    const rest: Interest[] = [];
+    for (const interest of entry.interests) {
+      const wanted = ended || (ready & Ready[interest.direction]) !== 0;
+      (wanted ? due : rest).push(interest);
+    }
+    entry.interests = rest;
+    if (rest.length > 0) this.#arm(fd, entry);
+  }
+}
+
+let reactor: Reactor | undefined;
+
+/**
+ * Calls back once when `fd` is ready (or has ended, or failed), keeping the event loop alive until
+ * then. Throws NativeError: EPERM for what is always ready (a regular file), EBADF.
+ */
+export function watch(fd: number, direction: Direction, callback: () => void): Watch {
+  reactor ??= new Reactor();
+  return reactor.watch(fd, direction, callback);
+}
+
+/** Must be called before closing a descriptor that has ever been watched; no callback comes after it. */
+export function forget(fd: number): void {
+  reactor?.forget(fd);
+}

@@ -1,0 +1,47 @@
+/** The seam between the two runtimes: what each must offer, and which one this is. */
+
+import { bunRuntime } from "./bun.ts";
+import { denoRuntime } from "./deno.ts";
+
+/** A word of the boundary's vocabulary: see `zig/abi_gen.zig`. */
+export type Word = "i32" | "buffer" | "void";
+
+/** The type of one native function. */
+export interface Signature {
+  readonly parameters: readonly Word[];
+  readonly result: Word;
+}
+
+/** A native function, as the runtimes hand it out. */
+export type NativeFunction = (...parameters: (number | Uint8Array)[]) => number;
+
+/** The reading end of the reactor's socket, in the runtime's own event loop. */
+export interface EventStream {
+  /** Keeps the event loop alive. */
+  ref(): void;
+  /** Lets the event loop end. */
+  unref(): void;
+}
+
+/** What a runtime must offer. */
+export interface Runtime {
+  /** Whether each bound function costs start-up time, so that it pays to bind them one by one. */
+  readonly bindsOneByOne: boolean;
+  /** Opens a library and binds functions of it. Opening the same path again is the same library. */
+  open(path: string, symbols: Readonly<Record<string, Signature>>): Record<string, NativeFunction>;
+  /** Writes the bytes into a new memfd and answers its descriptor, which stays open. */
+  memfd(name: string, bytes: Uint8Array): number;
+  /** Makes a private directory for a temporary file. */
+  makeTemporaryDirectory(): string;
+  /** Reads chunks from a socket that the stream then owns. It starts out without keeping the loop alive. */
+  connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream;
+  /** Whether `process.env` may be read without asking the user: one variable, or all of them. */
+  mayReadEnvironment(variable?: string): boolean;
+}
+
+/** The runtime that this code runs in. */
+export function currentRuntime(): Runtime {
+  if ("Bun" in globalThis) return bunRuntime();
+  if ("Deno" in globalThis) return denoRuntime();
+  throw new Error("osexec runs in Bun and in Deno; this is neither");
+}

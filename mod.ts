@@ -1,0 +1,56 @@
+/**
+ * Go's os/exec, os.StartProcess and syscall.SysProcAttr for Bun and Deno.
+ *
+ * Commands run without a shell: nothing is expanded, quoted or interpreted. A start that fails says in
+ * which step and why. Importing this module does nothing; the first use loads the native library.
+ *
+ * @example
+ * ```ts
+ * import { Command } from "./mod.ts";
+ *
+ * console.log(await new Command("uname", ["-sr"]).text());
+ * ```
+ *
+ * @module
+ */
+
+export type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./src/attributes.ts";
+export type { Cancel } from "./src/abort.ts";
+export { Command, type CommandOptions } from "./src/command.ts";
+export {
+  Cap,
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWTIME,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  type RlimitName,
+} from "./src/constants.ts";
+export type { Env } from "./src/environment.ts";
+export {
+  CancelError,
+  type CapturedOutput,
+  ClosedError,
+  ExecError,
+  type ExecErrorInit,
+  ExitError,
+  ProcessDoneError,
+  SpawnError,
+  type SpawnErrorInit,
+  type SpawnStep,
+  StateError,
+  SyscallError,
+  type SyscallErrorInit,
+  WaitDelayError,
+} from "./src/errors.ts";
+export { type Fd, type OpenFlags, OSFile, pipe } from "./src/file.ts";
+export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
+export { lookPath } from "./src/look_path.ts";
+export type { OS } from "./src/os.ts";
+export { findProcess, Process, startProcess } from "./src/process.ts";
+export type { ProcessState, Rusage } from "./src/process_state.ts";
+export type { Signal, SignalName } from "./src/signals.ts";
+export type { Stdin, Stdout, Writer } from "./src/stdio.ts";

@@ -1,0 +1,114 @@
+/** What a process is started with: Go's os.ProcAttr and syscall.SysProcAttr, and what lies beyond. */
+
+import type { RlimitName } from "./constants.ts";
+import type { Env } from "./environment.ts";
+import type { Fd } from "./file.ts";
+import type { Signal } from "./signals.ts";
+
+/** How startProcess() starts a process: Go's os.ProcAttr. */
+export interface ProcAttr {
+  /** The child's working directory. Default: this process's own. */
+  dir?: string;
+  /** The child's whole environment. Default: this process's own. */
+  env?: Env;
+  /**
+   * Entry i becomes the child's descriptor i; null closes descriptor i. When absent, the child has
+   * 0, 1 and 2 closed, as in Go.
+   */
+  files?: readonly (Fd | null)[];
+  /** What the system does beyond that. */
+  sys?: SysProcAttr;
+}
+
+/** Who the child runs as: Go's syscall.Credential. */
+export interface Credential {
+  /** User id: real, effective and saved. */
+  uid: number;
+  /** Group id: real, effective and saved. */
+  gid: number;
+  /** Supplementary groups; empty or absent drops them all, as in Go. */
+  groups?: readonly number[];
+  /** Leaves the supplementary groups as they are. */
+  noSetGroups?: boolean;
+}
+
+/** One line of an id map, user_namespaces(7): Go's syscall.SysProcIDMap. */
+export interface SysProcIDMap {
+  /** First id inside the namespace. */
+  containerID: number;
+  /** First id outside. */
+  hostID: number;
+  /** How many ids. */
+  size: number;
+}
+
+/**
+ * Go's syscall.SysProcAttr: fields marked L are Linux only, and are refused elsewhere with a
+ * SpawnError of step "request" that names the field, as are attributes that exclude each other
+ * (setctty with foreground) or lie out of range (ctty, a capability above the kernel's last).
+ */
+export interface SysProcAttr {
+  /**
+   * The child's root directory, chroot(2). Without a dir the child starts in the new root's "/"; Go
+   * leaves it outside, which is an escape.
+   */
+  chroot?: string;
+  /** Who the child runs as; absent: who this process is. */
+  credential?: Credential;
+  /** The child is traced by this thread from exec on, PTRACE_TRACEME of ptrace(2). */
+  ptrace?: boolean;
+  /** The child leads a new session, setsid(2). */
+  setsid?: boolean;
+  /** The child joins the group `pgid`. With setsid the kernel refuses it: step "setpgid", EPERM. */
+  setpgid?: boolean;
+  /** With setpgid: the process group; 0 or absent: a new one, the child's own. */
+  pgid?: number;
+  /** Makes ctty, a CHILD fd, the controlling terminal; needs setsid. */
+  setctty?: boolean;
+  /** Gives up the controlling terminal on the child's fd 0. */
+  noctty?: boolean;
+  /** The child's fd with setctty, the PARENT's with foreground. */
+  ctty?: number;
+  /** Puts the child's process group in the foreground of the terminal ctty; implies setpgid. */
+  foreground?: boolean;
+  /**
+   * L: the signal the child gets when the thread that started it ends, PR_SET_PDEATHSIG of prctl(2).
+   * That thread is the JavaScript thread of the start: a Worker's children die with the Worker.
+   */
+  pdeathsig?: Signal;
+  /** L: CLONE_NEW*: namespaces that the child is born into. */
+  cloneflags?: number;
+  /** L: CLONE_NEW*: namespaces that the child makes for itself, unshare(2). */
+  unshareflags?: number;
+  /** L: /proc/PID/uid_map of a new user namespace. */
+  uidMappings?: readonly SysProcIDMap[];
+  /** L: /proc/PID/gid_map of a new user namespace. */
+  gidMappings?: readonly SysProcIDMap[];
+  /** L: what /proc/PID/setgroups gets with gidMappings: default false writes "deny". */
+  gidMappingsEnableSetgroups?: boolean;
+  /** L: CAP_*: capabilities that outlive exec, capabilities(7). */
+  ambientCaps?: readonly number[];
+  /**
+   * L: a cgroup v2 directory, in which the child is born: Go's UseCgroupFD and CgroupFD. A bad one
+   * fails in step "cgroup".
+   */
+  cgroupFD?: Fd;
+
+  /** The child's file mode creation mask, umask(2). */
+  umask?: number;
+  /**
+   * Soft and hard limits set in the child; a number sets both, Infinity is no limit. NOFILE is set
+   * after the descriptors are in place. The JavaScript runtimes raise the soft NOFILE limit and their
+   * children inherit that.
+   */
+  rlimits?: Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>;
+  /** The child's nice value itself, -20 to 19. */
+  nice?: number;
+  /** L: prctl(PR_SET_NO_NEW_PRIVS). */
+  noNewPrivs?: boolean;
+  /**
+   * Close every other descriptor from max(3, number of files) on, even one opened without O_CLOEXEC.
+   * Default true; false is Go's behaviour.
+   */
+  closeFds?: boolean;
+}

@@ -1,0 +1,303 @@
+/** The errors of this package. Their messages are Go's where Go has one. */
+
+import { Errno, errnoCode, errnoText } from "./errno.ts";
+import type { OS } from "./os.ts";
+import type { ProcessState } from "./process_state.ts";
+import { type SignalName, signalName, signalText } from "./signals.ts";
+
+/**
+ * The call does not fit the state of the object: started twice, not started, wait() twice, "Stdout
+ * already set", no command, already released. Messages are Go's, e.g. "exec: already started".
+ */
+export class StateError extends Error {
+  /** "StateError". */
+  override readonly name: string = "StateError";
+}
+
+/** What a SyscallError is made from; `cause` may be given too. */
+export interface SyscallErrorInit extends ErrorOptions {
+  /** The call that failed, as the message names it: "open", "waitid". */
+  readonly syscall: string;
+  /** The error number, positive. */
+  readonly errno: number;
+  /** The system whose error number it is. */
+  readonly os: OS;
+  /** The file it was about, if any. */
+  readonly path?: string | undefined;
+  /** The whole message; default: made of the fields above. */
+  readonly message?: string | undefined;
+}
+
+/**
+ * A system call failed outside a spawn. The message is that of Go's *PathError or *SyscallError:
+ * "open /nope: no such file or directory", "waitid: no child processes".
+ */
+export class SyscallError extends Error {
+  /** "SyscallError", or the name of the subclass. */
+  override readonly name: string = "SyscallError";
+  /** The call that failed, e.g. "open". */
+  readonly syscall: string;
+  /** The error number, positive. */
+  readonly errno: number;
+  /** The error number's name, e.g. "ENOENT", or `errno 999` if it has none. */
+  readonly code: string;
+  /** The file it was about; absent if there was none. */
+  declare readonly path?: string;
+
+  /** Makes the error of one failed call. */
+  constructor(init: SyscallErrorInit) {
+    const { syscall, errno, os, path } = init;
+    const subject = path === undefined ? syscall : `${syscall} ${path}`;
+    super(init.message ?? `${subject}: ${errnoText(errno, os)}`, init);
+    this.syscall = syscall;
+    this.errno = errno;
+    this.code = errnoCode(errno, os);
+    if (path !== undefined) this.path = path;
+  }
+}
+
+/**
+ * One step of a spawn plan. The words are the kernel's own where it has one. "request": the
+ * arguments are invalid (a NUL in a string, two attributes that exclude each other). "clone": the
+ * process could not be made. The rest stand in the order in which they run.
+ */
+export type SpawnStep =
+  | ("request" | "clone" | "cgroup" | "uid_map" | "gid_map" | "setgroups_policy")
+  | ("unshare" | "mount_private" | "setsid" | "setpgid" | "foreground")
+  | ("chroot" | "nice" | "rlimit" | "umask" | "setgroups" | "setgid" | "setuid" | "capabilities")
+  | ("pdeathsig" | "chdir" | "no_new_privs" | "fd" | "noctty" | "setctty" | "ptrace" | "exec")
+  | (string & Record<never, never>);
+
+/** What a SpawnError is made from; `cause` may be given too. */
+export interface SpawnErrorInit extends ErrorOptions {
+  /** The program that was to run. */
+  readonly path: string;
+  /** The step that failed. */
+  readonly step: SpawnStep;
+  /** The system whose numbers `errno` and `signal` are. */
+  readonly os: OS;
+  /** What the step was given; absent: the message names the step alone. */
+  readonly argument?: string | undefined;
+  /** The error number, positive. Default: EINTR with a `signal`, EINVAL without. */
+  readonly errno?: number | undefined;
+  /** The number of the signal that killed the child during the step. */
+  readonly signal?: number | undefined;
+  /** What is wrong, in a sentence that takes the place of the step and the error's text. */
+  readonly detail?: string | undefined;
+}
+
+/**
+ * A process could not be started: Go's *PathError with Op "fork/exec", and the step that failed.
+ * `syscall` is always "fork/exec". Message: "fork/exec /bin/ls: chdir /nope: no such file or
+ * directory"; for the exec step itself, as Go's: "fork/exec /nope: no such file or directory"; for
+ * an invalid request the reason: "fork/exec /bin/ls: argument 2 contains a NUL".
+ */
+export class SpawnError extends SyscallError {
+  /** "SpawnError". */
+  override readonly name: string = "SpawnError";
+  /** The program that was to run. */
+  declare readonly path: string;
+  /** The step that failed. */
+  readonly step: SpawnStep;
+  /** What the step was given, e.g. "/nope" for chdir, "1337" for setuid; absent if nothing. */
+  declare readonly argument?: string;
+  /**
+   * Set when a signal killed the child before exec (Go reports such a start as a success). No call
+   * of the child failed then, and `errno` and `code` say EINTR.
+   */
+  declare readonly signal?: SignalName;
+
+  /** Makes the error of one failed start. */
+  constructor(init: SpawnErrorInit) {
+    const { path, step, os, argument, signal } = init;
+    const errno = signal === undefined ? init.errno ?? Errno.EINVAL : Errno.EINTR;
+    const reason = init.detail ?? stepReason(init, errno);
+    super({ ...init, syscall: "fork/exec", errno, message: `fork/exec ${path}: ${reason}` });
+    this.step = step;
+    if (argument !== undefined) this.argument = argument;
+    if (signal !== undefined) this.signal = signalName(signal, os);
+  }
+}
+
+function stepReason({ step, argument, signal, os }: SpawnErrorInit, errno: number): string {
+  const text = signal === undefined ? errnoText(errno, os) : `signal: ${signalText(signal, os)}`;
+  if (step === "exec") return text;
+  return argument === undefined ? `${step}: ${text}` : `${step} ${argument}: ${text}`;
+}
+
+/** What an ExecError is made from; `cause` may be given too. */
+export type ExecErrorInit =
+  & ErrorOptions
+  & {
+    /** The name that was looked up. */
+    readonly command: string;
+  }
+  & (
+    | { readonly code: "ERR_NOT_FOUND" }
+    /** `path`: what was found. */
+    | { readonly code: "ERR_DOT"; readonly path: string }
+    /** `syscall`: the call that refused, if the message is to name it, as Go's does for stat. */
+    | { readonly errno: number; readonly os: OS; readonly syscall?: string | undefined }
+  );
+
+/**
+ * A program was not found: Go's exec.Error. Messages: `exec: "name": executable file not found in
+ * $PATH`, `exec: "name": cannot run executable found relative to current directory`, and for a path
+ * with a slash the reason: `exec: "/nope": stat /nope: no such file or directory`.
+ */
+export class ExecError extends Error {
+  /** "ExecError". */
+  override readonly name: string = "ExecError";
+  /** The name that was looked up. */
+  readonly command: string;
+  /**
+   * "ERR_NOT_FOUND": no directory of PATH has it. "ERR_DOT": the first that has it is relative to
+   * the current directory. Else the errno's name where a path with a slash was refused: "ENOENT",
+   * "EACCES", "EISDIR", "ENOTDIR".
+   */
+  readonly code: "ERR_NOT_FOUND" | "ERR_DOT" | (string & Record<never, never>);
+  /** With ERR_DOT what was found, relative to the current directory; else absent. */
+  declare readonly path?: string;
+
+  /** Makes the error of one look-up. */
+  constructor(init: ExecErrorInit) {
+    super(`exec: ${goQuote(init.command)}: ${lookupReason(init)}`, init);
+    this.command = init.command;
+    this.code = "code" in init ? init.code : errnoCode(init.errno, init.os);
+    if ("path" in init) this.path = init.path;
+  }
+}
+
+function lookupReason(init: ExecErrorInit): string {
+  if ("errno" in init) {
+    const text = errnoText(init.errno, init.os);
+    return init.syscall === undefined ? text : `${init.syscall} ${init.command}: ${text}`;
+  }
+  return init.code === "ERR_DOT"
+    ? "cannot run executable found relative to current directory"
+    : "executable file not found in $PATH";
+}
+
+/** What a command had printed before it failed, as far as it was captured. */
+export interface CapturedOutput {
+  /** stdout's bytes. */
+  readonly stdout?: Uint8Array | undefined;
+  /** stderr's bytes. */
+  readonly stderr?: Uint8Array | undefined;
+}
+
+/** A command did not exit with code 0: Go's exec.ExitError. The message is `state.toString()`. */
+export class ExitError extends Error {
+  /** "ExitError". */
+  override readonly name: string = "ExitError";
+  /** How the process ended. */
+  readonly state: ProcessState;
+  /** The exit code, or -1 if a signal ended the process. */
+  readonly exitCode: number;
+  /** The signal that ended the process, or null. */
+  readonly signal: SignalName | null;
+  /** What output(), text() or their Sync kin had captured, perhaps empty; undefined otherwise. */
+  declare readonly stdout?: Uint8Array;
+  /**
+   * stderr, or its first and last 32 KiB with "\n... omitting N bytes ...\n" between; undefined
+   * where stderr was taken by the caller. Set by output(), text(), lines() and their Sync kin.
+   */
+  declare readonly stderr?: Uint8Array;
+
+  /** Makes the error of one failed exit. */
+  constructor(state: ProcessState, output: CapturedOutput = {}) {
+    super(state.toString());
+    this.state = state;
+    this.exitCode = state.exitCode;
+    this.signal = state.signal;
+    if (output.stdout !== undefined) this.stdout = output.stdout;
+    if (output.stderr !== undefined) this.stderr = output.stderr;
+  }
+}
+
+/**
+ * The command exited with code 0, but its pipes were still held open when waitDelay had passed:
+ * Go's ErrWaitDelay, "exec: WaitDelay expired before I/O complete".
+ */
+export class WaitDelayError extends Error {
+  /** "WaitDelayError". */
+  override readonly name: string = "WaitDelayError";
+  /** What had been captured of stdout, as for ExitError. */
+  declare readonly stdout?: Uint8Array;
+  /** What had been captured of stderr, as for ExitError. */
+  declare readonly stderr?: Uint8Array;
+
+  /** Makes the error of one command. */
+  constructor(output: CapturedOutput = {}) {
+    super("exec: WaitDelay expired before I/O complete");
+    if (output.stdout !== undefined) this.stdout = output.stdout;
+    if (output.stderr !== undefined) this.stderr = output.stderr;
+  }
+}
+
+/** A command's cancel() failed: `cause` is what it threw. Message: "exec: canceling Cmd: …". */
+export class CancelError extends Error {
+  /** "CancelError". */
+  override readonly name: string = "CancelError";
+
+  /** Wraps what cancel() threw. */
+  constructor(cause: unknown) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    super(`exec: canceling Cmd: ${reason}`, { cause });
+  }
+}
+
+/**
+ * The process has ended: Go's os.ErrProcessDone, "os: process already finished". A cancel() may
+ * throw one to say so.
+ */
+export class ProcessDoneError extends Error {
+  /** "ProcessDoneError". */
+  override readonly name: string = "ProcessDoneError";
+
+  /** Makes the error; `options` may hold a cause. */
+  constructor(options?: ErrorOptions) {
+    super("os: process already finished", options);
+  }
+}
+
+/** The file was closed: Go's os.ErrClosed. Message: "read |0: file already closed". */
+export class ClosedError extends Error {
+  /** "ClosedError". */
+  override readonly name: string = "ClosedError";
+
+  /** `operation` is what was asked of the file ("read"), `name` the file's name ("|0"). */
+  constructor(operation: string, name: string) {
+    super(`${operation} ${name}: file already closed`);
+  }
+}
+
+/** The escapes of Go's string literals that have a letter. */
+const ESCAPES: ReadonlyMap<string, string> = new Map([
+  ["\x07", "\\a"],
+  ["\b", "\\b"],
+  ["\f", "\\f"],
+  ["\n", "\\n"],
+  ["\r", "\\r"],
+  ["\t", "\\t"],
+  ["\v", "\\v"],
+  ["\\", "\\\\"],
+  ['"', '\\"'],
+]);
+
+/**
+ * Go's strconv.Quote: the text in double quotes, with Go's escapes for quotes, backslashes and what
+ * does not print. A lone surrogate is what UTF-8 makes of it, U+FFFD.
+ */
+export function goQuote(text: string): string {
+  return `"${text.toWellFormed().replace(/["\\]|[^\p{L}\p{M}\p{N}\p{P}\p{S} ]/gu, escaped)}"`;
+}
+
+function escaped(character: string): string {
+  const letter = ESCAPES.get(character);
+  if (letter !== undefined) return letter;
+  const code = character.codePointAt(0) ?? 0;
+  const hex = code.toString(16);
+  if (code < 0x20 || code === 0x7f) return `\\x${hex.padStart(2, "0")}`;
+  return code < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
+}

@@ -1,0 +1,54 @@
+/** Finding programs: Go's exec.LookPath. */
+
+import { join } from "node:path/posix";
+import { library } from "../ffi/library.ts";
+import { Errno } from "./errno.ts";
+import { ExecError } from "./errors.ts";
+import { cString, inheritedVariable } from "./native.ts";
+import { currentOS } from "./os.ts";
+
+/**
+ * Go's exec.LookPath, over this process's PATH: the first candidate that is a file, no directory, and
+ * executable by the effective user. A name with a slash is checked as it is, PATH ignored. An empty
+ * element of PATH is ".", but an empty PATH has none.
+ *
+ * Throws ExecError: ERR_NOT_FOUND; ERR_DOT where the first candidate is relative to the current
+ * directory (its `path` holds it); for a name with a slash the errno's name.
+ *
+ * @example
+ * ```ts
+ * import { lookPath } from "./mod.ts";
+ *
+ * console.log(lookPath("sh")); // "/usr/bin/sh", for one
+ * ```
+ */
+export function lookPath(file: string): string {
+  const os = currentOS();
+  // An executable file as an element of PATH would make these three a match (CVE-2025-47906).
+  if (file === "" || file === "." || file === "..") {
+    throw new ExecError({ command: file, code: "ERR_NOT_FOUND" });
+  }
+  if (file.includes("/")) {
+    const errno = whyNotExecutable(file);
+    if (errno === 0) return file;
+    const fromAccess = errno === Errno.EACCES || errno === Errno.EISDIR;
+    throw new ExecError({ command: file, errno, os, syscall: fromAccess ? undefined : "stat" });
+  }
+  const path = inheritedVariable("PATH") ?? "";
+  for (const element of path === "" ? [] : path.split(":")) {
+    const candidate = join(element === "" ? "." : element, file);
+    if (whyNotExecutable(candidate) !== 0) continue;
+    if (!candidate.startsWith("/")) {
+      throw new ExecError({ command: file, code: "ERR_DOT", path: candidate });
+    }
+    return candidate;
+  }
+  throw new ExecError({ command: file, code: "ERR_NOT_FOUND" });
+}
+
+/** 0, or the errno. */
+function whyNotExecutable(path: string): number {
+  if (path.includes("\0")) return Errno.EINVAL;
+  const bytes = cString(path);
+  return -library().osexec_executable(bytes, bytes.length);
+}

@@ -1,0 +1,182 @@
+/** Running a child while this thread waits: copying in and out, and its exit, in one loop over poll(2). */
+
+import { Poll, Ready } from "../ffi/abi.ts";
+import { library } from "../ffi/library.ts";
+import { toBytes } from "./copy.ts";
+import { Errno, wouldBlock } from "./errno.ts";
+import { check, syscallError } from "./native.ts";
+import { currentOS } from "./os.ts";
+import { hasEnded, type Process } from "./process.ts";
+import type { ProcessState } from "./process_state.ts";
+import {
+  type Drain,
+  type Feed,
+  isAsyncIterable,
+  isReadableStream,
+  isWritableStream,
+  type Stdio,
+  type StdioOptions,
+} from "./stdio.ts";
+
+/** What a synchronous run came to. */
+export interface SyncResult {
+  readonly state: ProcessState;
+  /** What a source or a sink threw first. */
+  readonly failure: { readonly error: unknown } | null;
+  /** Some pipe was still held open when waitDelay had passed. */
+  readonly expired: boolean;
+}
+
+/** Refuses what needs the event loop. Throws TypeError. */
+export function checkSyncStdio({ stdin, stdout, stderr }: StdioOptions): void {
+  if (isReadableStream(stdin) || (isAsyncIterable(stdin) && !("fd" in stdin))) {
+    throw new TypeError("a synchronous run cannot read stdin from a stream or an async iterable");
+  }
+  if (isWritableStream(stdout) || isWritableStream(stderr)) {
+    throw new TypeError("a synchronous run cannot write to a WritableStream");
+  }
+}
+
+const chunkSize = 64 * 1024;
+
+/** Runs a started process to its end. `waitDelay`: as Command's. */
+export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: number): SyncResult {
+  const failures: unknown[] = [];
+  const input = feed === null ? null : new SyncFeed(feed);
+  const outputs = new Set(drains.map((drain) => new SyncDrain(drain)));
+  const attempt = (action: () => boolean): boolean => {
+    try {
+      return action();
+    } catch (error) {
+      failures.push(error);
+      return false;
+    }
+  };
+  let deadline = Infinity;
+  // Without a pidfd the exit cannot be polled for, and shows in the pipes' ends alone.
+  const watched = process.pidfd !== null;
+  let running = watched;
+  let expired = false;
+  while (running || outputs.size > 0 || (!watched && input?.open)) {
+    const poll = new PollSet();
+    const exit = running ? poll.add(process.pidfd ?? -1, Ready.in) : -1;
+    const feeding = input?.open && (running || !watched) ? poll.add(input.fd, Ready.out) : -1;
+    const reading = [...outputs].map((output) => ({ output, at: poll.add(output.fd, Ready.in) }));
+    const left = deadline === Infinity ? -1 : Math.max(0, Math.ceil(deadline - performance.now()));
+    if (poll.wait(left) === 0) {
+      expired = true;
+      break;
+    }
+    if (input !== null && poll.ready(feeding) && !attempt(() => input.pump())) input.close();
+    for (const { output, at } of reading) {
+      if (!poll.ready(at) || attempt(() => output.pump())) continue;
+      output.close();
+      outputs.delete(output);
+    }
+    if (running && poll.ready(exit) && hasEnded(process)) {
+      running = false;
+      if (waitDelay > 0) deadline = performance.now() + waitDelay;
+    }
+  }
+  input?.close();
+  for (const output of outputs) output.close();
+  const failure = failures.length === 0 ? null : { error: failures[0] };
+  return { state: process.waitSync(), failure, expired };
+}
+
+class SyncFeed {
+  readonly #feed: Feed;
+  readonly #chunks: Iterator<Uint8Array | string>;
+  #rest = new Uint8Array(0);
+
+  constructor(feed: Feed) {
+    this.#feed = feed;
+    const { source } = feed;
+    const whole = typeof source === "string" || source instanceof Uint8Array;
+    if (!whole && !(Symbol.iterator in source)) throw new TypeError("stdin is not iterable");
+    this.#chunks = (whole ? [source] : source)[Symbol.iterator]();
+    check(library().osexec_nonblock(feed.end.fd, 1), "fcntl");
+  }
+
+  get fd(): number {
+    return this.#feed.end.fd;
+  }
+
+  get open(): boolean {
+    return !this.#feed.end.closed;
+  }
+
+  /** Writes once. False: there is no more to write, or nobody reads it. */
+  pump(): boolean {
+    while (this.#rest.length === 0) {
+      const { done, value } = this.#chunks.next();
+      if (done) return false;
+      const bytes = toBytes(value);
+      this.#rest = new Uint8Array(bytes);
+    }
+    const answer = library().osexec_write(this.fd, this.#rest, this.#rest.length);
+    if (answer === -Errno.EPIPE) {
+      this.#chunks.return?.();
+      return false;
+    }
+    if (answer >= 0) this.#rest = this.#rest.subarray(answer);
+    else if (-answer !== wouldBlock(currentOS())) throw syscallError(-answer, "write", "|1");
+    return true;
+  }
+
+  close(): void {
+    this.#feed.end.close();
+  }
+}
+
+class SyncDrain {
+  readonly #drain: Drain;
+
+  constructor(drain: Drain) {
+    this.#drain = drain;
+  }
+
+  get fd(): number {
+    return this.#drain.end.fd;
+  }
+
+  /** Reads once, which cannot block after poll's word. False: end of file. */
+  pump(): boolean {
+    const { sink } = this.#drain;
+    const buffer = new Uint8Array(chunkSize);
+    const length = check(library().osexec_read(this.fd, buffer, buffer.length), "read", "|0");
+    if (length === 0) return false;
+    if (isWritableStream(sink)) throw new TypeError("a synchronous run needs a Writer");
+    sink.write(length < chunkSize / 2 ? buffer.slice(0, length) : buffer.subarray(0, length));
+    return true;
+  }
+
+  close(): void {
+    this.#drain.end.close();
+  }
+}
+
+/** The descriptors of one poll(2). */
+class PollSet {
+  readonly #bytes = new Uint8Array(4 * Poll.size);
+  readonly #view = new DataView(this.#bytes.buffer);
+  #count = 0;
+
+  /** Answers the index to ask about later. */
+  add(fd: number, ready: number): number {
+    const offset = this.#count * Poll.size;
+    this.#view.setInt32(offset + Poll.fd, fd, true);
+    this.#view.setInt16(offset + Poll.events, ready, true);
+    this.#view.setInt16(offset + Poll.revents, 0, true);
+    return this.#count++;
+  }
+
+  /** How many are ready; 0 when the time (-1: no bound) has passed. */
+  wait(milliseconds: number): number {
+    return check(library().osexec_poll(this.#bytes, this.#count, milliseconds), "poll");
+  }
+
+  ready(index: number): boolean {
+    return index >= 0 && this.#view.getInt16(index * Poll.size + Poll.revents, true) !== 0;
+  }
+}
