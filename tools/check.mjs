@@ -1,0 +1,337 @@
+/**
+ * Every check of the project: `npm test`, or `npm test -- NAME…` for those named.
+ *
+ * A check is shown by its title and its count, and by all of its output when it fails. The others
+ * still run then, so that one run shows every failure. The last line is `N passed, N failed`, with
+ * `, N skipped` if there were any; the exit code is 1 if anything failed.
+ */
+
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { checkout, copySources, Job, scratch, suiteAsOrdinaryUser, suiteHere } from "./job.mjs";
+import { root, ToolError, tools } from "./toolchain.mjs";
+
+/**
+ * @typedef {import("./toolchain.mjs").Tools} Tools
+ * @typedef {import("./job.mjs").SuitePlace} SuitePlace
+ * @typedef {{ passed: number, failed: number, skipped: number }} Count
+ * @typedef {(job: Job) => Promise<Count>} Run
+ * @typedef {{ name: string, title: string, run: Run, isSlow?: boolean }} Check
+ */
+
+/** What `zig build abi dist` writes into the source tree. */
+const GENERATED = ["ffi/abi.ts", "ffi/embedded"];
+
+/** Bun's own limit of 5 s a test is too short for a busy machine; Deno has none. */
+const BUN_TEST_LIMIT_MS = 60_000;
+
+/**
+ * All checks, in the order in which they run: the tests use what the first one builds.
+ *
+ * @param {Tools} tools
+ * @returns {Check[]}
+ */
+function allChecks(tools) {
+  const { bun, deno, zig } = tools;
+  const sources = ["mod.ts", ...typeScript("tests"), ...typeScript("examples")];
+  const here = () => suiteHere(tools);
+  const asUser = () => suiteAsOrdinaryUser(tools);
+  /** @type {Check[]} */
+  const list = [
+    check("zig-build", "the native library and the test programs", [zig, "build"]),
+    { name: "zig-test", title: "unit tests and static checks of Zig", run: zigTest(zig) },
+    { name: "generated", title: "the generated files are the committed ones", run: generated(zig) },
+    {
+      name: "reproducible",
+      title: "a clean second build is identical",
+      run: reproducible(zig),
+      isSlow: true,
+    },
+    { name: "bun", title: "the tests under Bun", run: bunTest(here) },
+    { name: "deno", title: "the tests under Deno", run: denoTest(here) },
+  ];
+  if (process.platform === "linux" && process.getuid?.() === 0) {
+    list.push(
+      { name: "bun-user", title: "the tests under Bun, not as root", run: bunTest(asUser) },
+      { name: "deno-user", title: "the tests under Deno, not as root", run: denoTest(asUser) },
+    );
+  }
+  list.push(
+    check("deno-check", "types, by Deno", [deno, "check", ...sources]),
+    check("deno-lint", "lint", [deno, "lint"]),
+    check("deno-fmt", "formatting; `deno fmt` mends it", [deno, "fmt", "--check"]),
+    check("deno-doc", "every export is documented", [deno, "doc", "--lint", "mod.ts"]),
+    check("deno-publish", "JSR would take it", [deno, "publish", "--dry-run", "--allow-dirty"]),
+    check("tsc", "types, by tsc with Bun's", [process.execPath, tools.tsc, "-p", "tsconfig.json"]),
+    check("tour-bun", "the tour under Bun", [bun, "run", "examples/tour.ts"]),
+    check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
+  );
+  return list;
+}
+
+/**
+ * The TypeScript files right in a folder of the checkout.
+ *
+ * @param {string} folder
+ */
+function typeScript(folder) {
+  const path = join(root, folder);
+  if (!existsSync(path)) return [];
+  return readdirSync(path).filter((name) => name.endsWith(".ts")).map((name) => join(folder, name));
+}
+
+/**
+ * A check that is one command and counts as one.
+ *
+ * @param {string} name
+ * @param {string} title
+ * @param {string[]} argv
+ * @returns {Check}
+ */
+function check(name, title, argv) {
+  return { name, title, run: async (job) => one(await job.run(argv)) };
+}
+
+/**
+ * @param {boolean} succeeded
+ * @returns {Count}
+ */
+function one(succeeded) {
+  return { passed: succeeded ? 1 : 0, failed: succeeded ? 0 : 1, skipped: 0 };
+}
+
+// ---------------------------------------------------------------- native
+
+/**
+ * @param {string} zig
+ * @returns {Run}
+ */
+function zigTest(zig) {
+  return async (job) => {
+    const succeeded = await job.run([zig, "build", "test", "--summary", "all"]);
+    const [, passed, all, rest = ""] =
+      job.output.match(/(\d+)\/(\d+) tests passed(?: \((.*)\))?/) ?? [];
+    if (passed === undefined) return one(succeeded); // No unit test was built.
+    const skipped = Number(rest.match(/(\d+) skipped/)?.[1] ?? 0);
+    const failed = Number(all) - Number(passed) - skipped;
+    return settle(succeeded, { passed: Number(passed), failed, skipped });
+  };
+}
+
+/**
+ * Generates again, in place.
+ *
+ * @param {string} zig
+ * @returns {Run}
+ */
+function generated(zig) {
+  return async (job) => {
+    const before = digests(root);
+    if (!await job.run([zig, "build", "abi", "dist"])) return one(false);
+    return one(areSame(job, before, digests(root), "was not up to date and is now: commit it"));
+  };
+}
+
+/**
+ * Generates again in a copy, which no cache helps with and no old output can hide behind.
+ *
+ * @param {string} zig
+ * @returns {Run}
+ */
+function reproducible(zig) {
+  return async (job) => {
+    const copy = join(scratch, "second");
+    copySources(copy);
+    for (const file of digests(copy).keys()) writeFileSync(join(copy, file), "");
+    const env = {
+      ...checkout.env,
+      ZIG_LOCAL_CACHE_DIR: join(copy, ".zig-cache"),
+      ZIG_GLOBAL_CACHE_DIR: join(scratch, "second-cache"),
+    };
+    if (!await job.run([zig, "build", "abi", "dist"], { cwd: copy, env })) return one(false);
+    return one(areSame(job, digests(root), digests(copy), "differs in a clean second build"));
+  };
+}
+
+/**
+ * The digest of each generated file by its path within the tree.
+ *
+ * @param {string} tree
+ * @returns {Map<string, string>}
+ */
+function digests(tree) {
+  const files = GENERATED.flatMap((path) => {
+    if (!existsSync(join(tree, path))) return [];
+    return path.endsWith(".ts") ? [path] : readdirSync(join(tree, path)).map((f) => `${path}/${f}`);
+  });
+  return new Map(files.map((file) => {
+    const bytes = readFileSync(join(tree, file));
+    return [file, createHash("sha256").update(bytes).digest("hex")];
+  }));
+}
+
+/**
+ * @param {Job} job
+ * @param {Map<string, string>} expected
+ * @param {Map<string, string>} actual
+ * @param {string} otherwise what to say of a file that is not the same
+ */
+function areSame(job, expected, actual, otherwise) {
+  const files = new Set([...expected.keys(), ...actual.keys()]);
+  const wrong = [...files].filter((file) => expected.get(file) !== actual.get(file));
+  for (const file of wrong) job.note(`${file} ${otherwise}`);
+  return wrong.length === 0;
+}
+
+// ---------------------------------------------------------------- the suite
+
+/**
+ * @param {() => SuitePlace} where
+ * @returns {Run}
+ */
+function bunTest(where) {
+  return async (job) => {
+    const place = where();
+    const report = join(place.reports, "bun.xml");
+    const options = [`--timeout=${BUN_TEST_LIMIT_MS}`, "--reporter=junit"];
+    const argv = [place.bun, "test", ...options, `--reporter-outfile=${report}`];
+    return countReport(await job.run(argv, place), report, job);
+  };
+}
+
+/**
+ * Without checking types, which is a check of its own.
+ *
+ * @param {() => SuitePlace} where
+ * @returns {Run}
+ */
+function denoTest(where) {
+  return async (job) => {
+    const place = where();
+    const report = join(place.reports, "deno.xml");
+    const argv = [place.deno, "test", "-A", "--no-check", `--junit-path=${report}`, "tests/"];
+    return countReport(await job.run(argv, place), report, job);
+  };
+}
+
+/**
+ * Counts the tests of a JUnit report, which a runner that crashed has not written.
+ *
+ * @param {boolean} succeeded
+ * @param {string} report
+ * @param {Job} job
+ * @returns {Count}
+ */
+function countReport(succeeded, report, job) {
+  const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
+  const element = /<testcase name="([^"]*)"[^>]*?(?:\/>|>(.*?)<\/testcase>)/gs;
+  const cases = [...xml.matchAll(element)].map(([, name = "", body = ""]) => ({ name, body }));
+
+  // Deno lists "suite > test" and also "suite"; only the tests are to be counted.
+  const suites = new Set(cases.map(({ name }) => name.split(" &gt; ").slice(0, -1).join(" &gt; ")));
+  const tests = cases.filter(({ name }) => !suites.has(name));
+  const failed = tests.filter(({ body }) => /<(failure|error)\b/.test(body)).length;
+  const skipped = tests.filter(({ body }) => /<skipped\b/.test(body)).length;
+  if (tests.length === 0) job.note(`No test is in the report ${report}`);
+  const passed = tests.length - failed - skipped;
+  return settle(succeeded && tests.length > 0, { passed, failed, skipped });
+}
+
+/**
+ * A command that failed though every test it counted passed is one failure more than those.
+ *
+ * @param {boolean} succeeded
+ * @param {Count} count
+ * @returns {Count}
+ */
+function settle(succeeded, count) {
+  return succeeded || count.failed > 0 ? count : { ...count, failed: 1 };
+}
+
+// ---------------------------------------------------------------- reporting
+
+/** @param {Count} count */
+function words({ passed, failed, skipped }) {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`;
+}
+
+/**
+ * Runs one check and shows how it went.
+ *
+ * @param {Check} check
+ * @returns {Promise<Count>}
+ */
+async function perform({ name, title, run }) {
+  console.log(`== ${name}: ${title}`);
+  const start = performance.now();
+  const job = new Job(name);
+  /** @type {Count} */
+  let count;
+  try {
+    count = await run(job);
+  } catch (error) {
+    job.note(error instanceof Error ? `${error.stack}` : String(error));
+    count = one(false);
+  }
+  if (count.failed > 0) console.log(job.output.trimEnd());
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`   ${count.failed > 0 ? "FAILED" : "ok"}: ${words(count)}, ${seconds} s\n`);
+  return count;
+}
+
+/**
+ * The checks named on the command line, or if none is, all but the slow ones, which CI runs too.
+ *
+ * @param {Check[]} checks
+ * @param {string[]} names
+ */
+function choose(checks, names) {
+  const unknown = names.filter((name) => !checks.some((check) => check.name === name));
+  if (unknown.length > 0) {
+    const known = checks.map(({ name }) => name).join(", ");
+    throw new ToolError(`No check is called ${unknown.join(", ")}. There are: ${known}`);
+  }
+  if (names.length > 0) return checks.filter(({ name }) => names.includes(name));
+  const isFull = [process.env.CI, process.env.OSEXEC_FULL]
+    .some((value) => !["", "0", "false"].includes(value ?? ""));
+  return checks.filter(({ isSlow }) => isFull || !isSlow);
+}
+
+/** @returns {Promise<Count>} */
+async function main() {
+  const checks = allChecks(tools());
+  const chosen = choose(checks, process.argv.slice(2));
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  /** @type {string[]} */
+  const failures = [];
+  for (const check of chosen) {
+    const count = await perform(check);
+    if (count.failed > 0) failures.push(check.name);
+    total.passed += count.passed;
+    total.failed += count.failed;
+    total.skipped += count.skipped;
+  }
+  const left = checks.filter((check) => !chosen.includes(check)).map(({ name }) => name);
+  if (left.length > 0) console.log(`Not run: ${left.join(", ")}`);
+  if (failures.length > 0) {
+    console.log(`Failed: ${failures.join(", ")}. These alone: npm test -- ${failures.join(" ")}`);
+  }
+  return total;
+}
+
+// Leaving by exit() ends what is running and removes the scratch folder.
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])) {
+  process.once(signal, () => process.exit(128 + constants.signals[signal]));
+}
+
+let total = one(false);
+try {
+  total = await main();
+} catch (error) {
+  console.log(error instanceof ToolError ? error.message : error);
+}
+console.log(words(total));
+process.exitCode = total.failed > 0 ? 1 : 0;

@@ -1,0 +1,207 @@
+/**
+ * The tools this project is built and tested with, each at one exact version, in `.tools/` of the
+ * checkout. The first use downloads them from npm and PyPI; nothing else on the machine is touched.
+ *
+ *     node tools/toolchain.mjs                     prints where each tool is
+ *     node tools/toolchain.mjs zig build test      runs one with the given arguments
+ *
+ * The tools are bun, deno, zig and tsc.
+ */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+
+/** @typedef {{ bun: string, deno: string, zig: string, tsc: string }} Tools */
+
+/** The exact versions from npm. `@types/node` is named because bun-types would take any. */
+const NPM_PACKAGES = {
+  "bun": "1.4.5",
+  "deno": "2.9.6",
+  "typescript": "7.0.2",
+  "bun-types": "1.4.5",
+  "@types/node": "26.6.6",
+};
+
+/** The exact version of `ziglang` from PyPI. Another Zig would build other bytes. */
+const ZIG_VERSION = "0.17.1";
+
+/** Downloads that take longer than this are taken to hang. */
+const INSTALL_LIMIT_MS = 20 * 60_000;
+
+/** The root of the checkout. */
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+const folder = join(root, ".tools");
+const modules = join(folder, "node_modules");
+const zigFolder = join(folder, "zig");
+
+/** A tool that cannot be had, in words for whoever ran the command. */
+export class ToolError extends Error {
+  /** @override */
+  name = "ToolError";
+}
+
+/**
+ * Finds the tools, and installs what is missing or has another version.
+ *
+ * @returns {Tools}
+ */
+export function tools() {
+  const javascript = findJavaScriptTools() ?? installJavaScriptTools();
+  const zig = findZig() ?? installZig();
+  return { ...javascript, zig };
+}
+
+/**
+ * The environment the tools are to be run with.
+ *
+ * @returns {Record<string, string | undefined>}
+ */
+export function toolEnvironment() {
+  return {
+    ...process.env,
+    // Where CI can keep it, and so that no other project's cache decides what is built here.
+    ZIG_GLOBAL_CACHE_DIR: join(folder, "zig-cache"),
+    DENO_NO_UPDATE_CHECK: "1",
+  };
+}
+
+/** @returns {Omit<Tools, "zig"> | undefined} */
+function findJavaScriptTools() {
+  for (const [name, version] of Object.entries(NPM_PACKAGES)) {
+    const manifest = join(modules, name, "package.json");
+    if (!existsSync(manifest)) return undefined;
+    if (JSON.parse(readFileSync(manifest, "utf8")).version !== version) return undefined;
+  }
+  // The packages "bun" and "deno" only pick one of these by an install script, and npm 11 runs
+  // those when asked to only; so they are picked here. An older npm installs glibc and musl both.
+  const bun = firstThatIs(NPM_PACKAGES.bun, filesBelow("@oven", "bin/bun"));
+  const deno = firstThatIs(NPM_PACKAGES.deno, filesBelow("@deno", "deno"));
+  const tsc = join(modules, "typescript/bin/tsc");
+  return bun && deno && existsSync(tsc) ? { bun, deno, tsc } : undefined;
+}
+
+/** @returns {Omit<Tools, "zig">} */
+function installJavaScriptTools() {
+  rmSync(modules, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const packages = Object.entries(NPM_PACKAGES).map(([name, version]) => `${name}@${version}`);
+  install("npm", [
+    ...["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--include=optional"],
+    ...["--no-audit", "--no-fund", "--loglevel=error", ...packages],
+  ]);
+  const found = findJavaScriptTools();
+  if (found) return found;
+  throw new ToolError(`npm installed ${packages.join(", ")}, but they do not run on this machine`);
+}
+
+/** @returns {string | undefined} */
+function findZig() {
+  return firstThatIs(ZIG_VERSION, [join(zigFolder, "ziglang/zig"), "zig"]);
+}
+
+/** @returns {string} */
+function installZig() {
+  if (spawnSync("python3", ["-m", "pip", "--version"]).status !== 0) {
+    throw new ToolError(
+      `Cannot install zig ${ZIG_VERSION}: python3 with pip is needed (Debian: apt-get install ` +
+        `python3-pip), or a zig of exactly that version on the PATH`,
+    );
+  }
+  rmSync(zigFolder, { recursive: true, force: true });
+  // A folder of its own is not the system's Python, so PEP 668 has nothing against it.
+  install("python3", [
+    ...["-m", "pip", "install", "--target", zigFolder, "--no-deps", "--no-compile"],
+    ...["--only-binary", ":all:", "--quiet", `ziglang==${ZIG_VERSION}`],
+  ]);
+  const found = findZig();
+  if (found) return found;
+  throw new ToolError(`pip installed ziglang ${ZIG_VERSION}, but it does not run on this machine`);
+}
+
+/**
+ * @param {string} program
+ * @param {string[]} parameters
+ */
+function install(program, parameters) {
+  const line = [program, ...parameters].join(" ");
+  process.stderr.write(`Installing: ${line}\n`);
+  const result = spawnSync(program, parameters, {
+    // Standard output is for the answer of whoever called.
+    stdio: ["ignore", process.stderr.fd, process.stderr.fd],
+    timeout: INSTALL_LIMIT_MS,
+    env: {
+      ...process.env,
+      PIP_DISABLE_PIP_VERSION_CHECK: "1",
+      PIP_ROOT_USER_ACTION: "ignore",
+      PIP_USER: "0", // It would contradict --target.
+    },
+  });
+  if (result.status === 0) return;
+  const reason = result.error?.message ?? `exit ${result.status ?? result.signal}`;
+  throw new ToolError(`Cannot install the tools: ${line}: ${reason}`);
+}
+
+/**
+ * The given file of each package below a scope, whether or not it exists.
+ *
+ * @param {string} scope
+ * @param {string} file
+ */
+function filesBelow(scope, file) {
+  const path = join(modules, scope);
+  return existsSync(path) ? readdirSync(path).map((name) => join(path, name, file)) : [];
+}
+
+/**
+ * The first program that runs and says it has this version.
+ *
+ * @param {string} version
+ * @param {string[]} programs
+ */
+function firstThatIs(version, programs) {
+  return programs.find((program) => {
+    const flag = program.endsWith("zig") ? "version" : "--version";
+    const { status, stdout } = spawnSync(program, [flag], { encoding: "utf8" });
+    return status === 0 && stdout.match(/\d+\.\d+\.\d+\S*/)?.[0] === version;
+  });
+}
+
+/**
+ * Runs one tool in the caller's place.
+ *
+ * @param {string | undefined} name
+ * @param {string[]} parameters
+ * @returns {number} the exit code
+ */
+function main(name, parameters) {
+  const found = tools();
+  if (name === undefined) {
+    for (const [tool, path] of Object.entries(found)) console.log(`${tool.padEnd(5)}${path}`);
+    return 0;
+  }
+  const program = Object.entries(found).find(([tool]) => tool === name)?.[1];
+  if (!program) {
+    throw new ToolError(`No tool is called "${name}": ${Object.keys(found).join(", ")}`);
+  }
+  const [file, ...rest] = name === "tsc"
+    ? [process.execPath, program, ...parameters]
+    : [program, ...parameters];
+  const result = spawnSync(file, rest, { stdio: "inherit", env: toolEnvironment() });
+  if (result.error) throw new ToolError(`Cannot run ${program}: ${result.error.message}`);
+  return result.status ?? 1;
+}
+
+// Only when this file is the program, and not when check.mjs imports it.
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  try {
+    process.exitCode = main(process.argv[2], process.argv.slice(3));
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
