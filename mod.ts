@@ -51,6 +51,7 @@ export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
 export { lookPath } from "./src/look_path.ts";
 export type { OS } from "./src/os.ts";
 export { findProcess, Process, startProcess } from "./src/process.ts";
+export { exec } from "./src/replace.ts";
 export type { ProcessState, Rusage } from "./src/process_state.ts";
 export type { Signal, SignalName } from "./src/signals.ts";
 export type { Stdin, Stdout, Writer } from "./src/stdio.ts";

@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [1785048313, 844061479] as const;
+export const FINGERPRINT = [-1156832367, -192546170] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -11,7 +11,7 @@ export const Request = {
   magic: 0,
   length: 4,
   clone_flags: 8,
-  cgroup: 12,
+  reserved_word: 12,
   path: 16,
   path_length: 20,
   argv: 24,
@@ -87,6 +87,8 @@ export const Rung = {
   close_range: 8,
   window: 16,
   private: 32,
+  fork: 64,
+  into_cgroup: 128,
 } as const;
 
 export const Ready = {
@@ -107,15 +109,36 @@ export const Wait = {
  */
 export const STEPS = [
   { step: "sigaction", word: "sigaction", payload: [0, 0] },
+  { step: "cgroup", word: "cgroup", payload: [1, 1] },
+  { step: "uid_map", word: "uid_map", payload: "text" },
+  { step: "setgroups_policy", word: "setgroups_policy", payload: [1, 1] },
+  { step: "gid_map", word: "gid_map", payload: "text" },
+  { step: "unshare", word: "unshare", payload: [1, 1] },
+  { step: "self_setgroups_policy", word: "setgroups_policy", payload: [1, 1] },
+  { step: "self_gid_map", word: "gid_map", payload: "text" },
+  { step: "self_uid_map", word: "uid_map", payload: "text" },
+  { step: "mount_private", word: "mount_private", payload: [0, 0] },
   { step: "setsid", word: "setsid", payload: [0, 0] },
   { step: "setpgid", word: "setpgid", payload: [1, 1] },
+  { step: "foreground", word: "foreground", payload: [2, 2] },
   { step: "chroot", word: "chroot", payload: "text" },
+  { step: "nice", word: "nice", payload: [1, 1] },
+  { step: "rlimit", word: "rlimit", payload: [5, 5] },
+  { step: "umask", word: "umask", payload: [1, 1] },
+  { step: "keep_capabilities", word: "capabilities", payload: [0, 0] },
   { step: "setgroups", word: "setgroups", payload: [0, 65535] },
   { step: "setgid", word: "setgid", payload: [1, 1] },
   { step: "setuid", word: "setuid", payload: [1, 1] },
+  { step: "capabilities", word: "capabilities", payload: [2, 2] },
+  { step: "pdeathsig", word: "pdeathsig", payload: [1, 1] },
   { step: "chdir", word: "chdir", payload: "text" },
+  { step: "no_new_privs", word: "no_new_privs", payload: [0, 0] },
   { step: "fd", word: "fd", payload: [2, 2] },
   { step: "close_range", word: "close_range", payload: [1, 1] },
+  { step: "noctty", word: "noctty", payload: [0, 0] },
+  { step: "setctty", word: "setctty", payload: [1, 1] },
+  { step: "rlimit_nofile", word: "rlimit", payload: [5, 5] },
+  { step: "ptrace", word: "ptrace", payload: [0, 0] },
   { step: "sigprocmask", word: "sigprocmask", payload: [0, 0] },
   { step: "exec", word: "exec", payload: [0, 0] },
 ] as const;
@@ -123,6 +146,7 @@ export const STEPS = [
 export const SYMBOLS = {
   osexec_abi: { parameters: ["i32"], result: "i32" },
   osexec_spawn: { parameters: ["buffer", "i32", "buffer"], result: "void" },
+  osexec_exec: { parameters: ["buffer", "i32", "buffer"], result: "void" },
   osexec_wait: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   osexec_signal: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_pidfd: { parameters: ["i32"], result: "i32" },

@@ -21,8 +21,6 @@ export interface StartRequest {
   readonly steps: readonly RequestStep[];
   /** CLONE_NEW* for the clone itself. */
   readonly cloneFlags: number;
-  /** A cgroup directory's descriptor, or -1. */
-  readonly cgroup: number;
 }
 
 /** What came of a start. */
@@ -64,6 +62,17 @@ export function forceRungs(rungs: number): void {
 export function start(request: StartRequest): StartAnswer {
   const bytes = encode(request, forcedRungs);
   library().osexec_spawn(bytes, bytes.length, answerBytes);
+  return decode();
+}
+
+/** Replaces this process: returns only when that failed. */
+export function replace(request: StartRequest): StartAnswer {
+  const bytes = encode(request, forcedRungs);
+  library().osexec_exec(bytes, bytes.length, answerBytes);
+  return decode();
+}
+
+function decode(): StartAnswer {
   if (scratch.length > scratchKept) resize(16 * 1024);
   return {
     pid: answer.getInt32(Answer.pid, true),
@@ -96,7 +105,6 @@ export function encode(request: StartRequest, forced: number): Uint8Array {
   view.setUint32(Request.magic, MAGIC, true);
   view.setUint32(Request.length, offset, true);
   view.setUint32(Request.clone_flags, request.cloneFlags, true);
-  view.setInt32(Request.cgroup, request.cgroup, true);
   view.setUint32(Request.path, path.offset, true);
   view.setUint32(Request.path_length, path.length, true);
   view.setUint32(Request.argv, argvOffset, true);

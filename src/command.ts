@@ -1,6 +1,6 @@
 /** External commands: Go's exec.Cmd. */
 
-import type { SysProcAttr } from "./attributes.ts";
+import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import { AbortWatch, type Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
 import { type Copy, type CopyResult, drain, feed } from "./copy.ts";
@@ -15,9 +15,10 @@ import { type CapturedOutput, ExecError, ExitError, StateError, WaitDelayError }
 import { type Fd, type OSFile, pipe } from "./file.ts";
 import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment, workingDirectory } from "./native.ts";
+import { explainPlan, planStart } from "./plan.ts";
 import { type Process, startProcess } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
-import { openStdio, type Stdin, type Stdio, type Stdout } from "./stdio.ts";
+import { describeStdio, openStdio, type Stdin, type Stdio, type Stdout } from "./stdio.ts";
 import { checkSyncStdio, runToEnd } from "./sync.ts";
 
 /** The fields of a Command that may be given to its constructor. */
@@ -293,6 +294,17 @@ export class Command implements AsyncDisposable {
     return dedupEnvironment(this.#environment());
   }
 
+  /**
+   * What start() would make the child do, a line for each step, in the words of SpawnStep with their
+   * arguments, for a person to read; starts nothing. A stream that will be a pipe stands as "pipe". Throws as
+   * start() does for what can never start. No other system has this.
+   */
+  explain(): string {
+    if (this.err !== undefined) throw this.err;
+    const plan = planStart(this.path, this.#argv(), this.#attributes(describeStdio(this)));
+    return explainPlan(plan);
+  }
+
   /** A fresh, unstarted copy: of the fields as they are now, but for pipes that stdinPipe() and its kin made. */
   clone(): Command {
     const copy = new Command("", [], {
@@ -350,12 +362,7 @@ export class Command implements AsyncDisposable {
     try {
       this.#checkStartable();
       stdio = openStdio(this);
-      this.#process = startProcess(this.path, this.args.length === 0 ? [this.path] : this.args, {
-        ...(this.dir === undefined ? {} : { dir: this.dir }),
-        env: this.#startEnvironment(),
-        files: [...stdio.files, ...this.extraFiles],
-        ...(this.sysProcAttr === undefined ? {} : { sys: this.sysProcAttr }),
-      });
+      this.#process = startProcess(this.path, this.#argv(), this.#attributes(stdio.files));
     } catch (error) {
       for (const { end } of stdio?.drains ?? []) end.close();
       stdio?.feed?.end.close();
@@ -368,6 +375,20 @@ export class Command implements AsyncDisposable {
     begin(stdio);
     this.#watchSignal(this.#process);
     return this.#process;
+  }
+
+  #argv(): readonly string[] {
+    return this.args.length === 0 ? [this.path] : this.args;
+  }
+
+  #attributes(streams: readonly Fd[]): ProcAttr {
+    const attr: ProcAttr = {
+      env: this.#startEnvironment(),
+      files: [...streams, ...this.extraFiles],
+    };
+    if (this.dir !== undefined) attr.dir = this.dir;
+    if (this.sysProcAttr !== undefined) attr.sys = this.sysProcAttr;
+    return attr;
   }
 
   #checkStartable(): void {

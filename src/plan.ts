@@ -1,94 +1,176 @@
 /** From ProcAttr to the ordered list of steps that the child will take: pure, and nothing is started. */
 
-import type { RequestStep, StartRequest } from "../ffi/request.ts";
+import { STEPS } from "../ffi/abi.ts";
+import type { StartRequest } from "../ffi/request.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
+import {
+  checkInteger,
+  checkText,
+  type PlanContext,
+  planContext,
+  type PlannedStep,
+} from "./checks.ts";
 import { environmentList, environmentProblem } from "./environment.ts";
-import { SpawnError } from "./errors.ts";
-import { fdNumber } from "./file.ts";
+import { type Fd, fdNumber } from "./file.ts";
+import { limitSteps } from "./limits.ts";
+import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inheritedEnvironment } from "./native.ts";
-import { currentOS } from "./os.ts";
-
-/** A step as errors and explain() name it. */
-export interface PlannedStep extends RequestStep {
-  /** The argument in words: "/nope" for chdir, "1337" for setuid. */
-  readonly argument?: string;
-}
+import { signalName, signalNumber } from "./signals.ts";
 
 /** A start, checked and in order. */
 export interface StartPlan extends StartRequest {
   readonly steps: readonly PlannedStep[];
 }
 
-/** What a plan's parts report what is wrong through. */
-interface Context {
-  readonly path: string;
-  refuse(detail: string): never;
-}
+/** Fields that only Linux has. */
+const linuxOnly = [
+  "pdeathsig",
+  "cloneflags",
+  "unshareflags",
+  "uidMappings",
+  "gidMappings",
+  "gidMappingsEnableSetgroups",
+  "ambientCaps",
+  "cgroupFD",
+  "noNewPrivs",
+] as const;
 
 /**
  * Plans the start of a process. Throws SpawnError of step "request" for what can never start, and
  * TypeError for a value of the wrong type.
  */
 export function planStart(name: string, argv: readonly string[], attr: ProcAttr): StartPlan {
-  const os = currentOS();
-  const context: Context = {
-    path: name,
-    refuse(detail) {
-      throw new SpawnError({ path: name, step: "request", os, detail });
-    },
-  };
+  const context = planContext(name);
+  checkProgram(context, name, argv);
+  const sys = attr.sys ?? {};
+  if (context.os !== "linux") {
+    for (const field of linuxOnly) {
+      if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
+    }
+  }
+  const { limits, openFiles } = limitSteps(context, sys);
+  const [keepCapabilities, capabilities] = capabilitySteps(context, sys);
+  const steps: PlannedStep[] = [
+    { step: "sigaction" },
+    ...cgroupSteps(context, sys),
+    ...namespaceSteps(context, sys),
+    ...selfMapSteps(context, sys),
+    ...sessionSteps(context, sys),
+    ...terminalSteps(context, attr),
+    ...rootSteps(context, sys),
+    ...limits,
+    ...keepCapabilities,
+    ...credentialSteps(context, sys),
+    ...capabilities,
+    ...deathSignalSteps(context, sys),
+    ...directorySteps(context, attr),
+    ...flag(sys.noNewPrivs, "no_new_privs"),
+    ...descriptorSteps(context, attr),
+    ...flag(sys.noctty, "noctty"),
+    ...controllingTerminalSteps(context, attr),
+    ...openFiles,
+    ...flag(sys.ptrace, "ptrace"),
+    { step: "sigprocmask" },
+    { step: "exec", argument: name },
+  ];
+  const envp = environment(context, attr);
+  return { path: name, argv, envp, steps, cloneFlags: (sys.cloneflags ?? 0) >>> 0 };
+}
+
+/** Checks what every start and exec() have in common. */
+export function checkProgram(context: PlanContext, name: string, argv: readonly string[]): void {
   checkText(context, "the path", name);
   if (!Array.isArray(argv)) throw new TypeError("The arguments are not a list");
   for (const [index, argument] of argv.entries()) {
     checkText(context, `argument ${index}`, argument);
   }
-  const sys = attr.sys ?? {};
-  const steps = [
-    { step: "sigaction" } as const,
-    ...sessionSteps(sys),
-    ...rootSteps(context, sys),
-    ...credentialSteps(context, sys),
-    ...directorySteps(context, attr),
-    ...descriptorSteps(context, attr),
-    { step: "sigprocmask" } as const,
-    { step: "exec", argument: name } as const,
-  ];
-  return { path: name, argv, envp: environment(context, attr), steps, cloneFlags: 0, cgroup: -1 };
 }
 
-function checkText(context: Context, what: string, text: unknown): void {
-  if (typeof text !== "string") throw new TypeError(`${what} is not a string`);
-  if (text.includes("\0")) context.refuse(`${what} contains a NUL`);
-}
-
-function environment(context: Context, { env }: ProcAttr): readonly string[] {
+/** The environment as a list. */
+export function environment(context: PlanContext, { env }: ProcAttr): readonly string[] {
   if (env === undefined) return inheritedEnvironment();
   const problem = environmentProblem(env);
   if (problem !== null) context.refuse(problem);
   return environmentList(env);
 }
 
-function sessionSteps({ setsid, setpgid, pgid }: SysProcAttr): PlannedStep[] {
+/** The word of SpawnStep for a step of the native table. */
+export function stepWord(step: PlannedStep): string {
+  return STEPS.find((row) => row.step === step.step)?.word ?? step.step;
+}
+
+/** The plan for a person to read: a line for each step, in the words of SpawnStep. */
+export function explainPlan(plan: StartPlan): string {
+  const clone = plan.cloneFlags === 0 ? "clone" : `clone ${namespaceNames(plan.cloneFlags)}`;
+  const lines = plan.steps.map((step) => {
+    const word = stepWord(step);
+    return step.argument === undefined ? word : `${word} ${step.argument}`;
+  });
+  return [clone, ...lines].join("\n");
+}
+
+function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace"): PlannedStep[] {
+  return on ? [{ step }] : [];
+}
+
+function cgroupSteps(context: PlanContext, { cgroupFD }: SysProcAttr): PlannedStep[] {
+  if (cgroupFD === undefined) return [];
+  const fd = fdNumber(cgroupFD);
+  if (fd < 0) context.refuse("cgroupFD is closed");
+  return [{ step: "cgroup", words: [fd], argument: `${fd}` }];
+}
+
+function sessionSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
   const steps: PlannedStep[] = [];
-  if (setsid) steps.push({ step: "setsid" });
-  if (setpgid) steps.push({ step: "setpgid", words: [pgid ?? 0], argument: `${pgid ?? 0}` });
+  if (sys.setsid) steps.push({ step: "setsid" });
+  if (!sys.setpgid && !sys.foreground) return steps;
+  const group = checkInteger(context, "pgid", sys.pgid ?? 0, 0, maxId);
+  steps.push({ step: "setpgid", words: [group], argument: `${group}` });
   return steps;
 }
 
-function rootSteps(context: Context, { chroot }: SysProcAttr): PlannedStep[] {
-  if (chroot === undefined) return [];
+/** pid_t. */
+const maxId = 0x7fffffff;
+
+/** Go's checks and texts: rule 69. */
+function terminalSteps(context: PlanContext, { sys = {} }: ProcAttr): PlannedStep[] {
+  if (!sys.foreground) return [];
+  if (sys.setctty) context.refuse("both Setctty and Foreground set in SysProcAttr");
+  const terminal = checkInteger(context, "ctty", sys.ctty ?? 0, 0, maxId);
+  return [{ step: "foreground", words: [terminal, sys.pgid ?? 0], argument: `${terminal}` }];
+}
+
+function controllingTerminalSteps(context: PlanContext, attr: ProcAttr): PlannedStep[] {
+  const { sys = {}, files = [] } = attr;
+  if (!sys.setctty) return [];
+  const terminal = checkInteger(context, "ctty", sys.ctty ?? 0, 0, maxId);
+  if ((files[terminal] ?? null) === null) {
+    context.refuse(`Setctty set but Ctty not valid in child: ${terminal}`);
+  }
+  return [{ step: "setctty", words: [terminal], argument: `${terminal}` }];
+}
+
+function rootSteps(context: PlanContext, { chroot }: SysProcAttr): PlannedStep[] {
+  if (chroot === undefined || chroot === "") return [];
   checkText(context, "chroot", chroot);
   return [{ step: "chroot", text: chroot, argument: chroot }];
 }
 
-/** Groups, group, user: Go's rule 106 and 107. */
-function credentialSteps(context: Context, { credential }: SysProcAttr): PlannedStep[] {
+/** Groups, group, user: Go's rules 106 and 107. */
+function credentialSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const { credential, gidMappings, gidMappingsEnableSetgroups } = sys;
   if (credential === undefined) return [];
   const { uid, gid, groups = [], noSetGroups } = credential;
-  for (const [what, id] of [["uid", uid], ["gid", gid]] as const) checkId(context, what, id);
-  for (const group of groups) checkId(context, "a supplementary group", group);
+  // The all-ones id means "leave it" to the kernel, so it names nobody.
+  const last = 0xfffffffe;
+  checkInteger(context, "uid", uid, 0, last);
+  checkInteger(context, "gid", gid, 0, last);
+  for (const group of groups) checkInteger(context, "supplementary group", group, 0, last);
+  if (groups.length > 65535) context.refuse(`${groups.length} supplementary groups are too many`);
   const steps: PlannedStep[] = [];
-  if (!noSetGroups) {
+  // Where setgroups is denied there is nothing to drop that could be dropped.
+  const denied = gidMappings !== undefined && !gidMappingsEnableSetgroups && groups.length === 0;
+  if (!noSetGroups && !denied) {
     steps.push({ step: "setgroups", words: groups, argument: `[${groups.join(" ")}]` });
   }
   steps.push({ step: "setgid", words: [gid], argument: `${gid}` });
@@ -96,33 +178,38 @@ function credentialSteps(context: Context, { credential }: SysProcAttr): Planned
   return steps;
 }
 
-/** The all-ones id means "leave it" to the kernel, so it names nobody. */
-function checkId(context: Context, what: string, id: unknown): void {
-  if (typeof id !== "number") throw new TypeError(`${what} is not a number`);
-  if (!Number.isInteger(id) || id < 0 || id >= 0xffffffff) {
-    context.refuse(`${what} ${id} is not an id between 0 and 4294967294`);
-  }
+function deathSignalSteps(context: PlanContext, { pdeathsig }: SysProcAttr): PlannedStep[] {
+  if (pdeathsig === undefined) return [];
+  const number = signalNumber(pdeathsig, context.os);
+  if (number === 0) context.refuse("pdeathsig 0 is no signal");
+  return [{ step: "pdeathsig", words: [number], argument: signalName(number, context.os) }];
 }
 
-function directorySteps(context: Context, { dir }: ProcAttr): PlannedStep[] {
+function directorySteps(context: PlanContext, { dir }: ProcAttr): PlannedStep[] {
   if (dir === undefined || dir === "") return [];
   checkText(context, "dir", dir);
   return [{ step: "chdir", text: dir, argument: dir }];
 }
 
 /** The map of descriptors, 0 to 2 closed where it says nothing of them, and the end of all others. */
-function descriptorSteps(context: Context, { files = [], sys }: ProcAttr): PlannedStep[] {
+function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): PlannedStep[] {
   const steps: PlannedStep[] = [];
   const count = Math.max(3, files.length);
   for (let target = 0; target < count; target++) {
     const file = files[target] ?? null;
     const source = file === null ? -1 : fdNumber(file);
     if (file !== null && source < 0) context.refuse(`file ${target} is closed`);
-    const argument = source < 0 ? `close ${target}` : `${source} -> ${target}`;
+    const argument = source < 0 ? `close ${target}` : `${describe(file, source)} -> ${target}`;
     steps.push({ step: "fd", words: [source, target], argument });
   }
   if (sys?.closeFds ?? true) {
     steps.push({ step: "close_range", words: [count], argument: `from ${count}` });
   }
   return steps;
+}
+
+/** explain() opens nothing, and says what would be opened instead of its number. */
+function describe(file: Fd | null, source: number): string {
+  const planned = typeof file === "object" && file !== null && "label" in file;
+  return planned ? `${file.label}` : `${source}`;
 }

@@ -1,6 +1,6 @@
 /** Processes: Go's os.StartProcess, os.FindProcess and os.Process. */
 
-import { Exit, Stage, STEPS, Wait } from "../ffi/abi.ts";
+import { Exit, Stage, Wait } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
 import { forget, type Watch, watch } from "../ffi/reactor.ts";
 import { start } from "../ffi/request.ts";
@@ -10,7 +10,7 @@ import { ProcessDoneError, SpawnError, StateError } from "./errors.ts";
 import { fdNumber, lend } from "./file.ts";
 import { syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
-import { planStart, type StartPlan } from "./plan.ts";
+import { planStart, type StartPlan, stepWord } from "./plan.ts";
 import { type ProcessState, processState, type Rusage } from "./process_state.ts";
 import { type Signal, signalNumber } from "./signals.ts";
 
@@ -66,9 +66,9 @@ function spawnError(
   const signal = answer.signal === 0 ? undefined : answer.signal;
   const { path } = plan;
   if (failed !== undefined) {
-    const word = STEPS.find(({ step }) => step === failed.step)?.word ?? failed.step;
     const { argument } = failed;
-    return new SpawnError({ path, step: word, os, argument, errno: answer.errno, signal });
+    const step = stepWord(failed);
+    return new SpawnError({ path, step, os, argument, errno: answer.errno, signal });
   }
   const step = answer.step === Stage.request ? "request" : "clone";
   return new SpawnError({ path, step, os, errno: answer.errno, signal });

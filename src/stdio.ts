@@ -92,6 +92,29 @@ export function openStdio({ stdin, stdout, stderr }: StdioOptions): Stdio {
   }
 }
 
+/** A descriptor that explain() only speaks of. */
+interface PlannedFd {
+  readonly fd: number;
+  readonly label: string;
+}
+
+/** The streams as openStdio() would open them, with nothing opened. */
+export function describeStdio({ stdin, stdout, stderr }: StdioOptions): readonly Fd[] {
+  const out = describeStream(stdout, 1);
+  const err = stderr === "stdout" ? out : describeStream(stderr, 2);
+  return [describeStream(stdin, 0), out, err];
+}
+
+function describeStream(stream: Stdin | Stdout | undefined, inherited: number): Fd {
+  if (stream === undefined || stream === "null") return planned(inherited, "/dev/null");
+  if (stream === "inherit") return inherited;
+  return isFd(stream) ? stream : planned(inherited, "pipe");
+}
+
+function planned(fd: number, label: string): PlannedFd {
+  return { fd, label };
+}
+
 class Opener {
   readonly childEnds: OSFile[] = [];
   readonly drains: Drain[] = [];

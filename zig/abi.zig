@@ -17,8 +17,7 @@ pub const Request = extern struct {
     length: u32,
     /// CLONE_NEW* for the clone itself.
     clone_flags: u32,
-    /// The cgroup v2 directory to be born in, or -1.
-    cgroup: i32,
+    reserved_word: u32 = 0,
     /// The program: one NUL-terminated string.
     path: u32,
     path_length: u32,
@@ -41,6 +40,9 @@ pub const Request = extern struct {
         assert(@alignOf(Request) == 4);
     }
 };
+
+/// CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
+pub const namespaces: u32 = 0x7e02_0080;
 
 /// The head of a step record; its payload follows, padded to 8 bytes.
 pub const StepHeader = extern struct {
@@ -94,6 +96,10 @@ pub const Rung = enum(u32) {
     window = 16,
     /// A private copy of the memory: CLONE_VFORK without CLONE_VM.
     private = 32,
+    /// Neither CLONE_VM nor CLONE_VFORK: the report in shared memory, the exec by a pipe's end.
+    fork = 64,
+    /// No CLONE_INTO_CGROUP: the child writes itself into cgroup.procs.
+    into_cgroup = 128,
 };
 
 /// How a child ended, and what it cost. Times are in milliseconds, sizes in bytes; f64 because all
@@ -172,15 +178,36 @@ pub const Wait = enum(u32) {
 /// each place stands with its case in `child.zig`.
 pub const Step = enum(u16) {
     sigaction,
+    cgroup,
+    uid_map,
+    setgroups_policy,
+    gid_map,
+    unshare,
+    self_setgroups_policy,
+    self_gid_map,
+    self_uid_map,
+    mount_private,
     setsid,
     setpgid,
+    foreground,
     chroot,
+    nice,
+    rlimit,
+    umask,
+    keep_capabilities,
     setgroups,
     setgid,
     setuid,
+    capabilities,
+    pdeathsig,
     chdir,
+    no_new_privs,
     fd,
     close_range,
+    noctty,
+    setctty,
+    rlimit_nofile,
+    ptrace,
     sigprocmask,
     exec,
 };
@@ -191,6 +218,9 @@ pub const Payload = union(enum) {
     words: struct { min: u16, max: u16 },
 };
 
+/// Who takes a step. `either`: the clone itself where the kernel can, else the child.
+pub const Side = enum { child, parent, either };
+
 pub const Row = struct {
     step: Step,
     /// The word of `SpawnStep` that errors and `explain()` use.
@@ -198,6 +228,7 @@ pub const Row = struct {
     payload: Payload,
     /// May stand in a request more than once, one after the other.
     repeats: bool = false,
+    side: Side = .child,
 };
 
 /// NGROUPS_MAX of Linux.
@@ -205,16 +236,43 @@ pub const groups_max = 65536 - 1;
 
 pub const table = [_]Row{
     .{ .step = .sigaction, .word = "sigaction", .payload = words(0, 0) },
+    // The directory's descriptor.
+    .{ .step = .cgroup, .word = "cgroup", .payload = words(1, 1), .side = .either },
+    .{ .step = .uid_map, .word = "uid_map", .payload = .text, .side = .parent },
+    // 1: "allow", 0: "deny".
+    .{ .step = .setgroups_policy, .word = "setgroups_policy", .payload = words(1, 1), .side = .parent },
+    .{ .step = .gid_map, .word = "gid_map", .payload = .text, .side = .parent },
+    .{ .step = .unshare, .word = "unshare", .payload = words(1, 1) },
+    .{ .step = .self_setgroups_policy, .word = "setgroups_policy", .payload = words(1, 1) },
+    .{ .step = .self_gid_map, .word = "gid_map", .payload = .text },
+    .{ .step = .self_uid_map, .word = "uid_map", .payload = .text },
+    .{ .step = .mount_private, .word = "mount_private", .payload = words(0, 0) },
     .{ .step = .setsid, .word = "setsid", .payload = words(0, 0) },
     .{ .step = .setpgid, .word = "setpgid", .payload = words(1, 1) },
+    // The terminal's descriptor, the parent's number, and the group or 0.
+    .{ .step = .foreground, .word = "foreground", .payload = words(2, 2) },
     .{ .step = .chroot, .word = "chroot", .payload = .text },
+    .{ .step = .nice, .word = "nice", .payload = words(1, 1) },
+    // The resource, the soft limit's lower and upper word, the hard limit's.
+    .{ .step = .rlimit, .word = "rlimit", .payload = words(5, 5), .repeats = true },
+    .{ .step = .umask, .word = "umask", .payload = words(1, 1) },
+    .{ .step = .keep_capabilities, .word = "capabilities", .payload = words(0, 0) },
     .{ .step = .setgroups, .word = "setgroups", .payload = words(0, groups_max) },
     .{ .step = .setgid, .word = "setgid", .payload = words(1, 1) },
     .{ .step = .setuid, .word = "setuid", .payload = words(1, 1) },
+    // The set's lower and upper word.
+    .{ .step = .capabilities, .word = "capabilities", .payload = words(2, 2) },
+    .{ .step = .pdeathsig, .word = "pdeathsig", .payload = words(1, 1) },
     .{ .step = .chdir, .word = "chdir", .payload = .text },
+    .{ .step = .no_new_privs, .word = "no_new_privs", .payload = words(0, 0) },
     // Source (-1: close) and target.
     .{ .step = .fd, .word = "fd", .payload = words(2, 2), .repeats = true },
     .{ .step = .close_range, .word = "close_range", .payload = words(1, 1) },
+    .{ .step = .noctty, .word = "noctty", .payload = words(0, 0) },
+    // The terminal's descriptor, the child's number.
+    .{ .step = .setctty, .word = "setctty", .payload = words(1, 1) },
+    .{ .step = .rlimit_nofile, .word = "rlimit", .payload = words(5, 5) },
+    .{ .step = .ptrace, .word = "ptrace", .payload = words(0, 0) },
     .{ .step = .sigprocmask, .word = "sigprocmask", .payload = words(0, 0) },
     .{ .step = .exec, .word = "exec", .payload = words(0, 0) },
 };
@@ -268,6 +326,7 @@ pub const fingerprint: u64 = fingerprint: {
             row.payload,
             row.repeats,
         }));
+        hash.update(@tagName(row.side));
     }
     const symbols = @import("lib.zig").symbols;
     for (@typeInfo(symbols).@"struct".decl_names) |name| {

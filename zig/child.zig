@@ -30,7 +30,6 @@ const text_busy_pause_ns = 500_000;
 pub fn main(context: *anyopaque) callconv(.c) noreturn {
     const plan: *Plan = @ptrCast(@alignCast(context));
     const report = plan.report;
-    report.witness = 1;
     var error_number: i32 = 0;
     // Before anything else, as until then the descriptor table is the parent's own.
     if (plan.unshare_from != 0) {
@@ -40,6 +39,7 @@ pub fn main(context: *anyopaque) callconv(.c) noreturn {
             linux.CLOSE_RANGE_UNSHARE,
         });
     }
+    if (error_number >= 0) error_number = enter(plan);
     var records: plans.Iterator = .{ .bytes = plan.steps };
     var index: u32 = 0;
     while (error_number >= 0) : (index += 1) {
@@ -50,7 +50,58 @@ pub fn main(context: *anyopaque) callconv(.c) noreturn {
     }
     report.errno = -error_number;
     report.state = .failed;
+    exit();
+}
+
+fn exit() noreturn {
     while (true) _ = linux.call(.exit_group, .{exit_failed});
+}
+
+/// What a start of a special kind needs before the steps.
+fn enter(plan: *Plan) i32 {
+    if (plan.exec_pipe >= 0) {
+        // Out of the way of every target; closing the rest goes around it.
+        const all = plan.descriptors;
+        const above = if (all.len == 0) 3 else all[all.len - 1].target + 1;
+        const moved = linux.result(.fcntl, .{ plan.exec_pipe, linux.F_DUPFD_CLOEXEC, above });
+        if (moved < 0) return moved;
+        plan.exec_pipe = moved;
+    }
+    if (!plan.has_parent_steps) return 0;
+    // A parent that is killed now must not leave a child waiting for ever.
+    const answer = linux.result(.prctl, .{ PR_SET_PDEATHSIG, linux.SIGKILL, 0, 0, 0 });
+    if (answer < 0) return answer;
+    if (parentIsDead(plan)) exit();
+    const gate: *u32 = @volatileCast(&plan.report.gate);
+    while (@atomicLoad(u32, gate, .acquire) == 0) {
+        _ = linux.call(.futex, .{ gate, linux.FUTEX_WAIT, 0, null, null, 0 });
+    }
+    return linux.result(.prctl, .{ PR_SET_PDEATHSIG, 0, 0, 0, 0 });
+}
+
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_KEEPCAPS = 8;
+const PR_SET_NO_NEW_PRIVS = 38;
+const PR_CAP_AMBIENT = 47;
+const PR_CAP_AMBIENT_RAISE = 2;
+
+/// By pidfd, as getppid(2) is 0 for a child of another pid namespace.
+fn parentIsDead(plan: *const Plan) bool {
+    if (plan.parent_pidfd < 0) {
+        const parent = linux.result(.getppid, .{});
+        return parent != 0 and parent != plan.parent_pid;
+    }
+    var entry: abi.Poll = .{ .fd = plan.parent_pidfd, .events = 1, .revents = 0 };
+    const now: linux.Timespec = .{ .sec = 0, .nsec = 0 };
+    return linux.result(.ppoll, .{ &entry, 1, &now, null, 8 }) > 0;
+}
+
+/// Tells the parent, by a word that only shared memory carries over, that CLONE_VM is one: under
+/// qemu-user and WSL1 vfork is a fork.
+pub fn probe(context: *anyopaque) callconv(.c) noreturn {
+    const word: *volatile u32 = @ptrCast(@alignCast(context));
+    word.* = 1;
+    exit();
 }
 
 fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
@@ -59,21 +110,58 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         // First, while everything is blocked: from the unmasking on, no handler may be left whose
         // code the new image will not have.
         .sigaction => resetHandlers(plan),
+        // Before any namespace that its cgroup's path would be seen from.
+        .cgroup => if (plan.in_cgroup) 0 else joinCgroup(words[0]),
+        // The parent's, taken while we waited in `enter`.
+        .uid_map, .setgroups_policy, .gid_map => 0,
+        // Before all that may need the capabilities which a new user namespace gives.
+        .unshare => linux.result(.unshare, .{words[0]}),
+        // "deny" before gid_map: the kernel refuses an unprivileged map until setgroups is gone
+        // (CVE-2014-8989). The kernel has the file since 3.19.
+        .self_setgroups_policy => blk: {
+            const policy: []const u8 = if (words[0] != 0) "allow" else "deny";
+            const answer = writeFile("/proc/self/setgroups", policy);
+            break :blk if (answer == linux.negative(.NOENT)) 0 else answer;
+        },
+        .self_gid_map => writeFile("/proc/self/gid_map", payload[0 .. payload.len - 1]),
+        .self_uid_map => writeFile("/proc/self/uid_map", payload[0 .. payload.len - 1]),
+        // Or else every mount of the child would show outside (go.dev/issue/19661).
+        .mount_private => linux.result(.mount, .{ "none", "/", null, MS_REC | MS_PRIVATE, null }),
         // The session before the group: setpgid would make a group leader, whom setsid refuses.
         .setsid => linux.result(.setsid, .{}),
         .setpgid => linux.result(.setpgid, .{ 0, words[0] }),
+        // After the group is there to be put in front, and with SIGTTOU blocked: the terminal sends
+        // it to a background process that does this.
+        .foreground => foreground(words[0], words[1]),
         // With the privileges still there, and before chdir, which is meant inside the new root.
         // "/" first: a working directory outside the new root is the way out of it.
         .chroot => chroot(payload),
+        // What root may raise and the new user may not: all before the credentials.
+        .nice => linux.result(.setpriority, .{ 0, 0, @as(i32, @bitCast(words[0])) }),
+        .rlimit, .rlimit_nofile => setLimit(words),
+        .umask => @min(0, linux.result(.umask, .{words[0]})),
+        // Or setuid would drop the permitted set that the ambient one is raised from.
+        .keep_capabilities => linux.result(.prctl, .{ PR_SET_KEEPCAPS, 1, 0, 0, 0 }),
         // Groups, group, user: each takes away the right to do the one before it.
         .setgroups => linux.result(.setgroups, .{ payload.len / 4, words }),
         .setgid => linux.result(.setgid, .{words[0]}),
         .setuid => linux.result(.setuid, .{words[0]}),
+        // After setuid, which clears the ambient set even with KEEPCAPS.
+        .capabilities => raiseCapabilities(.{ words[0], words[1] }),
+        // After the credentials: changing those clears it (go.dev/issue/9686).
+        .pdeathsig => setDeathSignal(plan, words[0]),
         // As the new user, as in Go: whether the directory may be entered is theirs to answer.
         .chdir => linux.result(.chdir, .{payload.ptr}),
+        .no_new_privs => linux.result(.prctl, .{ PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0 }),
         // After every step that may use one of the parent's descriptors.
         .fd => installDescriptor(plan, words),
         .close_range => closeFrom(plan, words[0]),
+        // The child's own descriptors are in place: 0 here and the number in setctty mean those.
+        .noctty => linux.result(.ioctl, .{ 0, TIOCNOTTY, 0 }),
+        .setctty => linux.result(.ioctl, .{ words[0], TIOCSCTTY, 1 }),
+        // Last of all that stops the tracer, so that it never traces our own steps
+        // (go.dev/issue/21428).
+        .ptrace => linux.result(.ptrace, .{ 0, 0, 0, 0 }),
         // One call before exec: pending stop and kill signals act from here on.
         .sigprocmask => blk: {
             const none: u64 = 0;
@@ -81,6 +169,82 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         },
         .exec => exec(plan),
     };
+}
+
+const MS_REC = 0x4000;
+const MS_PRIVATE = 1 << 18;
+const TIOCSPGRP = 0x5410;
+const TIOCSCTTY = 0x540e;
+const TIOCNOTTY = 0x5422;
+
+/// Where clone3 could not do it. Slower by far: the kernel stops every fork of the machine for it.
+fn joinCgroup(directory: u32) i32 {
+    const fd = linux.result(.openat, .{ directory, "cgroup.procs", O_WRONLY | linux.O_CLOEXEC, 0 });
+    if (fd < 0) return fd;
+    const answer = linux.result(.write, .{ fd, "0", 1 });
+    linux.close(fd);
+    return @min(answer, 0);
+}
+
+const O_WRONLY = 1;
+
+/// In one write, as a map's file wants it.
+fn writeFile(path: [*:0]const u8, text: []const u8) i32 {
+    const fd = linux.result(.openat, .{ linux.AT_FDCWD, path, O_WRONLY | linux.O_CLOEXEC, 0 });
+    if (fd < 0) return fd;
+    const answer = linux.result(.write, .{ fd, text.ptr, text.len });
+    linux.close(fd);
+    return @min(answer, 0);
+}
+
+fn foreground(terminal: u32, group: u32) i32 {
+    var leader: i32 = if (group != 0) @bitCast(group) else linux.result(.getpid, .{});
+    return linux.result(.ioctl, .{ terminal, TIOCSPGRP, &leader });
+}
+
+/// The resource, and the limits' words: soft lower, soft upper, hard lower, hard upper.
+fn setLimit(words: [*]align(8) const u32) i32 {
+    const limits: [2]u64 = .{
+        @as(u64, words[2]) << 32 | words[1],
+        @as(u64, words[4]) << 32 | words[3],
+    };
+    return linux.result(.prlimit64, .{ 0, words[0], &limits, null });
+}
+
+/// Into the permitted, inheritable and ambient sets: the last is what outlives exec.
+fn raiseCapabilities(wanted: [2]u32) i32 {
+    const version_3 = 0x20080522;
+    const Header = extern struct { version: u32, pid: i32 };
+    const Set = extern struct { effective: u32, permitted: u32, inheritable: u32 };
+    var header: Header = .{ .version = version_3, .pid = 0 };
+    var sets: [2]Set = undefined;
+    var answer = linux.result(.capget, .{ &header, &sets });
+    if (answer < 0) return answer;
+    for (&sets, wanted) |*set, bits| {
+        set.permitted |= bits;
+        set.inheritable |= bits;
+    }
+    answer = linux.result(.capset, .{ &header, &sets });
+    if (answer < 0) return answer;
+    for (0..64) |capability| {
+        const bit = @as(u32, 1) << @truncate(capability % 32);
+        if (wanted[capability / 32] & bit == 0) continue;
+        answer = linux.result(.prctl, .{ PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0 });
+        if (answer < 0) return answer;
+    }
+    return 0;
+}
+
+/// The parent may have died before the signal was set, and would then never send it.
+fn setDeathSignal(plan: *const Plan, signal: u32) i32 {
+    const answer = linux.result(.prctl, .{ PR_SET_PDEATHSIG, signal, 0, 0, 0 });
+    if (answer < 0) return answer;
+    if (!parentIsDead(plan)) return 0;
+    const self = linux.result(.getpid, .{});
+    // The init of a pid namespace is spared by the default action of every signal.
+    if (self == 1) exit();
+    // Blocked until the step before exec, and acting there.
+    return linux.result(.kill, .{ self, signal });
 }
 
 /// The runtimes ignore SIGPIPE and SIGXFSZ, and glibc's posix_spawn leaves 32 and 33 ignored in who
@@ -150,22 +314,27 @@ const closed = std.math.minInt(i32);
 /// Closes, and does not merely mark: a path such as /proc/self/fd/7 must not reach, before exec,
 /// what the child was not given (CVE-2024-21626).
 fn closeFrom(plan: *const Plan, first: u32) i32 {
-    if (plan.has_close_range) {
-        return linux.result(.close_range, .{ first, std.math.maxInt(u32), 0 });
+    const last = std.math.maxInt(u32);
+    const kept = plan.exec_pipe;
+    if (!plan.has_close_range) return closeListed(first, kept);
+    if (kept < 0) return linux.result(.close_range, .{ first, last, 0 });
+    if (kept > first) {
+        const answer = linux.result(.close_range, .{ first, kept - 1, 0 });
+        if (answer < 0) return answer;
     }
-    return closeListed(first);
+    return linux.result(.close_range, .{ kept + 1, last, 0 });
 }
 
 /// Without close_range (Linux < 5.9): read /proc/self/fd and close what is there. The listing is
 /// read again until nothing is left, as closing while reading may skip entries.
-fn closeListed(first: u32) i32 {
+fn closeListed(first: u32, kept: i32) i32 {
     const directory = linux.result(.openat, .{
         linux.AT_FDCWD,
         "/proc/self/fd",
         linux.O_DIRECTORY | linux.O_CLOEXEC,
         0,
     });
-    if (directory < 0) return closeAll(first);
+    if (directory < 0) return closeAll(first, kept);
     while (true) {
         var closed_some = false;
         _ = linux.call(.lseek, .{ directory, 0, 0 });
@@ -183,7 +352,7 @@ fn closeListed(first: u32) i32 {
                     continue;
                 };
                 offset += record_length;
-                if (fd < first or fd == directory) continue;
+                if (fd < first or fd == directory or fd == kept) continue;
                 linux.close(fd);
                 closed_some = true;
             }
@@ -196,12 +365,14 @@ fn closeListed(first: u32) i32 {
 }
 
 /// The last resort, in a chroot without /proc: every number there can be.
-fn closeAll(first: u32) i32 {
+fn closeAll(first: u32, kept: i32) i32 {
     var limit: [2]u64 = .{ 1024, 1024 };
     const RLIMIT_NOFILE = 7;
     _ = linux.call(.prlimit64, .{ 0, RLIMIT_NOFILE, null, &limit });
     var fd: u64 = first;
-    while (fd < @min(limit[1], 1 << 20)) : (fd += 1) _ = linux.call(.close, .{fd});
+    while (fd < @min(limit[1], 1 << 20)) : (fd += 1) {
+        if (fd != kept) _ = linux.call(.close, .{fd});
+    }
     return 0;
 }
 

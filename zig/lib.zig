@@ -25,6 +25,11 @@ pub const symbols = struct {
         spawn.start(request[0..@intCast(@max(length, 0))], answer);
     }
 
+    /// Returns only when it failed: why is in `answer`.
+    pub fn osexec_exec(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
+        spawn.replace(request[0..@intCast(@max(length, 0))], answer);
+    }
+
     pub fn osexec_wait(pid: i32, pidfd: i32, flags: i32, exit: *abi.Exit) callconv(.c) i32 {
         return waiting.wait(pid, pidfd, @bitCast(flags), exit);
     }

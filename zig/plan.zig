@@ -14,8 +14,8 @@ pub const Report = extern struct {
     step: u32 = 0,
     /// Positive, once the state is `failed`.
     errno: i32 = 0,
-    /// Written by the child and seen by the parent only where the clone shared memory.
-    witness: u32 = 0,
+    /// 0 until the parent has taken its steps; the child waits for that.
+    gate: u32 = 0,
 
     pub const State = enum(u32) {
         /// Some step before exec is running: a child that dies now was not started.
@@ -42,8 +42,13 @@ pub const Plan = struct {
     steps: []align(8) const u8,
     descriptors: []Descriptor,
     clone_flags: u32,
-    cgroup: i32,
     forced: u32,
+    /// Numbers of descriptors that the child uses before its own are in place: they lie in the
+    /// records, and are rewritten there when a descriptor is moved into the window.
+    borrowed: [2]?*i32 = .{ null, null },
+    /// Whether the parent has steps of its own to take while the child waits.
+    has_parent_steps: bool = false,
+    has_pdeathsig: bool = false,
     /// Some path leads through this process's own descriptors (/proc/self/fd, /dev/fd), so the
     /// child must keep all of them until exec.
     paths_use_descriptors: bool,
@@ -57,6 +62,20 @@ pub const Plan = struct {
     /// The kernel has reset the handlers (CLONE_CLEAR_SIGHAND).
     handlers_cleared: bool = false,
     has_close_range: bool = true,
+    /// The clone put the child into its cgroup.
+    in_cgroup: bool = false,
+    /// This process, for a child that must notice its death: getppid(2) is 0 across pid namespaces.
+    parent_pidfd: i32 = -1,
+    parent_pid: i32 = 0,
+    /// The kernel clears it, and wakes whoever waits, when the child has left our memory.
+    child_tid: u32 = 0,
+    /// The writing end of a close-on-exec pipe, or -1: the parent takes its end for the exec.
+    exec_pipe: i32 = -1,
+
+    /// Where the cgroup step keeps its descriptor, if there is one.
+    pub fn cgroup(plan: *const Plan) ?*i32 {
+        return plan.borrowed[0];
+    }
 };
 
 /// Walks the records of a validated list.

@@ -39,6 +39,8 @@ fn readHeader(bytes: []const u8) Error!abi.Request {
     @memcpy(std.mem.asBytes(&header), bytes[0..@sizeOf(abi.Request)]);
     if (header.magic != abi.magic or header.length != bytes.len) return error.Malformed;
     if (header.steps_length > header.length) return error.Malformed;
+    // Any other flag would change what a clone is: CLONE_THREAD alone would do for a disaster.
+    if (header.clone_flags & ~abi.namespaces != 0) return error.Malformed;
     return header;
 }
 
@@ -59,7 +61,6 @@ pub fn parse(bytes: []const u8, arena: []align(16) u8) Error!*Plan {
         .steps = &.{},
         .descriptors = &.{},
         .clone_flags = header.clone_flags,
-        .cgroup = header.cgroup,
         .forced = header.forced,
         .paths_use_descriptors = false,
         .close_from = -1,
@@ -169,8 +170,17 @@ fn collect(plan: *Plan, descriptors: []plans.Descriptor) Error!void {
             if (usesDescriptors(@ptrCast(record.payload.ptr))) plan.paths_use_descriptors = true;
         },
         .setgroups, .setgid, .setuid => plan.has_credentials = true,
+        .cgroup => plan.borrowed[0] = firstWord(record.payload),
+        .foreground => plan.borrowed[1] = firstWord(record.payload),
+        .uid_map, .setgroups_policy, .gid_map => plan.has_parent_steps = true,
+        .pdeathsig => plan.has_pdeathsig = true,
         else => {},
     };
+}
+
+/// The records lie in the arena, which is ours to write to.
+fn firstWord(payload: []align(8) const u8) *i32 {
+    return @ptrCast(@constCast(payload.ptr));
 }
 
 fn usesDescriptors(path: plans.String) bool {
@@ -213,7 +223,6 @@ const Example = struct {
             .magic = abi.magic,
             .length = @intCast(offset),
             .clone_flags = 0,
-            .cgroup = -1,
             .path = 64,
             .path_length = path.len,
             .argv = 80,

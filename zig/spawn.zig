@@ -38,52 +38,164 @@ fn fail(answer: *abi.Answer, stage: abi.Stage, negated: i32) void {
     answer.errno = -negated;
 }
 
+/// How the parent learns that the child has left for good, and whose memory it runs in meanwhile.
+const Mode = enum {
+    /// Our memory, this thread suspended: the quick one.
+    vfork,
+    /// A copy of our memory, this thread suspended.
+    private,
+    /// Our memory, this thread free for its own steps: the kernel wakes a futex when the child is gone.
+    futex,
+    /// A copy of our memory, this thread free: a pipe reaches its end.
+    fork,
+};
+
+fn chooseMode(plan: *const Plan) Mode {
+    if (has(plan.forced, .fork) or !sharesMemory()) return .fork;
+    // Sharing memory with a child of other credentials where core dumps follow the user would let
+    // the target user write into this process (measured, research/cores.md finding 3).
+    const alone = has(plan.forced, .private) or
+        (plan.has_credentials and dumpable.followsUser());
+    if (plan.has_parent_steps) return if (alone) .fork else .futex;
+    return if (alone) .private else .vfork;
+}
+
 fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     arena.report.* = .{};
     plan.report = arena.report;
     plan.has_close_range = hasCloseRange() and !has(plan.forced, .close_range);
+    const mode = chooseMode(plan);
+    var pipe: [2]i32 = .{ -1, -1 };
+    if (mode == .fork) {
+        const made = linux.result(.pipe2, .{ &pipe, linux.O_CLOEXEC });
+        if (made < 0) return fail(answer, .clone, made);
+        plan.exec_pipe = pipe[1];
+    }
+    defer for (pipe) |end| {
+        if (end >= 0) linux.close(end);
+    };
+    if (plan.has_pdeathsig or plan.has_parent_steps) {
+        plan.parent_pid = linux.result(.getpid, .{});
+        plan.parent_pidfd = linux.result(.pidfd_open, .{ plan.parent_pid, 0 });
+    }
+    const parent_pidfd = plan.parent_pidfd;
+    defer if (parent_pidfd >= 0) linux.close(parent_pidfd);
 
     var lease: window.Lease = .{};
     defer lease.end();
-    useWindow(plan, &lease);
+    // Where this thread goes on while the child starts, nobody would know when a slot may be let go.
+    if (mode != .fork) useWindow(plan, &lease);
 
-    // Sharing memory with a child of other credentials where core dumps follow the user would let
-    // the target user write into this process (measured, research/cores.md finding 3).
-    const private = has(plan.forced, .private) or
-        (plan.has_credentials and dumpable.followsUser());
-    const guarded = plan.has_credentials and !private;
-
+    const guarded = plan.has_credentials and (mode == .vfork or mode == .futex);
     const mask = linux.maskSignals(linux.sigset_all);
     defer _ = linux.maskSignals(mask);
     if (guarded) dumpable.enter();
-    const made = makeProcess(plan, arena, private);
+    const made = makeProcess(plan, arena, mode);
+    const parent_failure = if (made.pid < 0) null else attend(plan, mode, made, &pipe);
     if (guarded) dumpable.leave();
     answer.rungs = made.rungs;
     if (plan.unshare_from == 0) answer.rungs |= @backingInt(abi.Rung.window);
-    if (made.pid < 0) return fail(answer, .clone, made.pid);
+    if (made.pid < 0) return failClone(plan, answer, made.pid);
 
-    switch (plan.report.state) {
-        .execing => {
-            answer.pid = made.pid;
-            answer.pidfd = made.pidfd;
-            return;
-        },
-        .failed => {
-            answer.step = @bitCast(plan.report.step);
-            answer.errno = plan.report.errno;
-        },
-        // It died on the way. glibc and Go call this a start (research/cores.md finding 8).
-        .started => answer.step = @bitCast(plan.report.step),
+    const state = plan.report.state;
+    if (parent_failure == null and state == .execing) {
+        answer.pid = made.pid;
+        answer.pidfd = made.pidfd;
+        return;
     }
     var exit: abi.Exit = undefined;
     const reaped = wait.wait(made.pid, made.pidfd, 0, &exit);
-    if (plan.report.state == .started) {
-        answer.signal = if (reaped > 0) exit.status & 0x7f else 0;
-        // Somebody else reaped it, and nothing tells how it ended.
-        if (answer.signal == 0) answer.errno = -linux.negative(.CHILD);
-    }
     // glibc forgot this one (BZ 31695).
     if (made.pidfd >= 0) linux.close(made.pidfd);
+    if (parent_failure) |failure| {
+        answer.step = failure.step;
+        answer.errno = -failure.answer;
+        return;
+    }
+    answer.step = @bitCast(plan.report.step);
+    if (state == .failed) {
+        answer.errno = plan.report.errno;
+        return;
+    }
+    // It died on the way. glibc and Go call this a start (research/cores.md finding 8).
+    answer.signal = if (reaped > 0) exit.status & 0x7f else 0;
+    // Somebody else reaped it, and nothing tells how it ended.
+    if (answer.signal == 0) answer.errno = -linux.negative(.CHILD);
+}
+
+/// What CLONE_INTO_CGROUP refuses is the cgroup's fault, but for what any clone may be refused for.
+fn failClone(plan: *const Plan, answer: *abi.Answer, negated: i32) void {
+    fail(answer, .clone, negated);
+    if (plan.cgroup() == null) return;
+    if (negated == linux.negative(.AGAIN) or negated == linux.negative(.NOMEM)) return;
+    answer.step = @bitCast(indexOf(plan, .cgroup));
+}
+
+fn indexOf(plan: *const Plan, step: abi.Step) u32 {
+    var records: plans.Iterator = .{ .bytes = plan.steps };
+    var index: u32 = 0;
+    while (records.next()) |record| : (index += 1) {
+        if (record.step == step) break;
+    }
+    return index;
+}
+
+const ParentFailure = struct { step: i32, answer: i32 };
+
+/// The parent's part while the child runs, where it has one: its own steps, and the wait for the end.
+fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
+    if (mode == .vfork or mode == .private) return null;
+    const failure = takeSteps(plan, made.pid);
+    // By pid: the child is not reaped before we do it.
+    if (failure != null) _ = linux.call(.kill, .{ made.pid, linux.SIGKILL });
+    const gate: *u32 = @volatileCast(&plan.report.gate);
+    @atomicStore(u32, gate, 1, .release);
+    _ = linux.call(.futex, .{ gate, linux.FUTEX_WAKE, 1, null, null, 0 });
+    if (mode == .fork) {
+        linux.close(pipe[1]);
+        pipe[1] = -1;
+        var byte: [1]u8 = undefined;
+        _ = linux.retry(.read, .{ pipe[0], &byte, 1 });
+        return failure;
+    }
+    while (true) {
+        const tid = @atomicLoad(u32, &plan.child_tid, .acquire);
+        if (tid == 0) return failure;
+        // The kernel's wake is not a private one.
+        _ = linux.call(.futex, .{ &plan.child_tid, linux.FUTEX_WAIT, tid, null, null, 0 });
+    }
+}
+
+/// The id maps of a child in a new user namespace, which only somebody outside may write.
+fn takeSteps(plan: *const Plan, pid: i32) ?ParentFailure {
+    var records: plans.Iterator = .{ .bytes = plan.steps };
+    var index: i32 = 0;
+    while (records.next()) |record| : (index += 1) {
+        const name: []const u8, const text: []const u8 = switch (record.step) {
+            .uid_map => .{ "uid_map", record.payload[0 .. record.payload.len - 1] },
+            .gid_map => .{ "gid_map", record.payload[0 .. record.payload.len - 1] },
+            .setgroups_policy => .{ "setgroups", if (record.payload[0] != 0) "allow" else "deny" },
+            else => continue,
+        };
+        const answer = writeProc(pid, name, text);
+        // Linux < 3.19 has no setgroups file, and needs none.
+        if (answer == linux.negative(.NOENT) and record.step == .setgroups_policy) continue;
+        if (answer < 0) return .{ .step = index, .answer = answer };
+    }
+    return null;
+}
+
+fn writeProc(pid: i32, name: []const u8, text: []const u8) i32 {
+    const O_WRONLY = 1;
+    var buffer: [64]u8 = undefined;
+    const path = std.fmt.bufPrintSentinel(&buffer, "/proc/{d}/{s}", .{ pid, name }, 0) catch {
+        return linux.negative(.NAMETOOLONG);
+    };
+    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, path.ptr, O_WRONLY | linux.O_CLOEXEC, 0 });
+    if (fd < 0) return fd;
+    defer linux.close(fd);
+    // In one write, as a map's file wants it.
+    return @min(0, linux.retry(.write, .{ fd, text.ptr, text.len }));
 }
 
 /// Decides whether the child may drop the upper part of the descriptor table unseen, and makes what
@@ -95,26 +207,27 @@ fn useWindow(plan: *Plan, lease: *window.Lease) void {
     if (boundary == 0) return;
     // Descriptors to keep beyond the boundary would not be there to be kept.
     if (plan.close_from > boundary) return;
-    for (plan.descriptors) |*descriptor| {
-        if (descriptor.source < boundary) continue;
-        descriptor.source = lease.add(descriptor.source) catch |err| switch (err) {
-            // Left as it is, the child finds it closed, in the step that names it.
-            error.NotOpen => continue,
-            error.Full => return restore(plan),
-        };
-    }
-    plan.unshare_from = boundary;
+    // Slots that were had before they ran out serve all the same: the child gets the whole table then.
+    if (leaseAll(plan, lease, boundary)) plan.unshare_from = boundary;
 }
 
-/// No slot was left: the original numbers are still in the records.
-fn restore(plan: *Plan) void {
-    var records: plans.Iterator = .{ .bytes = plan.steps };
-    var index: usize = 0;
-    while (records.next()) |record| {
-        if (record.step != .fd) continue;
-        plan.descriptors[index].source = std.mem.readInt(i32, record.payload[0..4], .little);
-        index += 1;
+/// False: no slot was left.
+fn leaseAll(plan: *Plan, lease: *window.Lease, boundary: u32) bool {
+    for (plan.descriptors) |*each| if (!leaseOne(&each.source, lease, boundary)) return false;
+    for (plan.borrowed) |each| {
+        if (each) |fd| if (!leaseOne(fd, lease, boundary)) return false;
     }
+    return leaseOne(&plan.parent_pidfd, lease, boundary);
+}
+
+fn leaseOne(fd: *i32, lease: *window.Lease, boundary: u32) bool {
+    if (fd.* < boundary) return true;
+    fd.* = lease.add(fd.*) catch |err| switch (err) {
+        // Left as it is, the child finds it closed, in the step that names it.
+        error.NotOpen => return true,
+        error.Full => return false,
+    };
+    return true;
 }
 
 const Made = struct { pid: i32, pidfd: i32, rungs: u32 };
@@ -123,9 +236,10 @@ const Made = struct { pid: i32, pidfd: i32, rungs: u32 };
 /// EINVAL, E2BIG or EPERM (Docker's seccomp filter before 20.10.10 gave EPERM for clone3).
 const ladder = [_]u32{
     0,
-    rung(.clear_sighand),
-    rung(.clone3) | rung(.clear_sighand),
-    rung(.clone3) | rung(.clear_sighand) | rung(.pidfd),
+    rung(.into_cgroup),
+    rung(.into_cgroup) | rung(.clear_sighand),
+    rung(.into_cgroup) | rung(.clear_sighand) | rung(.clone3),
+    rung(.into_cgroup) | rung(.clear_sighand) | rung(.clone3) | rung(.pidfd),
 };
 
 fn rung(comptime value: abi.Rung) u32 {
@@ -139,21 +253,31 @@ fn has(set: u32, value: abi.Rung) bool {
 /// The first rung that has ever worked for a plain start, so that what is missing is found out once.
 var first_rung: u32 = 0;
 
-fn makeProcess(plan: *Plan, arena: *const arenas.Arena, private: bool) Made {
-    const forced = plan.forced & (rung(.clone3) | rung(.clear_sighand) | rung(.pidfd));
+fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
+    const forced = plan.forced &
+        (rung(.clone3) | rung(.clear_sighand) | rung(.pidfd) | rung(.into_cgroup));
+    const plain = plan.clone_flags == 0 and plan.cgroup() == null;
     const first = @atomicLoad(u32, &first_rung, .monotonic);
     var refusal: i32 = 0;
     for (ladder[first..], first..) |missing, index| {
+        // Without a cgroup the second rung is the first.
+        if (missing == rung(.into_cgroup) and plan.cgroup() == null) continue;
         const without = missing | forced;
+        // clone(2) has no room for it: the bit is one of the exit signal's.
+        if (has(without, .clone3) and plan.clone_flags & CLONE_NEWTIME != 0) break;
         var pidfd: i32 = -1;
-        const pid = tryClone(plan, arena, private, without, &pidfd);
+        const pid = tryClone(plan, arena, mode, without, &pidfd);
         if (pid >= 0) {
-            // A namespace flag may be what was refused, so only a plain start teaches anything.
-            if (plan.clone_flags == 0 and plan.cgroup < 0 and index != first) {
+            // A namespace or a cgroup may be what was refused, so only a plain start teaches.
+            if (plain and index != first) {
                 @atomicStore(u32, &first_rung, @intCast(index), .monotonic);
             }
-            const mode: u32 = if (private) rung(.private) else 0;
-            return .{ .pid = pid, .pidfd = pidfd, .rungs = without | mode };
+            const how: u32 = switch (mode) {
+                .vfork, .futex => 0,
+                .private => rung(.private),
+                .fork => rung(.fork),
+            };
+            return .{ .pid = pid, .pidfd = pidfd, .rungs = without | how };
         }
         if (refusal == 0) refusal = pid;
         switch (pid) {
@@ -168,39 +292,109 @@ fn makeProcess(plan: *Plan, arena: *const arenas.Arena, private: bool) Made {
     return .{ .pid = refusal, .pidfd = -1, .rungs = 0 };
 }
 
+const CLONE_NEWTIME = 0x80;
+
 fn tryClone(
     plan: *Plan,
     arena: *const arenas.Arena,
-    private: bool,
+    mode: Mode,
     without: u32,
     pidfd: *i32,
 ) i32 {
-    var flags: u64 = clone.VFORK | @as(u64, plan.clone_flags);
-    if (!private) flags |= clone.VM;
+    var flags: u64 = plan.clone_flags | @as(u64, switch (mode) {
+        .vfork => clone.VM | clone.VFORK,
+        .private => clone.VFORK,
+        .futex => clone.VM | clone.CHILD_CLEARTID,
+        .fork => 0,
+    });
     if (plan.unshare_from != 0) flags |= clone.FILES;
     if (!has(without, .pidfd)) flags |= clone.PIDFD;
     plan.handlers_cleared = !has(without, .clear_sighand) and !has(without, .clone3);
+    plan.in_cgroup = false;
+    // Any value but 0 will do: the child's own is not needed.
+    plan.child_tid = 1;
     if (has(without, .clone3)) {
         return @truncate(clone.clone(
             @as(usize, @intCast(flags)) | linux.SIGCHLD,
             arena.stackTop(),
             pidfd,
-            null,
+            &plan.child_tid,
             child.main,
             plan,
         ));
     }
     if (plan.handlers_cleared) flags |= clone.CLEAR_SIGHAND;
-    const arguments: clone.Arguments = .{
+    var arguments: clone.Arguments = .{
         .flags = flags,
         .pidfd = @intFromPtr(pidfd),
+        .child_tid = @intFromPtr(&plan.child_tid),
         .exit_signal = linux.SIGCHLD,
         .stack = arena.stackBottom(),
         .stack_size = arena.stackTop() - arena.stackBottom(),
     };
     // Linux 5.3 knows 64 bytes of the struct; what is not used need not be known.
-    const size: usize = 64;
+    var size: usize = 64;
+    if (plan.cgroup()) |directory| if (!has(without, .into_cgroup)) {
+        if (directory.* < 0) return linux.negative(.BADF);
+        arguments.flags |= clone.INTO_CGROUP;
+        arguments.cgroup = @intCast(directory.*);
+        size = @sizeOf(clone.Arguments);
+        plan.in_cgroup = true;
+    };
     return @truncate(clone.clone3(&arguments, size, child.main, plan));
+}
+
+var shares_memory_state: u32 = 0;
+
+/// Asked once, by a child that writes a word and ends. It sends no SIGCHLD, so the host sees nothing
+/// of it (go.dev/issue/71828).
+fn sharesMemory() bool {
+    const unknown, const yes, const no = .{ 0, 1, 2 };
+    const known = @atomicLoad(u32, &shares_memory_state, .monotonic);
+    if (known != unknown) return known == yes;
+    var spare: arenas.Arena = undefined;
+    const arena = arenas.acquire(0, &spare) orelse return true;
+    defer arenas.release(arena, &spare);
+    var word: u32 = 0;
+    var ignored: i32 = 0;
+    const mask = linux.maskSignals(linux.sigset_all);
+    defer _ = linux.maskSignals(mask);
+    const flags = clone.VM | clone.VFORK;
+    const pid = clone.clone(flags, arena.stackTop(), &ignored, null, child.probe, &word);
+    // Refused for a reason that the start itself will meet.
+    if (pid < 0) return true;
+    var info: linux.ChildInfo = .{};
+    const options = linux.WEXITED | linux.WALL;
+    _ = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options, null });
+    const shared = @as(*volatile u32, &word).* == 1;
+    @atomicStore(u32, &shares_memory_state, if (shared) yes else no, .monotonic);
+    return shared;
+}
+
+/// Replaces this process's image: returns only when that failed, with everything as it was before.
+pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
+    answer.* = .{ .pid = -1, .pidfd = -1, .step = 0, .errno = 0, .signal = 0, .rungs = 0 };
+    const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
+    var spare: arenas.Arena = undefined;
+    const arena = arenas.acquire(needed, &spare) orelse {
+        return fail(answer, .clone, linux.negative(.NOMEM));
+    };
+    defer arenas.release(arena, &spare);
+    const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
+    const default: linux.KernelSigaction = .{};
+    const numbers = [_]u32{ linux.SIGPIPE, linux.SIGXFSZ };
+    var before: [numbers.len]linux.KernelSigaction = @splat(.{});
+    for (numbers, &before) |number, *old| {
+        _ = linux.call(.rt_sigaction, .{ number, &default, old, 8 });
+    }
+    const mask = linux.maskSignals(0);
+    const failure = linux.result(.execve, .{ plan.path, plan.argv, plan.envp });
+    _ = linux.maskSignals(mask);
+    for (numbers, &before) |number, *old| {
+        _ = linux.call(.rt_sigaction, .{ number, old, null, 8 });
+    }
+    answer.step = @bitCast(indexOf(plan, .exec));
+    answer.errno = -failure;
 }
 
 var close_range_state: u32 = 0;
