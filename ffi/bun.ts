@@ -41,6 +41,7 @@ export function bunRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory,
     connect,
+    keepsEnvironment: true,
     mayReadEnvironment: () => true,
   };
 }

@@ -18,7 +18,7 @@ interface DenoGlobal {
   UnsafePointer: { of(bytes: Uint8Array): unknown };
   makeTempDirSync(options: { prefix: string }): string;
   permissions: {
-    querySync(descriptor: { name: string; variable?: string }): { state: string };
+    querySync(descriptor: { name: string; variable: string }): { state: string };
   };
 }
 
@@ -31,9 +31,9 @@ export function denoRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
     connect,
+    keepsEnvironment: false,
     mayReadEnvironment(variable) {
-      const descriptor = variable === undefined ? { name: "env" } : { name: "env", variable };
-      return deno().permissions.querySync(descriptor).state === "granted";
+      return deno().permissions.querySync({ name: "env", variable }).state === "granted";
     },
   };
 }

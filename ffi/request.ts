@@ -18,6 +18,8 @@ export interface StartRequest {
   readonly path: string;
   readonly argv: readonly string[];
   readonly envp: readonly string[];
+  /** Whether `envp` will never change, so that its bytes may be kept. */
+  readonly envpLasts: boolean;
   readonly steps: readonly RequestStep[];
   /** CLONE_NEW* for the clone itself. */
   readonly cloneFlags: number;
@@ -86,8 +88,8 @@ function decode(): StartAnswer {
 
 /** The request as bytes. They are only good until the next call. */
 export function encode(request: StartRequest, forced: number): Uint8Array {
-  const argv = request.argv.length === 0 ? "" : request.argv.join("\0") + "\0";
-  const envp = request.envp.length === 0 ? "" : request.envp.join("\0") + "\0";
+  const argv = block(request.argv);
+  const envp = encodedEnvironment(request);
   reserve(measure(request, argv, envp));
 
   let offset: number = Request.size;
@@ -96,7 +98,8 @@ export function encode(request: StartRequest, forced: number): Uint8Array {
   const argvLength = putText(offset, argv);
   const argvOffset = offset;
   offset += argvLength;
-  const envpLength = putText(offset, envp);
+  scratch.set(envp, offset);
+  const envpLength = envp.length;
   const envpOffset = offset;
   offset = align(offset + envpLength);
   const stepsOffset = offset;
@@ -119,9 +122,26 @@ export function encode(request: StartRequest, forced: number): Uint8Array {
   return scratch.subarray(0, offset);
 }
 
+/** Strings one after the other, each with a NUL at its end. */
+function block(strings: readonly string[]): string {
+  return strings.length === 0 ? "" : strings.join("\0") + "\0";
+}
+
+/** Environments as bytes, by the list they are of: most starts have the same one. */
+const environments = new WeakMap<readonly string[], Uint8Array>();
+
+function encodedEnvironment({ envp, envpLasts }: StartRequest): Uint8Array {
+  let bytes = environments.get(envp);
+  if (bytes === undefined) {
+    bytes = encoder.encode(block(envp));
+    if (envpLasts) environments.set(envp, bytes);
+  }
+  return bytes;
+}
+
 /** An upper bound: a UTF-16 unit takes three bytes of UTF-8 at most. */
-function measure(request: StartRequest, argv: string, envp: string): number {
-  let size = Request.size + 3 * (request.path.length + argv.length + envp.length) + 16;
+function measure(request: StartRequest, argv: string, envp: Uint8Array): number {
+  let size = Request.size + 3 * (request.path.length + argv.length) + envp.length + 16;
   for (const { text, words } of request.steps) {
     size += StepHeader.size + 8 + 3 * (text?.length ?? 0) + 4 * (words?.length ?? 0);
   }

@@ -35,8 +35,10 @@ export interface Runtime {
   makeTemporaryDirectory(): string;
   /** Reads chunks from a socket that the stream then owns. It starts out without keeping the loop alive. */
   connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream;
-  /** Whether `process.env` may be read without asking the user: one variable, or all of them. */
-  mayReadEnvironment(variable?: string): boolean;
+  /** Whether `process.env` is the runtime's own copy of the environment: else it writes through to libc's. */
+  readonly keepsEnvironment: boolean;
+  /** Whether a variable may be read from `process.env` without asking the user. */
+  mayReadEnvironment(variable: string): boolean;
 }
 
 /** The runtime that this code runs in. */

@@ -19,7 +19,7 @@ import { explainPlan, planStart } from "./plan.ts";
 import { type Process, startProcess } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { describeStdio, openStdio, type Stdin, type Stdio, type Stdout } from "./stdio.ts";
-import { checkSyncStdio, runToEnd } from "./sync.ts";
+import { checkSyncStdio, runToEnd, type SyncResult } from "./sync.ts";
 
 /** The fields of a Command that may be given to its constructor. */
 export interface CommandOptions {
@@ -291,7 +291,7 @@ export class Command implements AsyncDisposable {
 
   /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out. */
   environ(): string[] {
-    return dedupEnvironment(this.#environment());
+    return [...dedupEnvironment(this.#environment())];
   }
 
   /**
@@ -305,7 +305,10 @@ export class Command implements AsyncDisposable {
     return explainPlan(plan);
   }
 
-  /** A fresh, unstarted copy: of the fields as they are now, but for pipes that stdinPipe() and its kin made. */
+  /**
+   * A fresh, unstarted copy: of the fields as they are now, but for what stdinPipe() and its kin, or output()
+   * and its, have put there.
+   */
   clone(): Command {
     const copy = new Command("", [], {
       extraFiles: [...this.extraFiles],
@@ -314,7 +317,9 @@ export class Command implements AsyncDisposable {
     copy.path = this.path;
     copy.args = [...this.args];
     const { env, dir, stdin, stdout, stderr, sysProcAttr, signal, cancel, err } = this;
-    const own = (value: unknown): boolean => this.#pipes.childEnds.some((file) => file === value);
+    const own = (value: unknown): boolean =>
+      value instanceof Collector || value instanceof EndsCollector ||
+      this.#pipes.childEnds.some((file) => file === value);
     if (env !== undefined) copy.env = env;
     if (dir !== undefined) copy.dir = dir;
     if (stdin !== undefined && !own(stdin)) copy.stdin = stdin;
@@ -372,9 +377,26 @@ export class Command implements AsyncDisposable {
       for (const end of [...stdio?.childEnds ?? [], ...this.#pipes.childEnds]) end.close();
     }
     this.#closeHandedOver();
-    begin(stdio);
-    this.#watchSignal(this.#process);
-    return this.#process;
+    const process = this.#process;
+    try {
+      begin(stdio);
+    } catch (error) {
+      this.#abandon(process, stdio);
+      throw error;
+    }
+    this.#watchSignal(process);
+    return process;
+  }
+
+  /** Ends a child whose copying could not begin or go on: its start has failed after all. */
+  #abandon(process: Process, { feed, drains }: Stdio): void {
+    process.kill();
+    process.waitSync();
+    this.#process = undefined;
+    this.#stopCopies();
+    feed?.end.close();
+    for (const { end } of drains) end.close();
+    for (const end of this.#pipes.parentEnds) end.close();
   }
 
   #argv(): readonly string[] {
@@ -484,13 +506,22 @@ export class Command implements AsyncDisposable {
     if (signal !== undefined) this.#abort?.dispose();
     this.#waited = true;
     if (stdio === undefined) throw new StateError("exec: not started");
-    const { state, failure, expired } = runToEnd(process, stdio, this.waitDelay);
+    const { state, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     this.#pipes.stdin?.close();
     if (!state.success) throw new ExitError(state, captured);
     if (failure !== null) throw failure.error;
     if (expired) throw new WaitDelayError(captured);
     return state;
+  }
+
+  #runToEnd(process: Process, stdio: Stdio): SyncResult {
+    try {
+      return runToEnd(process, stdio, this.waitDelay);
+    } catch (error) {
+      this.#abandon(process, stdio);
+      throw error;
+    }
   }
 
   #capture(): { readonly stdout: Uint8Array; readonly stderr: Uint8Array | undefined } {
@@ -544,7 +575,7 @@ export class Command implements AsyncDisposable {
     return [reading, writing];
   }
 
-  #environment(): string[] {
+  #environment(): readonly string[] {
     if (this.env !== undefined) return environmentList(this.env);
     const inherited = inheritedEnvironment();
     return this.dir ? withPwd(inherited, this.dir, workingDirectory()) : inherited;
@@ -554,6 +585,6 @@ export class Command implements AsyncDisposable {
   #startEnvironment(): Env {
     const { env } = this;
     if (env !== undefined && environmentProblem(env) !== null) return env;
-    return this.environ();
+    return dedupEnvironment(this.#environment());
   }
 }

@@ -139,15 +139,16 @@ function fromIterator(
   let ended = false;
   return {
     async next() {
+      let result: IteratorResult<Uint8Array | string>;
       try {
-        const { done, value } = await iterator.next();
-        if (!done) return toBytes(value);
-        ended = true;
-        return null;
+        result = await iterator.next();
       } catch (error) {
         ended = true;
         throw error;
       }
+      if (result.done) ended = true;
+      // A chunk of the wrong type leaves the source open, to be told to stop.
+      return result.done ? null : toBytes(result.value);
     },
     cancel() {
       if (ended) return;

@@ -3,6 +3,7 @@
 import process from "node:process";
 import { library } from "../ffi/library.ts";
 import { currentRuntime } from "../ffi/runtime.ts";
+import { freezeEnvironment } from "./environment.ts";
 import { SyscallError } from "./errors.ts";
 import { currentOS } from "./os.ts";
 
@@ -30,38 +31,64 @@ export function workingDirectory(): string {
   return new TextDecoder().decode(bytes.subarray(0, Math.max(length - 1, 0)));
 }
 
-let hostEnvironment: readonly string[] | undefined;
+/** The last answer, to be given again as long as nothing has changed: what it became is kept by it. */
+let inherited: readonly string[] = [];
+/** Of `inherited`: where it was read from native code, the bytes. */
+let inheritedBytes = new Uint8Array(0);
 
 /**
- * This process's environment, as "k=v": `process.env`, which the program may have changed, or where
- * Deno does not allow to read that, what the host was started with.
+ * This process's environment, as "k=v", which the program may have changed: `process.env` on Bun, which
+ * keeps its own copy, and libc's on Deno, where `process.env` writes through to it, costs 80 µs to list
+ * (measured) and needs a permission. The same list as long as nothing has changed.
  */
-export function inheritedEnvironment(): string[] {
-  if (!currentRuntime().mayReadEnvironment()) return [...hostEnvironment ??= readHostEnvironment()];
-  const list: string[] = [];
-  for (const [key, value] of Object.entries(process.env)) {
-    if (value !== undefined) list.push(`${key}=${value}`);
-  }
-  return list;
+export function inheritedEnvironment(): readonly string[] {
+  if (currentRuntime().keepsEnvironment) readProcessEnvironment();
+  else readHostEnvironment();
+  return inherited;
 }
 
 /** One variable of this process's environment. */
 export function inheritedVariable(name: string): string | undefined {
-  if (currentRuntime().mayReadEnvironment(name)) return process.env[name];
-  hostEnvironment ??= readHostEnvironment();
+  if (currentRuntime().keepsEnvironment) return process.env[name];
   const prefix = `${name}=`;
-  return hostEnvironment.find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
+  return inheritedEnvironment().find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
 }
 
-function readHostEnvironment(): readonly string[] {
-  let bytes = new Uint8Array(32 * 1024);
-  while (true) {
-    const length = check(library().osexec_environ(bytes, bytes.length), "environ");
-    if (length > bytes.length) {
-      bytes = new Uint8Array(length);
-      continue;
-    }
-    const text = new TextDecoder().decode(bytes.subarray(0, length));
-    return text === "" ? [] : text.slice(0, -1).split("\0");
+function readProcessEnvironment(): void {
+  const list: string[] = [];
+  for (const [key, value] of Object.entries(process.env)) {
+    if (value !== undefined) list.push(`${key}=${value}`);
   }
+  const same = list.length === inherited.length &&
+    list.every((entry, index) => entry === inherited[index]);
+  if (!same) inherited = freezeEnvironment(list);
+}
+
+let environmentBuffer = new Uint8Array(16 * 1024);
+
+function readHostEnvironment(): void {
+  let length = check(
+    library().osexec_environ(environmentBuffer, environmentBuffer.length),
+    "environ",
+  );
+  if (length > environmentBuffer.length) {
+    environmentBuffer = new Uint8Array(2 * length);
+    length = check(
+      library().osexec_environ(environmentBuffer, environmentBuffer.length),
+      "environ",
+    );
+  }
+  const bytes = environmentBuffer.subarray(0, length);
+  if (sameBytes(bytes, inheritedBytes)) return;
+  inheritedBytes = bytes.slice();
+  const text = new TextDecoder().decode(inheritedBytes);
+  inherited = freezeEnvironment(text === "" ? [] : text.slice(0, -1).split("\0"));
+}
+
+function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false;
+  for (let index = 0; index < a.length; index++) {
+    if (a[index] !== b[index]) return false;
+  }
+  return true;
 }

@@ -10,7 +10,7 @@ import {
   planContext,
   type PlannedStep,
 } from "./checks.ts";
-import { environmentList, environmentProblem } from "./environment.ts";
+import { environmentList, environmentProblem, isCleanEnvironment } from "./environment.ts";
 import { type Fd, fdNumber } from "./file.ts";
 import { limitSteps } from "./limits.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
@@ -74,7 +74,14 @@ export function planStart(name: string, argv: readonly string[], attr: ProcAttr)
     { step: "exec", argument: name },
   ];
   const envp = environment(context, attr);
-  return { path: name, argv, envp, steps, cloneFlags: (sys.cloneflags ?? 0) >>> 0 };
+  return {
+    path: name,
+    argv,
+    envp,
+    envpLasts: isCleanEnvironment(envp),
+    steps,
+    cloneFlags: (sys.cloneflags ?? 0) >>> 0,
+  };
 }
 
 /** Checks what every start and exec() have in common. */

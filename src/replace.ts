@@ -19,6 +19,7 @@ export function exec(path: string, argv: readonly string[], env?: Env): never {
     path,
     argv,
     envp: environment(context, env === undefined ? {} : { env }),
+    envpLasts: false,
     steps: [{ step: "exec" }],
     cloneFlags: 0,
   });

@@ -125,6 +125,9 @@ class Opener {
     if (stdin === "inherit") return 0;
     if (isFd(stdin)) return stdin;
     if (!isSource(stdin)) throw new TypeError("stdin is not something that can be read from");
+    if (isReadableStream(stdin) && stdin.locked) {
+      throw new TypeError("stdin is a stream that is locked to a reader");
+    }
     const [reading, writing] = pipe();
     this.childEnds.push(reading);
     this.feed = { end: writing, source: stdin };
@@ -135,9 +138,10 @@ class Opener {
     if (stdout === undefined || stdout === "null") return this.#null("r+");
     if (stdout === "inherit") return inherited;
     if (isFd(stdout)) return stdout;
-    if (!isSink(stdout)) {
-      const name = inherited === 1 ? "stdout" : "stderr";
-      throw new TypeError(`${name} is not something that can be written to`);
+    const name = inherited === 1 ? "stdout" : "stderr";
+    if (!isSink(stdout)) throw new TypeError(`${name} is not something that can be written to`);
+    if (isWritableStream(stdout) && stdout.locked) {
+      throw new TypeError(`${name} is a stream that is locked to a writer`);
     }
     const [reading, writing] = pipe();
     this.childEnds.push(writing);

@@ -41,6 +41,9 @@ const chunkSize = 64 * 1024;
 
 /** Runs a started process to its end. `waitDelay`: as Command's. */
 export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: number): SyncResult {
+  if (feed === null && drains.length === 0) {
+    return { state: process.waitSync(), failure: null, expired: false };
+  }
   const failures: unknown[] = [];
   const input = feed === null ? null : new SyncFeed(feed);
   const outputs = new Set(drains.map((drain) => new SyncDrain(drain)));
@@ -75,6 +78,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
     }
     if (running && poll.ready(exit) && hasEnded(process)) {
       running = false;
+      input?.close();
       if (waitDelay > 0) deadline = performance.now() + waitDelay;
     }
   }
@@ -87,6 +91,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
 class SyncFeed {
   readonly #feed: Feed;
   readonly #chunks: Iterator<Uint8Array | string>;
+  #ended = false;
   #rest = new Uint8Array(0);
 
   constructor(feed: Feed) {
@@ -109,23 +114,40 @@ class SyncFeed {
   /** Writes once. False: there is no more to write, or nobody reads it. */
   pump(): boolean {
     while (this.#rest.length === 0) {
-      const { done, value } = this.#chunks.next();
-      if (done) return false;
-      const bytes = toBytes(value);
-      this.#rest = new Uint8Array(bytes);
+      const chunk = this.#next();
+      if (chunk === null) return false;
+      this.#rest = new Uint8Array(chunk);
     }
     const answer = library().osexec_write(this.fd, this.#rest, this.#rest.length);
-    if (answer === -Errno.EPIPE) {
-      this.#chunks.return?.();
-      return false;
-    }
+    if (answer === -Errno.EPIPE) return false;
     if (answer >= 0) this.#rest = this.#rest.subarray(answer);
     else if (-answer !== wouldBlock(currentOS())) throw syscallError(-answer, "write", "|1");
     return true;
   }
 
+  /** Closes the pipe, and tells a source that has not ended to stop. */
   close(): void {
     this.#feed.end.close();
+    if (this.#ended) return;
+    this.#ended = true;
+    try {
+      this.#chunks.return?.();
+    } catch {
+      // Its owner's affair: nobody reads from it any more.
+    }
+  }
+
+  #next(): Uint8Array | null {
+    let result: IteratorResult<Uint8Array | string>;
+    try {
+      result = this.#chunks.next();
+    } catch (error) {
+      this.#ended = true;
+      throw error;
+    }
+    if (result.done) this.#ended = true;
+    // A chunk of the wrong type leaves the source open, to be told to stop.
+    return result.done ? null : toBytes(result.value);
   }
 }
 

@@ -98,8 +98,8 @@ test("contract: a list is taken verbatim, as a copy", () => {
   const list = ["a=1", "a=2", "", "odd", "=x", "n=\0"];
   const copy = environmentList(list);
   assertEquals(copy, list);
-  copy.push("more=1");
-  assertEquals(list.length, 6);
+  list.push("more=1");
+  assertEquals(copy.length, 6);
 });
 
 test("contract: what is not a string is a TypeError that names it", () => {
