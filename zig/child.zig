@@ -41,7 +41,7 @@ pub fn main(context: *anyopaque) callconv(.c) noreturn {
     }
     if (error_number >= 0) error_number = enter(plan);
     var records: plans.Iterator = .{ .bytes = plan.steps };
-    var index: u32 = 0;
+    var index: i32 = 0;
     while (error_number >= 0) : (index += 1) {
         const record = records.next() orelse unreachable;
         report.step = index;

@@ -10,8 +10,8 @@ pub const Strings = [*:null]const ?String;
 /// How far a child has come. In memory that parent and child share in every mode.
 pub const Report = extern struct {
     state: State = .started,
-    /// The record that runs, or ran when the child died.
-    step: u32 = 0,
+    /// The record that runs, or ran when the child died. Before the first: `Stage.clone`.
+    step: i32 = @backingInt(abi.Stage.clone),
     /// Positive, once the state is `failed`.
     errno: i32 = 0,
     /// 0 until the parent has taken its steps; the child waits for that.

@@ -112,7 +112,7 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
         answer.errno = -failure.answer;
         return;
     }
-    answer.step = @bitCast(plan.report.step);
+    answer.step = plan.report.step;
     if (state == .failed) {
         answer.errno = plan.report.errno;
         return;
@@ -128,12 +128,12 @@ fn failClone(plan: *const Plan, answer: *abi.Answer, negated: i32) void {
     fail(answer, .clone, negated);
     if (plan.cgroup() == null) return;
     if (negated == linux.negative(.AGAIN) or negated == linux.negative(.NOMEM)) return;
-    answer.step = @bitCast(indexOf(plan, .cgroup));
+    answer.step = indexOf(plan, .cgroup);
 }
 
-fn indexOf(plan: *const Plan, step: abi.Step) u32 {
+fn indexOf(plan: *const Plan, step: abi.Step) i32 {
     var records: plans.Iterator = .{ .bytes = plan.steps };
-    var index: u32 = 0;
+    var index: i32 = 0;
     while (records.next()) |record| : (index += 1) {
         if (record.step == step) break;
     }
@@ -393,7 +393,7 @@ pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
     for (numbers, &before) |number, *old| {
         _ = linux.call(.rt_sigaction, .{ number, old, null, 8 });
     }
-    answer.step = @bitCast(indexOf(plan, .exec));
+    answer.step = indexOf(plan, .exec);
     answer.errno = -failure;
 }
 
