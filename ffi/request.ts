@@ -60,9 +60,9 @@ export function forceRungs(rungs: number): void {
   forcedRungs = rungs;
 }
 
-/** Starts a process: one native call. */
-export function start(request: StartRequest): StartAnswer {
-  const bytes = encode(request, forcedRungs);
+/** Starts a process: one native call. `without`: bits of the generated `Rung` that it is to do without. */
+export function start(request: StartRequest, without = 0): StartAnswer {
+  const bytes = encode(request, without | forcedRungs);
   library().osexec_spawn(bytes, bytes.length, answerBytes);
   return decode();
 }

@@ -16,7 +16,7 @@ import { type Fd, type OSFile, pipe } from "./file.ts";
 import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
-import { type Process, startProcess } from "./process.ts";
+import { type Process, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { describeStdio, openStdio, type Stdin, type Stdio, type Stdout } from "./stdio.ts";
 import { checkSyncStdio, runToEnd, type SyncResult } from "./sync.ts";
@@ -360,14 +360,19 @@ export class Command implements AsyncDisposable {
   }
 
   /** The start proper: `begin` begins the copying. */
-  #start(begin: (stdio: Stdio) => void): Process {
+  #start(begin: (stdio: Stdio) => void, blocking = false): Process {
     if (this.#started) throw new StateError("exec: already started");
     this.#started = true;
     let stdio: Stdio | undefined;
     try {
       this.#checkStartable();
       stdio = openStdio(this);
-      this.#process = startProcess(this.path, this.#argv(), this.#attributes(stdio.files));
+      this.#process = startChild(
+        this.path,
+        this.#argv(),
+        this.#attributes(stdio.files),
+        { pidfd: !this.#blocksUntilExit(stdio, blocking) },
+      );
     } catch (error) {
       for (const { end } of stdio?.drains ?? []) end.close();
       stdio?.feed?.end.close();
@@ -397,6 +402,11 @@ export class Command implements AsyncDisposable {
     feed?.end.close();
     for (const { end } of drains) end.close();
     for (const end of this.#pipes.parentEnds) end.close();
+  }
+
+  /** Whether the exit need not be noticed before all output has ended: then no pidfd is needed. */
+  #blocksUntilExit(stdio: Stdio, blocking: boolean): boolean {
+    return blocking && stdio.feed === null && !(this.waitDelay > 0);
   }
 
   #argv(): readonly string[] {
@@ -501,7 +511,7 @@ export class Command implements AsyncDisposable {
     const { signal } = this;
     const process = this.#start((opened) => {
       stdio = opened;
-    });
+    }, true);
     // Nothing of it can be heard while this thread waits.
     if (signal !== undefined) this.#abort?.dispose();
     this.#waited = true;
