@@ -1,7 +1,7 @@
 /** Bun's side of the seam: bun:ffi, and Bun.connect for the reactor's socket. */
 
 import process from "node:process";
-import type { EventStream, NativeFunction, Runtime, Signature } from "./runtime.ts";
+import type { EventStream, NativeFunction, Opened, Runtime, Signature } from "./runtime.ts";
 
 interface BunFunction {
   args: string[];
@@ -12,7 +12,7 @@ interface BunFfi {
   dlopen(
     path: string,
     symbols: Record<string, BunFunction>,
-  ): { symbols: Record<string, NativeFunction> };
+  ): { symbols: Record<string, NativeFunction>; close(): void };
 }
 
 interface BunSocket {
@@ -54,7 +54,7 @@ function builtin<Module>(name: string): Module {
 function open(
   path: string,
   symbols: Readonly<Record<string, Signature>>,
-): Record<string, NativeFunction> {
+): Opened {
   const table: Record<string, BunFunction> = {};
   for (const [name, { parameters, result }] of Object.entries(symbols)) {
     table[name] = {
@@ -62,7 +62,8 @@ function open(
       returns: result,
     };
   }
-  return builtin<BunFfi>("bun:ffi").dlopen(path, table).symbols;
+  const opened = builtin<BunFfi>("bun:ffi").dlopen(path, table);
+  return { functions: opened.symbols, close: () => opened.close() };
 }
 
 function memfd(name: string, bytes: Uint8Array): number {
@@ -84,10 +85,10 @@ function openLibc(
   symbols: Readonly<Record<string, Signature>>,
 ): Record<string, NativeFunction> {
   try {
-    return open("libc.so.6", symbols);
+    return open("libc.so.6", symbols).functions;
   } catch {
     const arch = process.arch === "arm64" ? "aarch64" : "x86_64";
-    return open(`libc.musl-${arch}.so.1`, symbols);
+    return open(`libc.musl-${arch}.so.1`, symbols).functions;
   }
 }
 

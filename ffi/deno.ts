@@ -1,7 +1,7 @@
 /** Deno's side of the seam: Deno.dlopen, and a node:net socket for the reactor's. */
 
 import process from "node:process";
-import type { EventStream, NativeFunction, Runtime, Signature, Word } from "./runtime.ts";
+import type { EventStream, NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
 
 type DenoWord = Word | "pointer" | "usize" | "isize";
 
@@ -14,7 +14,7 @@ interface DenoGlobal {
   dlopen(
     path: string,
     symbols: Readonly<Record<string, DenoFunction>>,
-  ): { symbols: Record<string, (...parameters: unknown[]) => unknown> };
+  ): { symbols: Record<string, (...parameters: unknown[]) => unknown>; close(): void };
   UnsafePointer: { of(bytes: Uint8Array): unknown };
   makeTempDirSync(options: { prefix: string }): string;
   permissions: {
@@ -45,8 +45,10 @@ function deno(): DenoGlobal {
 function open(
   path: string,
   symbols: Readonly<Record<string, Signature>>,
-): Record<string, NativeFunction> {
-  return deno().dlopen(path, symbols).symbols as Record<string, NativeFunction>;
+): Opened {
+  const opened = deno().dlopen(path, symbols);
+  const functions = opened.symbols as Record<string, NativeFunction>;
+  return { functions, close: () => opened.close() };
 }
 
 function memfd(name: string, bytes: Uint8Array): number {

@@ -3,7 +3,13 @@
 import process from "node:process";
 import { FINGERPRINT, SYMBOLS } from "./abi.ts";
 import { embeddedLibrary } from "./embedded.ts";
-import { currentRuntime, type NativeFunction, type Runtime, type Signature } from "./runtime.ts";
+import {
+  currentRuntime,
+  type NativeFunction,
+  type Opened,
+  type Runtime,
+  type Signature,
+} from "./runtime.ts";
 
 /** How a word of the boundary appears in TypeScript. */
 interface Values {
@@ -57,6 +63,8 @@ export interface OpenLibrary {
   readonly path: string;
   /** Called when all functions are bound; a path that lasts needs none, and may be bound from later. */
   readonly done?: () => void;
+  /** The memfd that it is, if it is one. */
+  readonly memfd?: number;
 }
 
 let loaded: Library | undefined;
@@ -77,7 +85,7 @@ export function loadLibrary(
     let opened: OpenLibrary | undefined;
     try {
       opened = place.open(runtime);
-      return bind(runtime, opened);
+      return preferFirst(runtime, bind(runtime, opened), opened);
     } catch (error) {
       if (error instanceof Error && error.name === "NotCapable") throw error;
       cause = error;
@@ -112,7 +120,7 @@ export function memfdPlace(): LibraryPlace {
       const fd = runtime.memfd("osexec", embeddedLibrary());
       // It stays open: functions are bound late, and a descriptor of the same number would make
       // glibc, which compares names, take another library for this one.
-      return { path: `/proc/self/fd/${fd}` };
+      return { path: memfdPath(fd), memfd: fd };
     },
   };
 }
@@ -138,15 +146,24 @@ export function temporaryFilePlace(): LibraryPlace {
   };
 }
 
-function bind(runtime: Runtime, opened: OpenLibrary): Library {
+/** A library that serves, and how to let go of it. */
+interface Bound {
+  readonly library: Library;
+  close(): void;
+}
+
+function bind(runtime: Runtime, opened: OpenLibrary): Bound {
   const late = runtime.bindsOneByOne && opened.done === undefined;
   const functions: Record<string, NativeFunction> = {};
+  const handles: Opened[] = [];
   if (late) {
     for (const [name, signature] of Object.entries(SYMBOLS)) {
-      bindLate(runtime, opened.path, functions, name, signature);
+      bindLate(runtime, opened.path, functions, handles, name, signature);
     }
   } else {
-    Object.assign(functions, runtime.open(opened.path, SYMBOLS));
+    const all = runtime.open(opened.path, SYMBOLS);
+    handles.push(all);
+    Object.assign(functions, all.functions);
   }
   const abi = functions.osexec_abi;
   if (abi === undefined) throw new Error("it does not export osexec_abi");
@@ -154,7 +171,33 @@ function bind(runtime: Runtime, opened: OpenLibrary): Library {
   if (found[0] !== FINGERPRINT[0] || found[1] !== FINGERPRINT[1]) {
     throw new Error(`its boundary is ${hexadecimal(found)}, expected ${hexadecimal(FINGERPRINT)}`);
   }
-  return functions as unknown as Library;
+  return {
+    library: functions as unknown as Library,
+    close() {
+      for (const handle of handles) handle.close();
+    },
+  };
+}
+
+/**
+ * The copy that another thread of this process has loaded before, instead of the one just loaded: a
+ * Worker's own would stay behind when the Worker ends. Any trouble leaves it at its own.
+ */
+function preferFirst(runtime: Runtime, own: Bound, opened: OpenLibrary): Library {
+  const first = own.library.osexec_abi(2);
+  if (first < 0 || opened.memfd === undefined) return own.library;
+  try {
+    const { library } = bind(runtime, { path: memfdPath(first) });
+    own.close();
+    library.osexec_close(opened.memfd);
+    return library;
+  } catch {
+    return own.library;
+  }
+}
+
+function memfdPath(fd: number): string {
+  return `/proc/self/fd/${fd}`;
 }
 
 /** Makes `name` a getter that becomes the function at its first use. */
@@ -162,6 +205,7 @@ function bindLate(
   runtime: Runtime,
   path: string,
   functions: Record<string, NativeFunction>,
+  handles: Opened[],
   name: string,
   signature: Signature,
 ): void {
@@ -169,7 +213,9 @@ function bindLate(
     configurable: true,
     enumerable: true,
     get(): NativeFunction {
-      const value = runtime.open(path, { [name]: signature })[name];
+      const opened = runtime.open(path, { [name]: signature });
+      handles.push(opened);
+      const value = opened.functions[name];
       if (value === undefined) throw new Error(`the native library does not export ${name}`);
       Object.defineProperty(functions, name, { value });
       return value;

@@ -15,6 +15,12 @@ export interface Signature {
 /** A native function, as the runtimes hand it out. */
 export type NativeFunction = (...parameters: (number | Uint8Array)[]) => number;
 
+/** Functions of an opened library, and how to let go of it. */
+export interface Opened {
+  readonly functions: Record<string, NativeFunction>;
+  close(): void;
+}
+
 /** The reading end of the reactor's socket, in the runtime's own event loop. */
 export interface EventStream {
   /** Keeps the event loop alive. */
@@ -28,7 +34,7 @@ export interface Runtime {
   /** Whether each bound function costs start-up time, so that it pays to bind them one by one. */
   readonly bindsOneByOne: boolean;
   /** Opens a library and binds functions of it. Opening the same path again is the same library. */
-  open(path: string, symbols: Readonly<Record<string, Signature>>): Record<string, NativeFunction>;
+  open(path: string, symbols: Readonly<Record<string, Signature>>): Opened;
   /** Writes the bytes into a new memfd and answers its descriptor, which stays open. */
   memfd(name: string, bytes: Uint8Array): number;
   /** Makes a private directory for a temporary file. */

@@ -7,28 +7,36 @@
 
 const std = @import("std");
 const linux = @import("linux.zig");
+const shared = @import("shared.zig");
 
 const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 
-var lock: linux.Lock = .{};
-var inflight: u32 = 0;
-var baseline: i32 = 0;
+/// One for the process: see `shared.zig`.
+pub const State = extern struct {
+    lock: linux.Lock = .{},
+    inflight: u32 = 0,
+    baseline: i32 = 0,
+};
 
 pub fn enter() void {
-    lock.acquire();
-    defer lock.release();
+    const state = &shared.state().dumpable;
+    state.lock.acquire();
+    defer state.lock.release();
     // Inside the window the flag may be cleared already, so only the first one may ask.
-    if (inflight == 0) baseline = linux.result(.prctl, .{ PR_GET_DUMPABLE, 0, 0, 0, 0 });
-    inflight += 1;
+    if (state.inflight == 0) {
+        state.baseline = linux.result(.prctl, .{ PR_GET_DUMPABLE, 0, 0, 0, 0 });
+    }
+    state.inflight += 1;
 }
 
 /// After the child has left our memory.
 pub fn leave() void {
-    lock.acquire();
-    defer lock.release();
-    inflight -= 1;
-    if (inflight == 0 and baseline == 1) {
+    const state = &shared.state().dumpable;
+    state.lock.acquire();
+    defer state.lock.release();
+    state.inflight -= 1;
+    if (state.inflight == 0 and state.baseline == 1) {
         _ = linux.call(.prctl, .{ PR_SET_DUMPABLE, 1, 0, 0, 0 });
     }
 }

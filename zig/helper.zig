@@ -4,50 +4,85 @@
 //!     helper args ARG...      argv, a line each, argv[0] first
 //!     helper env              the environment, a line each
 //!     helper cat FD           copies a descriptor to stdout
-//!     helper file PATH        copies a file to stdout
+//!     helper file PATH...     copies files to stdout
+//!     helper link PATH...     what symbolic links hold, a line each
+//!     helper cwd              the working directory
+//!     helper death            the number of the signal that the parent's death will send
+//!     helper write PATH TEXT  writes a text into a new file
 //!     helper exit N           exits so
 //!     helper kill N           sends itself signal N, and then exits 0
 //!     helper hang             waits for a signal for ever
 //!     helper id               pid, ppid, pgid, sid, uids, gids and groups as the kernel has them
+//!     helper mount PATH       mounts a tmpfs there and copies the list of mounts to stdout
+//!
+//! And what puts something over the program that it then becomes, looked up in PATH:
+//!
+//!     helper share PROGRAM ARG...                     all mounts shared with namespaces to come
+//!     helper deny RULE ERRNO... -- PROGRAM ARG...     system calls refused: see filter.zig
 
 const std = @import("std");
 const linux = std.os.linux;
+const Filter = @import("filter.zig").Filter;
 
 pub const panic = std.debug.no_panic;
+
+const Strings = []const [*:0]const u8;
 
 pub fn main(init: std.process.Init.Minimal) u8 {
     const arguments = init.args.vector;
     if (arguments.len < 2) return usage();
     const verb = std.mem.span(arguments[1]);
-    const rest = arguments[2..];
+    const rest: Strings = arguments[2..];
+    const environment = init.environ.block.slice;
     if (is(verb, "fds")) return listDescriptors();
     if (is(verb, "args")) {
         for (arguments) |argument| line(std.mem.span(argument));
         return 0;
     }
     if (is(verb, "env")) {
-        for (init.environ.block.slice) |entry| line(std.mem.span(entry.?));
+        for (environment) |entry| line(std.mem.span(entry.?));
         return 0;
     }
     if (is(verb, "id")) return copyFile("/proc/self/status");
+    if (is(verb, "cwd")) return workingDirectory();
+    if (is(verb, "death")) return deathSignal();
     if (is(verb, "hang")) while (true) {
-        _ = linux.syscall0(.pause);
+        // Not pause(2), which only the older architectures have.
+        _ = linux.syscall5(.ppoll, 0, 0, 0, 0, 0);
     };
     if (rest.len < 1) return usage();
     const word = std.mem.span(rest[0]);
     if (is(verb, "cat")) return copy(number(word));
-    if (is(verb, "file")) return copyFile(rest[0]);
+    if (is(verb, "file")) {
+        for (rest) |path| if (copyFile(path) != 0) return 66;
+        return 0;
+    }
+    if (is(verb, "link")) {
+        for (rest) |path| showLink(path);
+        return 0;
+    }
     if (is(verb, "exit")) return @truncate(@as(u32, @bitCast(number(word))));
     if (is(verb, "kill")) {
         _ = linux.syscall2(.kill, @as(usize, @intCast(linux.getpid())), @intCast(number(word)));
         return 0;
     }
+    if (is(verb, "mount")) return mount(rest[0]);
+    if (is(verb, "share")) return share(rest, environment);
+    if (is(verb, "deny")) return deny(rest, environment);
+    if (rest.len < 2) return usage();
+    if (is(verb, "write")) return writeFile(rest[0], std.mem.span(rest[1]));
     return usage();
 }
 
 fn usage() u8 {
-    write(2, "helper: unknown verb\n");
-    return 64;
+    return fail(64, "unknown verb, or an argument is missing");
+}
+
+fn fail(code: u8, why: []const u8) u8 {
+    write(2, "helper: ");
+    write(2, why);
+    write(2, "\n");
+    return code;
 }
 
 fn is(verb: []const u8, name: []const u8) bool {
@@ -80,23 +115,42 @@ fn listDescriptors() u8 {
         if (flags < 0) continue;
         var path: [32]u8 = undefined;
         const name = std.fmt.bufPrintSentinel(&path, "/proc/self/fd/{d}", .{fd}, 0) catch return 70;
-        var target: [512]u8 = undefined;
-        const length: isize = @bitCast(linux.readlink(name, &target, target.len));
-        var text: [600]u8 = undefined;
-        line(std.fmt.bufPrint(&text, "{d} {s}", .{
-            fd,
-            if (length > 0) target[0..@intCast(length)] else "?",
-        }) catch return 70);
+        var text: [32]u8 = undefined;
+        write(1, std.fmt.bufPrint(&text, "{d} ", .{fd}) catch return 70);
+        showLink(name);
     }
+    return 0;
+}
+
+fn showLink(path: [*:0]const u8) void {
+    var target: [4096]u8 = undefined;
+    const length: isize = @bitCast(linux.readlink(path, &target, target.len));
+    line(if (length > 0) target[0..@intCast(length)] else "?");
+}
+
+fn workingDirectory() u8 {
+    var path: [4096]u8 = undefined;
+    const length: isize = @bitCast(linux.getcwd(&path, path.len));
+    if (length <= 0) return fail(71, "no working directory");
+    // The kernel counts the NUL.
+    line(path[0..@intCast(length - 1)]);
+    return 0;
+}
+
+/// /proc does not show it.
+fn deathSignal() u8 {
+    const PR_GET_PDEATHSIG = 2;
+    var signal: i32 = -1;
+    _ = linux.prctl(PR_GET_PDEATHSIG, @intFromPtr(&signal), 0, 0, 0);
+    var text: [16]u8 = undefined;
+    line(std.fmt.bufPrint(&text, "{d}", .{signal}) catch return 70);
     return 0;
 }
 
 fn copyFile(path: [*:0]const u8) u8 {
     const fd: isize = @bitCast(linux.open(path, .{}, 0));
-    if (fd < 0) {
-        write(2, "helper: cannot open the file\n");
-        return 66;
-    }
+    if (fd < 0) return fail(66, "cannot open the file");
+    defer _ = linux.close(@intCast(fd));
     return copy(@intCast(fd));
 }
 
@@ -108,4 +162,69 @@ fn copy(fd: i32) u8 {
         if (n == 0) return 0;
         write(1, buffer[0..@intCast(n)]);
     }
+}
+
+fn writeFile(path: [*:0]const u8, text: []const u8) u8 {
+    const flags: linux.O = .{ .ACCMODE = .WRONLY, .CREAT = true, .EXCL = true };
+    const fd: isize = @bitCast(linux.open(path, flags, 0o666));
+    if (fd < 0) return fail(73, "cannot make the file");
+    write(@intCast(fd), text);
+    return 0;
+}
+
+fn mount(path: [*:0]const u8) u8 {
+    if (linux.mount("tmpfs", path, "tmpfs", 0, 0) != 0) return fail(71, "cannot mount");
+    return copyFile("/proc/self/mountinfo");
+}
+
+fn share(program: Strings, environment: []const ?[*:0]const u8) u8 {
+    const MS_REC = 0x4000;
+    const MS_SHARED = 1 << 20;
+    if (linux.mount("none", "/", null, MS_REC | MS_SHARED, 0) != 0) {
+        return fail(71, "cannot share the mounts");
+    }
+    return become(program, environment);
+}
+
+fn deny(arguments: Strings, environment: []const ?[*:0]const u8) u8 {
+    var filter: Filter = .init();
+    var rest = arguments;
+    while (rest.len > 0 and !is(std.mem.span(rest[0]), "--")) : (rest = rest[2..]) {
+        if (rest.len < 2) return usage();
+        const rule = std.mem.span(rest[0]);
+        filter.add(rule, std.mem.span(rest[1])) catch return fail(64, rule);
+    }
+    if (rest.len < 2) return usage();
+    if (filter.install() != 0) return fail(71, "the kernel refused the filter");
+    return become(rest[1..], environment);
+}
+
+/// By execveat, so that the filter may refuse execve.
+fn become(program: Strings, environment: []const ?[*:0]const u8) u8 {
+    // Both lie where the kernel put them, each followed by a null.
+    const argv: [*:null]const ?[*:0]const u8 = @ptrCast(program.ptr);
+    const envp: [*:null]const ?[*:0]const u8 = @ptrCast(environment.ptr);
+    const name = std.mem.span(program[0]);
+    const flags: linux.EXECVEAT = .{ .SYMLINK_NOFOLLOW = false, .EMPTY_PATH = false };
+    if (std.mem.findScalar(u8, name, '/') != null) {
+        _ = linux.execveat(linux.AT.FDCWD, program[0], argv, envp, flags);
+        return fail(71, name);
+    }
+    var directories = std.mem.splitScalar(u8, searchPath(environment), ':');
+    while (directories.next()) |directory| {
+        var buffer: [4096]u8 = undefined;
+        const path = std.fmt.bufPrintSentinel(&buffer, "{s}/{s}", .{ directory, name }, 0) catch {
+            continue;
+        };
+        _ = linux.execveat(linux.AT.FDCWD, path, argv, envp, flags);
+    }
+    return fail(71, name);
+}
+
+fn searchPath(environment: []const ?[*:0]const u8) []const u8 {
+    for (environment) |entry| {
+        const text = std.mem.span(entry.?);
+        if (std.mem.startsWith(u8, text, "PATH=")) return text["PATH=".len..];
+    }
+    return "/usr/bin:/bin";
 }

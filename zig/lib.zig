@@ -6,6 +6,7 @@ const abi = @import("abi.zig");
 const files = @import("files.zig");
 const linux = @import("linux.zig");
 const reactor = @import("reactor.zig");
+const shared = @import("shared.zig");
 const spawn = @import("spawn.zig");
 const waiting = @import("wait.zig");
 
@@ -14,8 +15,10 @@ pub const panic = std.debug.no_panic;
 
 /// `abi_gen.zig` reflects over this to write the signatures into `ffi/abi.ts`.
 pub const symbols = struct {
-    /// The fingerprint's lower (0) or upper (1) half.
+    /// The fingerprint's lower (0) or upper (1) half; and (2) the descriptor of the memfd that the first
+    /// copy of the library in this process came from, or -1: this is the first.
     pub fn osexec_abi(half: i32) callconv(.c) i32 {
+        if (half == 2) return shared.firstLibrary();
         const shift: u6 = if (half == 0) 0 else 32;
         return @bitCast(@as(u32, @truncate(abi.fingerprint >> shift)));
     }
@@ -99,4 +102,6 @@ comptime {
     if (builtin.output_mode == .Lib) for (@typeInfo(symbols).@"struct".decl_names) |name| {
         @export(&@field(symbols, name), .{ .name = name });
     };
+    // Not for TypeScript: for another copy of this library.
+    if (builtin.output_mode == .Lib) @export(&shared.address, .{ .name = shared.symbol });
 }

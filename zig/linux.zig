@@ -234,7 +234,7 @@ pub const ChildInfo = extern struct {
 pub const Timespec = extern struct { sec: i64, nsec: i64 };
 
 /// A mutual exclusion that needs no libc: three states, as in Drepper's "Futexes are tricky".
-pub const Lock = struct {
+pub const Lock = extern struct {
     state: u32 = 0,
 
     pub fn acquire(lock: *Lock) void {

@@ -123,10 +123,11 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     if (answer.signal == 0) answer.errno = -linux.negative(.CHILD);
 }
 
-/// What CLONE_INTO_CGROUP refuses is the cgroup's fault, but for what any clone may be refused for.
+/// What the last attempt was refused for is the cgroup's fault if it was to clone into one, but for what
+/// any clone may be refused for.
 fn failClone(plan: *const Plan, answer: *abi.Answer, negated: i32) void {
     fail(answer, .clone, negated);
-    if (plan.cgroup() == null) return;
+    if (!plan.in_cgroup) return;
     if (negated == linux.negative(.AGAIN) or negated == linux.negative(.NOMEM)) return;
     answer.step = indexOf(plan, .cgroup);
 }
@@ -258,7 +259,8 @@ fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
         (rung(.clone3) | rung(.clear_sighand) | rung(.pidfd) | rung(.into_cgroup));
     const plain = plan.clone_flags == 0 and plan.cgroup() == null;
     const first = @atomicLoad(u32, &first_rung, .monotonic);
-    var refusal: i32 = 0;
+    plan.in_cgroup = false;
+    var refusal: ?i32 = null;
     for (ladder[first..], first..) |missing, index| {
         // Without a cgroup the second rung is the first.
         if (missing == rung(.into_cgroup) and plan.cgroup() == null) continue;
@@ -279,7 +281,7 @@ fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
             };
             return .{ .pid = pid, .pidfd = pidfd, .rungs = without | how };
         }
-        if (refusal == 0) refusal = pid;
+        if (refusal == null) refusal = pid;
         switch (pid) {
             linux.negative(.NOSYS),
             linux.negative(.INVAL),
@@ -289,7 +291,7 @@ fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
             else => return .{ .pid = pid, .pidfd = -1, .rungs = without },
         }
     }
-    return .{ .pid = refusal, .pidfd = -1, .rungs = 0 };
+    return .{ .pid = refusal orelse linux.negative(.NOSYS), .pidfd = -1, .rungs = 0 };
 }
 
 const CLONE_NEWTIME = 0x80;
@@ -335,11 +337,11 @@ fn tryClone(
     // Linux 5.3 knows 64 bytes of the struct; what is not used need not be known.
     var size: usize = 64;
     if (plan.cgroup()) |directory| if (!has(without, .into_cgroup)) {
+        plan.in_cgroup = true;
         if (directory.* < 0) return linux.negative(.BADF);
         arguments.flags |= clone.INTO_CGROUP;
         arguments.cgroup = @intCast(directory.*);
         size = @sizeOf(clone.Arguments);
-        plan.in_cgroup = true;
     };
     return @truncate(clone.clone3(&arguments, size, child.main, plan));
 }

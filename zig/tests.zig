@@ -6,6 +6,7 @@ test {
     _ = @import("child.zig");
     _ = @import("dumpable.zig");
     _ = @import("files.zig");
+    _ = @import("filter.zig");
     _ = @import("linux.zig");
     _ = @import("request.zig");
     _ = @import("spawn.zig");

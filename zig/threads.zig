@@ -3,6 +3,7 @@
 //! finding 12). The symbols are weak, so that the library needs no libc of its own.
 
 const linux = @import("linux.zig");
+const shared = @import("shared.zig");
 
 pub const Main = *const fn (?*anyopaque) callconv(.c) ?*anyopaque;
 
@@ -23,6 +24,7 @@ const mask = linux.sigset_all & ~@as(u64, 0b111 << 31);
 pub fn start(main: Main, context: ?*anyopaque) i32 {
     const create = pthread_create orelse return linux.negative(.NOSYS);
     const detach = pthread_detach orelse return linux.negative(.NOSYS);
+    shared.pin();
     const before = linux.maskSignals(mask);
     defer _ = linux.maskSignals(before);
     var thread: usize = 0;

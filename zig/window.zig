@@ -7,6 +7,7 @@
 
 const std = @import("std");
 const linux = @import("linux.zig");
+const shared = @import("shared.zig");
 
 /// Ten starts at once with three descriptors each; a start that finds none takes the ordinary way.
 const slot_count = 32;
@@ -15,26 +16,32 @@ const lowest = 10;
 /// A window that could not be had this low would save nothing: the copy costs about 30 ns an entry.
 const highest = 256;
 
-var lock: linux.Lock = .{};
-var state: enum(u32) { unknown, ready, unavailable } = .unknown;
-var slots: [slot_count]i32 = undefined;
-var null_fd: i32 = -1;
-/// Bit i: slot i is taken. All taken until the window stands.
-var taken: u32 = std.math.maxInt(u32);
-/// The first descriptor that no child needs.
-var end: u32 = 0;
+/// One for the process: see `shared.zig`.
+pub const State = extern struct {
+    lock: linux.Lock = .{},
+    stage: Stage = .unknown,
+    slots: [slot_count]i32 = @splat(-1),
+    null_fd: i32 = -1,
+    /// Bit i: slot i is taken. All taken until the window stands.
+    taken: u32 = std.math.maxInt(u32),
+    /// The first descriptor that no child needs.
+    end: u32 = 0,
+
+    const Stage = enum(u32) { unknown, ready, unavailable };
+};
 
 /// Where the copied part of the table ends, or 0: there is no window. The kernel copies whole words
 /// of 64, so nothing is saved by less.
 pub fn boundary() u32 {
-    if (@atomicLoad(@TypeOf(state), &state, .acquire) == .unknown) reserve();
-    return if (state == .ready) end else 0;
+    const state = &shared.state().window;
+    if (@atomicLoad(State.Stage, &state.stage, .acquire) == .unknown) reserve(state);
+    return if (state.stage == .ready) state.end else 0;
 }
 
-fn reserve() void {
-    lock.acquire();
-    defer lock.release();
-    if (state != .unknown) return;
+fn reserve(state: *State) void {
+    state.lock.acquire();
+    defer state.lock.release();
+    if (state.stage != .unknown) return;
     const opened = linux.retry(.openat, .{
         linux.AT_FDCWD,
         "/dev/null",
@@ -45,23 +52,23 @@ fn reserve() void {
     if (opened >= 0) while (count < slot_count) : (count += 1) {
         const slot = linux.result(.fcntl, .{ opened, linux.F_DUPFD_CLOEXEC, lowest });
         if (slot < 0) break;
-        slots[count] = slot;
+        state.slots[count] = slot;
         if (slot >= highest) {
             count += 1;
             break;
         }
     };
-    const whole = count == slot_count and slots[count - 1] < highest;
+    const whole = count == slot_count and state.slots[count - 1] < highest;
     if (!whole) {
-        for (slots[0..count]) |slot| linux.close(slot);
+        for (state.slots[0..count]) |slot| linux.close(slot);
         if (opened >= 0) linux.close(opened);
-        @atomicStore(@TypeOf(state), &state, .unavailable, .release);
+        @atomicStore(State.Stage, &state.stage, .unavailable, .release);
         return;
     }
-    null_fd = opened;
-    end = @max(64, @as(u32, @intCast(slots[slot_count - 1])) + 1);
-    @atomicStore(u32, &taken, 0, .release);
-    @atomicStore(@TypeOf(state), &state, .ready, .release);
+    state.null_fd = opened;
+    state.end = @max(64, @as(u32, @intCast(state.slots[slot_count - 1])) + 1);
+    @atomicStore(u32, &state.taken, 0, .release);
+    @atomicStore(State.Stage, &state.stage, .ready, .release);
 }
 
 /// The slots of one start.
@@ -70,26 +77,30 @@ pub const Lease = struct {
 
     /// Puts `fd` into a free slot and answers the slot's number.
     pub fn add(lease: *Lease, fd: i32) error{ Full, NotOpen }!i32 {
-        var current = @atomicLoad(u32, &taken, .monotonic);
+        const state = &shared.state().window;
+        const taken = &state.taken;
+        var current = @atomicLoad(u32, taken, .monotonic);
         const index: u5 = while (current != std.math.maxInt(u32)) {
             const free: u5 = @intCast(@ctz(~current));
             const bit = @as(u32, 1) << free;
-            current = @cmpxchgWeak(u32, &taken, current, current | bit, .acquire, .monotonic) orelse
+            current = @cmpxchgWeak(u32, taken, current, current | bit, .acquire, .monotonic) orelse
                 break free;
         } else return error.Full;
         lease.bits |= @as(u32, 1) << index;
-        const slot = slots[index];
+        const slot = state.slots[index];
         if (linux.result(.dup3, .{ fd, slot, linux.O_CLOEXEC }) < 0) return error.NotOpen;
         return slot;
     }
 
     /// Lets go of what the slots hold: a pipe's end left here would never reach its end of file.
     pub fn end(lease: *Lease) void {
-        for (slots, 0..) |slot, index| {
+        if (lease.bits == 0) return;
+        const state = &shared.state().window;
+        for (state.slots, 0..) |slot, index| {
             const bit = @as(u32, 1) << @intCast(index);
             if (lease.bits & bit == 0) continue;
-            _ = linux.call(.dup3, .{ null_fd, slot, linux.O_CLOEXEC });
-            _ = @atomicRmw(u32, &taken, .And, ~bit, .release);
+            _ = linux.call(.dup3, .{ state.null_fd, slot, linux.O_CLOEXEC });
+            _ = @atomicRmw(u32, &state.taken, .And, ~bit, .release);
         }
         lease.bits = 0;
     }
