@@ -43,6 +43,7 @@ export function planStart(name: string, argv: readonly string[], attr: ProcAttr)
   const context = planContext(name);
   checkProgram(context, name, argv);
   const sys = attr.sys ?? {};
+  checkFields(context, sys);
   if (context.os !== "linux") {
     for (const field of linuxOnly) {
       if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
@@ -83,6 +84,47 @@ export function planStart(name: string, argv: readonly string[], attr: ProcAttr)
     cloneFlags: (sys.cloneflags ?? 0) >>> 0,
   };
 }
+
+/**
+ * A misspelt attribute must not be left out in silence, least of all one that takes rights away; nor may
+ * a word such as "no" count as true.
+ */
+function checkFields(context: PlanContext, sys: SysProcAttr): void {
+  for (const [field, value] of Object.entries(sys)) {
+    if (value === undefined) continue;
+    const kind = fields.get(field);
+    if (kind === undefined) context.refuse(`sys has no field ${field}`);
+    if (kind === "any") continue;
+    const fits = kind === "list" ? Array.isArray(value) : typeof value === kind && value !== null;
+    if (!fits) throw new TypeError(`sys.${field} is not a ${kind}`);
+  }
+}
+
+const fields: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
+  ["chroot", "string"],
+  ["credential", "object"],
+  ["ptrace", "boolean"],
+  ["setsid", "boolean"],
+  ["setpgid", "boolean"],
+  ["pgid", "number"],
+  ["setctty", "boolean"],
+  ["noctty", "boolean"],
+  ["ctty", "number"],
+  ["foreground", "boolean"],
+  ["pdeathsig", "any"],
+  ["cloneflags", "number"],
+  ["unshareflags", "number"],
+  ["uidMappings", "list"],
+  ["gidMappings", "list"],
+  ["gidMappingsEnableSetgroups", "boolean"],
+  ["ambientCaps", "list"],
+  ["cgroupFD", "any"],
+  ["umask", "number"],
+  ["rlimits", "object"],
+  ["nice", "number"],
+  ["noNewPrivs", "boolean"],
+  ["closeFds", "boolean"],
+]);
 
 /** Checks what every start and exec() have in common. */
 export function checkProgram(context: PlanContext, name: string, argv: readonly string[]): void {

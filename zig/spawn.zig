@@ -65,6 +65,8 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     plan.report = arena.report;
     plan.has_close_range = hasCloseRange() and !has(plan.forced, .close_range);
     const mode = chooseMode(plan);
+    // A child that the kernel reaps by itself leaves its status with the pidfd alone.
+    if (has(plan.forced, .pidfd) and reapsByItself()) plan.forced &= ~rung(.pidfd);
     var pipe: [2]i32 = .{ -1, -1 };
     if (mode == .fork) {
         const made = linux.result(.pipe2, .{ &pipe, linux.O_CLOEXEC });
@@ -130,6 +132,14 @@ fn failClone(plan: *const Plan, answer: *abi.Answer, negated: i32) void {
     if (!plan.in_cgroup) return;
     if (negated == linux.negative(.AGAIN) or negated == linux.negative(.NOMEM)) return;
     answer.step = indexOf(plan, .cgroup);
+}
+
+/// Whether SIGCHLD is ignored.
+fn reapsByItself() bool {
+    var current: linux.KernelSigaction = .{};
+    _ = linux.call(.rt_sigaction, .{ linux.SIGCHLD, null, &current, 8 });
+    const SIG_IGN = 1;
+    return current.handler == SIG_IGN;
 }
 
 fn indexOf(plan: *const Plan, step: abi.Step) i32 {
