@@ -54,6 +54,7 @@ export function decompress(input: Uint8Array, size: number): Uint8Array {
   while (from < input.length) {
     const token = at(input, from++);
     const literals = extend(token >> 4);
+    if (literals > input.length - from) throw new Error("the embedded library is damaged");
     output.set(input.subarray(from, from + literals), to);
     from += literals;
     to += literals;

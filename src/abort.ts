@@ -2,6 +2,7 @@
 
 import { CancelError, ProcessDoneError } from "./errors.ts";
 import { hasEnded, type Process } from "./process.ts";
+import { Timer } from "./timer.ts";
 
 /** What to do on abort; null: nothing but waitDelay. */
 export type Cancel = ((child: Process) => unknown) | null;
@@ -10,23 +11,31 @@ export type Cancel = ((child: Process) => unknown) | null;
 export interface AbortWatchOptions {
   readonly process: Process;
   readonly signal: AbortSignal;
-  readonly cancel: Cancel;
+  /** Absent: SIGKILL. */
+  readonly cancel: Cancel | undefined;
   /** Milliseconds from the abort to SIGKILL; 0: never. */
   readonly waitDelay: number;
   /** Ends all copying: called after the SIGKILL, so that the child dies of that and not of SIGPIPE. */
-  readonly stopCopies: () => void;
+  readonly expire: () => void;
+}
+
+/** What came of the watching. */
+export interface AbortOutcome {
+  /** The error that the abort stands for; null: there was no abort. */
+  readonly failure: { readonly error: unknown } | null;
+  /** When the time that waitDelay gives is over, by performance.now(), if the abort has begun it. */
+  readonly deadline: number | undefined;
 }
 
 /** Watches a signal from the start of a command until its process has been reaped. */
 export class AbortWatch {
   readonly #options: AbortWatchOptions;
   readonly #onAbort = (): void => this.#abort();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When the time that waitDelay gives is over, by performance.now(). */
+  #timer: Timer | undefined;
   #deadline: number | undefined;
-  #failure: { readonly error: unknown } | null = null;
+  #failure: AbortOutcome["failure"] = null;
   #cancelling: Promise<void> | undefined;
-  #killed = Promise.withResolvers<void>();
+  readonly #expired = Promise.withResolvers<void>();
 
   /** Starts watching. */
   constructor(options: AbortWatchOptions) {
@@ -34,26 +43,23 @@ export class AbortWatch {
     options.signal.addEventListener("abort", this.#onAbort);
   }
 
-  /**
-   * The process has been reaped: from now on an abort is none. Resolves to the error that the abort
-   * stands for, if there was one, and to what is left of waitDelay.
-   */
-  async end(): Promise<
-    { failure: { readonly error: unknown } | null; deadline: number | undefined }
-  > {
+  /** The process has been reaped: from now on an abort is none. `success`: it had exited with 0. */
+  async end(success: boolean): Promise<AbortOutcome> {
     this.#options.signal.removeEventListener("abort", this.#onAbort);
     // A cancel() that never settles is waited for no longer than the process would have been.
     if (this.#cancelling !== undefined) {
-      await Promise.race([this.#cancelling, this.#killed.promise]);
+      await Promise.race([this.#cancelling, this.#expired.promise]);
     }
-    clearTimeout(this.#timer);
-    return { failure: this.#failure, deadline: this.#deadline };
+    this.#timer?.cancel();
+    // Nobody exits with 0 of SIGKILL: it has come too late, and Go reports an abort all the same.
+    const late = success && this.#options.cancel === undefined;
+    return { failure: late ? null : this.#failure, deadline: this.#deadline };
   }
 
   /** Stops watching, whatever has come of it. */
   dispose(): void {
     this.#options.signal.removeEventListener("abort", this.#onAbort);
-    clearTimeout(this.#timer);
+    this.#timer?.cancel();
   }
 
   #abort(): void {
@@ -62,11 +68,11 @@ export class AbortWatch {
     if (hasEnded(process)) return;
     if (waitDelay > 0) {
       this.#deadline = performance.now() + waitDelay;
-      this.#timer = setTimeout(() => this.#expire(), waitDelay);
+      this.#timer = new Timer(this.#deadline, () => this.#expire());
     }
     if (cancel === null) return;
     this.#failure = { error: signal.reason };
-    this.#cancelling = this.#cancel(cancel, process);
+    this.#cancelling = this.#cancel(cancel ?? ((child) => child.kill()), process);
   }
 
   async #cancel(cancel: (process: Process) => unknown, process: Process): Promise<void> {
@@ -78,15 +84,16 @@ export class AbortWatch {
   }
 
   #expire(): void {
-    const { process, stopCopies } = this.#options;
+    const { process, expire } = this.#options;
     try {
-      process.kill();
+      // One that has ended in time may not have been noticed by a busy event loop.
+      if (!hasEnded(process)) process.kill();
     } catch (error) {
       if (!(error instanceof ProcessDoneError)) {
         this.#failure = { error: new Error(`exec: killing Cmd: ${error}`, { cause: error }) };
       }
     }
-    stopCopies();
-    this.#killed.resolve();
+    expire();
+    this.#expired.resolve();
   }
 }

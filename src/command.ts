@@ -3,7 +3,7 @@
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import { AbortWatch, type Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
-import { type Copy, type CopyResult, drain, feed } from "./copy.ts";
+import { type Copy, type CopyResult, drain, feed, pull } from "./copy.ts";
 import {
   dedupEnvironment,
   type Env,
@@ -11,8 +11,16 @@ import {
   environmentProblem,
   withPwd,
 } from "./environment.ts";
-import { type CapturedOutput, ExecError, ExitError, StateError, WaitDelayError } from "./errors.ts";
+import {
+  type CapturedOutput,
+  ExecError,
+  ExitError,
+  StateError,
+  SyscallError,
+  WaitDelayError,
+} from "./errors.ts";
 import { type Fd, type OSFile, pipe } from "./file.ts";
+import { linesOf } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
@@ -20,6 +28,7 @@ import { type Process, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { describeStdio, openStdio, type Stdin, type Stdio, type Stdout } from "./stdio.ts";
 import { checkSyncStdio, runToEnd, type SyncResult } from "./sync.ts";
+import { Timer } from "./timer.ts";
 
 /** The fields of a Command that may be given to its constructor. */
 export interface CommandOptions {
@@ -217,22 +226,25 @@ export class Command implements AsyncDisposable {
    * early kills the child and reaps it.
    */
   async *lines(): AsyncIterable<string> {
+    const output = pull(this.stdoutPipe());
     const errors = this.#captureErrors();
-    const reading = this.stdoutPipe();
-    let whole = false;
+    let ended = false;
     try {
       this.start();
-      yield* reading.lines();
-      whole = true;
+      this.#outputs.push(this.#track(output));
+      // From now on, so that waitDelay also bounds the wait for a line.
+      const waiting = this.#wait({
+        get stderr() {
+          return errors?.bytes();
+        },
+      });
+      waiting.catch(() => {});
+      yield* linesOf(output.chunks());
+      await waiting;
+      ended = true;
     } finally {
-      reading.close();
-      if (!whole) await this[Symbol.asyncDispose]();
+      if (!ended) await this[Symbol.asyncDispose]();
     }
-    await this.#wait({
-      get stderr() {
-        return errors?.bytes();
-      },
-    });
   }
 
   /**
@@ -291,7 +303,15 @@ export class Command implements AsyncDisposable {
 
   /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out. */
   environ(): string[] {
-    return [...dedupEnvironment(this.#environment())];
+    let list: readonly string[];
+    try {
+      list = this.#environment();
+    } catch (error) {
+      // There is no working directory, which is for start() to say, as in Go.
+      if (!(error instanceof SyscallError)) throw error;
+      list = inheritedEnvironment();
+    }
+    return [...dedupEnvironment(list)];
   }
 
   /**
@@ -325,7 +345,7 @@ export class Command implements AsyncDisposable {
     if (stdin !== undefined && !own(stdin)) copy.stdin = stdin;
     if (stdout !== undefined && !own(stdout)) copy.stdout = stdout;
     if (stderr !== undefined && !own(stderr)) copy.stderr = stderr;
-    if (sysProcAttr !== undefined) copy.sysProcAttr = sysProcAttr;
+    if (sysProcAttr !== undefined) copy.sysProcAttr = { ...sysProcAttr };
     if (signal !== undefined) copy.signal = signal;
     if (cancel !== undefined) copy.cancel = cancel;
     if (err !== undefined) copy.err = err;
@@ -449,8 +469,8 @@ export class Command implements AsyncDisposable {
       process,
       signal,
       waitDelay,
-      cancel: this.cancel === undefined ? (running) => running.kill() : this.cancel,
-      stopCopies: () => this.#stopCopies(),
+      cancel: this.cancel,
+      expire: () => this.#expireCopies(),
     });
   }
 
@@ -464,6 +484,11 @@ export class Command implements AsyncDisposable {
     for (const copy of this.#outputs) copy.stop();
   }
 
+  #expireCopies(): void {
+    this.#stdin?.expire();
+    for (const copy of this.#outputs) copy.expire();
+  }
+
   async #wait(captured: CapturedOutput): Promise<ProcessState> {
     const process = this.#process;
     if (process === undefined) throw new StateError("exec: not started");
@@ -473,17 +498,18 @@ export class Command implements AsyncDisposable {
     try {
       state = await process.wait();
     } catch (error) {
-      // Somebody else has reaped it, or the handle was released: the pipes are still ours to close.
       this.#waited = false;
       this.#abort?.dispose();
-      this.#stopCopies();
-      this.#pipes.stdin?.close();
+      // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
+      if (!(error instanceof StateError)) {
+        this.#closeInput();
+        await this.#settleCopies(undefined);
+      }
       throw error;
     }
     this.#processState = state;
-    this.#stdin?.stop();
-    this.#pipes.stdin?.close();
-    const abort = await this.#abort?.end();
+    this.#closeInput();
+    const abort = await this.#abort?.end(state.success);
     const expired = await this.#settleCopies(abort?.deadline);
     if (!state.success) throw new ExitError(state, captured);
     if (abort?.failure) throw abort.failure.error;
@@ -493,16 +519,20 @@ export class Command implements AsyncDisposable {
     return state;
   }
 
+  /** The process has ended: nobody reads its stdin any more. */
+  #closeInput(): void {
+    this.#stdin?.stop();
+    this.#pipes.stdin?.close();
+  }
+
   /** Waits for the copying, no longer than waitDelay allows. True: some of it had to be stopped. */
-  async #settleCopies(deadline: number | undefined): Promise<boolean> {
-    const all = Promise.all(this.#outputs.map((copy) => copy.done));
-    if (this.waitDelay > 0) {
-      const left = deadline === undefined ? this.waitDelay : deadline - performance.now();
-      const timer = setTimeout(() => this.#stopCopies(), Math.max(0, left));
-      await all;
-      clearTimeout(timer);
-    }
-    return (await all).some(({ stopped }) => stopped);
+  async #settleCopies(
+    deadline = performance.now() + (this.waitDelay || Infinity),
+  ): Promise<boolean> {
+    const timer = new Timer(deadline, () => this.#expireCopies());
+    const results = await Promise.all(this.#outputs.map((copy) => copy.done));
+    timer.cancel();
+    return results.some(({ stopped }) => stopped);
   }
 
   #runSync(captured: CapturedOutput): ProcessState {
@@ -588,7 +618,9 @@ export class Command implements AsyncDisposable {
   #environment(): readonly string[] {
     if (this.env !== undefined) return environmentList(this.env);
     const inherited = inheritedEnvironment();
-    return this.dir ? withPwd(inherited, this.dir, workingDirectory()) : inherited;
+    const { dir } = this;
+    if (dir === undefined || dir === "") return inherited;
+    return withPwd(inherited, dir, dir.startsWith("/") ? "/" : workingDirectory());
   }
 
   /** As the start gets it: with what makes it impossible still in, for the start to name. */

@@ -2,7 +2,7 @@
 
 import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
-import type { OSFile } from "./file.ts";
+import { type OSFile, readAtOnce } from "./file.ts";
 import {
   type Drain,
   type Feed,
@@ -19,6 +19,8 @@ export interface Copy {
   readonly done: Promise<CopyResult>;
   /** Ends it now: closes the pipe, and waits for neither a source nor a sink that is stuck. */
   stop(): void;
+  /** stop(), when its time is over: what has come out of the child until now is still taken. */
+  expire(): void;
 }
 
 /** How a copy ended. */
@@ -30,50 +32,136 @@ export interface CopyResult {
 /** Feeds a source into a pipe. That the child stops reading (EPIPE) is no failure: Go's rule 30. */
 export function feed({ end, source }: Feed): Copy {
   const chunks = reader(source);
-  return run(end, () => chunks.cancel(), async (stopped) => {
+  const ending = new Ending(end, () => chunks.cancel());
+  ending.follow(async () => {
     while (true) {
       const chunk = await chunks.next();
-      if (chunk === null || stopped()) return;
+      if (chunk === null || ending.has) return;
       try {
         await end.write(chunk);
       } catch (error) {
-        if (error instanceof SyscallError && error.errno === Errno.EPIPE) return chunks.cancel();
+        if (error instanceof SyscallError && error.errno === Errno.EPIPE) return;
         throw error;
       }
     }
   });
+  const stop = (): void => ending.stop();
+  return { done: ending.done, stop, expire: stop };
 }
 
 /** Drains a pipe into a sink. A sink's failure closes the pipe, so that the child gets SIGPIPE. */
 export function drain({ end, sink }: Drain): Copy {
   const chunks = writer(sink);
-  return run(end, () => chunks.release(), async (stopped) => {
+  const ending = new Ending(end, () => chunks.release());
+  let stuck = false;
+  ending.follow(async () => {
     for await (const chunk of end) {
-      if (stopped()) return;
-      await chunks.write(chunk);
+      if (ending.has) return;
+      const writing = chunks.write(chunk);
+      if (writing === undefined) continue;
+      stuck = true;
+      await writing;
+      stuck = false;
     }
   });
+  function take(chunk: Uint8Array): boolean {
+    const writing = chunks.write(chunk);
+    writing?.catch(ignore);
+    return writing === undefined;
+  }
+  return {
+    done: ending.done,
+    stop: () => ending.stop(),
+    expire: () => stuck ? ending.stop() : ending.expire(take),
+  };
 }
 
-function run(
-  end: OSFile,
-  release: () => void,
-  body: (stopped: () => boolean) => Promise<void>,
-): Copy {
-  const { promise, resolve } = Promise.withResolvers<CopyResult>();
-  let ended = false;
-  function finish(result: CopyResult): void {
-    if (ended) return;
-    ended = true;
-    end.close();
-    release();
-    resolve(result);
+/** What lines() reads: no further ahead than it is asked, until its time is over. */
+export interface Pull extends Copy {
+  /** Its chunks, once. Throws for what read(2) refuses. */
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+/** A pipe, to be read chunk by chunk. */
+export function pull(end: OSFile): Pull {
+  const ending = new Ending(end, () => {});
+  const rest: Uint8Array[] = [];
+  return {
+    done: ending.done,
+    stop: () => ending.stop(),
+    expire: () => ending.expire((chunk) => rest.push(chunk) > 0),
+    async *chunks() {
+      try {
+        for await (const chunk of end) yield chunk;
+        ending.finish({ failure: null, stopped: false });
+      } catch (error) {
+        if (!ending.has) throw error;
+      }
+      yield* rest;
+    },
+  };
+}
+
+/** What expire() takes at most, from a child that writes for ever: the most that a pipe holds. */
+const restMax = 1024 * 1024;
+
+/** The end of a copy, which comes once. */
+class Ending {
+  readonly #end: OSFile;
+  readonly #release: () => void;
+  readonly #result = Promise.withResolvers<CopyResult>();
+  #has = false;
+
+  /** `end`: the pipe to close. `release`: lets go of the source or the sink. */
+  constructor(end: OSFile, release: () => void) {
+    this.#end = end;
+    this.#release = release;
   }
-  body(() => ended).then(
-    () => finish({ failure: null, stopped: false }),
-    (error) => finish({ failure: { error }, stopped: false }),
-  );
-  return { done: promise, stop: () => finish({ failure: null, stopped: true }) };
+
+  get done(): Promise<CopyResult> {
+    return this.#result.promise;
+  }
+
+  /** Whether it has come. */
+  get has(): boolean {
+    return this.#has;
+  }
+
+  /** Comes with the end of the copying. */
+  follow(copying: () => Promise<void>): void {
+    copying().then(
+      () => this.finish({ failure: null, stopped: false }),
+      (error) => this.finish({ failure: { error }, stopped: false }),
+    );
+  }
+
+  finish(result: CopyResult): void {
+    if (this.#has) return;
+    this.#has = true;
+    this.#end.close();
+    this.#release();
+    this.#result.resolve(result);
+  }
+
+  stop(): void {
+    this.finish({ failure: null, stopped: true });
+  }
+
+  /** stop(), but what is in the pipe goes to `take` first, until that says false: it must wait. */
+  expire(take: (chunk: Uint8Array) => boolean): void {
+    let stopped = true;
+    try {
+      for (let size = 0; !this.#has && size < restMax;) {
+        const chunk = readAtOnce(this.#end);
+        if (chunk === null) stopped = false;
+        if (chunk === null || chunk === undefined || !take(chunk)) break;
+        size += chunk.length;
+      }
+      this.finish({ failure: null, stopped });
+    } catch (error) {
+      this.finish({ failure: { error }, stopped: false });
+    }
+  }
 }
 
 /** A source, one chunk at a time. */
@@ -128,7 +216,8 @@ function fromStream(stream: ReadableStream<Uint8Array>): Chunks {
       if (!ended) source.cancel().catch(ignore);
       ended = true;
       // Only once the cancelling has begun, and with no read left open.
-      source.closed.then(() => source.releaseLock(), ignore);
+      const release = (): void => source.releaseLock();
+      source.closed.then(release, release);
     },
   };
 }
@@ -164,20 +253,24 @@ function fromIterator(
 
 /** A sink, one chunk at a time. */
 interface Sinking {
-  write(chunk: Uint8Array): Promise<void>;
+  /** Undefined: it has been taken. No other chunk may come before the promise settles. */
+  write(chunk: Uint8Array): Promise<void> | undefined;
   release(): void;
 }
 
 function writer(sink: Sink): Sinking {
-  if (!isWritableStream(sink)) {
-    return {
-      async write(chunk) {
-        await sink.write(chunk);
-      },
-      release() {},
-    };
-  }
-  const target = sink.getWriter();
+  if (isWritableStream(sink)) return toStream(sink);
+  return {
+    write(chunk) {
+      const answer = sink.write(chunk);
+      return isThenable(answer) ? Promise.resolve(answer).then(ignore) : undefined;
+    },
+    release() {},
+  };
+}
+
+function toStream(stream: WritableStream<Uint8Array>): Sinking {
+  const target = stream.getWriter();
   return {
     async write(chunk) {
       await target.ready;
@@ -188,6 +281,11 @@ function writer(sink: Sink): Sinking {
       target.closed.catch(ignore);
     },
   };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (typeof value === "object" || typeof value === "function") && value !== null &&
+    "then" in value;
 }
 
 function ignore(): void {}

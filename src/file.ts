@@ -44,6 +44,9 @@ let turns = 0;
 
 const chunkSize = 64 * 1024;
 
+/** For copying: what can be read at once. Null at end of file, undefined where it must be waited for. */
+export let readAtOnce: (file: OSFile) => Uint8Array | null | undefined;
+
 /**
  * An open file, pipe end or terminal: Go's *os.File, as far as processes need it.
  *
@@ -68,6 +71,10 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #leftover = new Uint8Array(0);
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
+
+  static {
+    readAtOnce = (file) => file.#readAtOnce();
+  }
 
   private constructor(fd: number, name: string, exclusive: boolean) {
     this.#fd = fd;
@@ -233,9 +240,16 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   async #chunk(): Promise<Uint8Array | null> {
     const buffer = new Uint8Array(chunkSize);
     const length = await this.read(buffer);
-    if (length === null) return null;
-    // A copy where most of the buffer would be kept alive for nothing.
-    return length < chunkSize / 2 ? buffer.slice(0, length) : buffer.subarray(0, length);
+    return length === null ? null : filledPart(buffer, length);
+  }
+
+  #readAtOnce(): Uint8Array | null | undefined {
+    if (this.closed || !this.#prepare("read")) return undefined;
+    const buffer = new Uint8Array(chunkSize);
+    const answer = library().osexec_read(this.#fd, buffer, buffer.length);
+    if (answer >= 0) return answer === 0 ? null : filledPart(buffer, answer);
+    if (blocks(answer)) return undefined;
+    throw syscallError(-answer, "read", this.#name);
   }
 
   async #readNow(p: Uint8Array): Promise<number | null> {
@@ -344,6 +358,11 @@ export function fdNumber(fd: Fd): number {
 
 function ignore(): void {}
 
+/** A copy where most of the buffer would be kept alive for nothing. */
+function filledPart(buffer: Uint8Array, length: number): Uint8Array {
+  return length < buffer.length / 2 ? buffer.slice(0, length) : buffer.subarray(0, length);
+}
+
 function blocks(answer: number): boolean {
   return -answer === wouldBlock(currentOS());
 }
@@ -368,17 +387,17 @@ function openFlags(flags: OpenFlags): number {
   const O_EXCL = linux ? 0o200 : 0x800;
   const O_TRUNC = linux ? 0o1000 : 0x400;
   const O_APPEND = linux ? 0o2000 : 0x8;
-  const words: Readonly<Record<string, number | undefined>> = {
-    "r": O_RDONLY,
-    "r+": O_RDWR,
-    "w": O_WRONLY | O_CREAT | O_TRUNC,
-    "w+": O_RDWR | O_CREAT | O_TRUNC,
-    "a": O_WRONLY | O_CREAT | O_APPEND,
-    "a+": O_RDWR | O_CREAT | O_APPEND,
-    "wx": O_WRONLY | O_CREAT | O_TRUNC | O_EXCL,
-    "ax": O_WRONLY | O_CREAT | O_APPEND | O_EXCL,
-  };
-  const value = words[flags];
+  const words: ReadonlyMap<string, number> = new Map([
+    ["r", O_RDONLY],
+    ["r+", O_RDWR],
+    ["w", O_WRONLY | O_CREAT | O_TRUNC],
+    ["w+", O_RDWR | O_CREAT | O_TRUNC],
+    ["a", O_WRONLY | O_CREAT | O_APPEND],
+    ["a+", O_RDWR | O_CREAT | O_APPEND],
+    ["wx", O_WRONLY | O_CREAT | O_TRUNC | O_EXCL],
+    ["ax", O_WRONLY | O_CREAT | O_APPEND | O_EXCL],
+  ]);
+  const value = words.get(flags);
   if (value === undefined) throw new TypeError(`Unknown way to open a file: ${String(flags)}`);
   return value;
 }

@@ -9,7 +9,7 @@ const carriageReturn = 0x0d;
  */
 export class LineSplitter {
   #chunks: Uint8Array[] = [];
-  /** How many of the bytes are known to hold no newline. */
+  /** How many of the chunks are known to hold no newline. */
   #searched = 0;
   #length = 0;
   #first = true;
@@ -22,12 +22,11 @@ export class LineSplitter {
 
   /** The next whole line, or null: there is none yet. */
   next(): string | null {
+    // Not in the whole, which would have to be put together for each piece of a long line.
+    while (this.#chunks[this.#searched]?.includes(newline) === false) this.#searched++;
+    if (this.#searched === this.#chunks.length) return null;
     const bytes = this.rest();
-    const end = bytes.indexOf(newline, this.#searched);
-    if (end < 0) {
-      this.#searched = bytes.length;
-      return null;
-    }
+    const end = bytes.indexOf(newline);
     this.#replace(bytes.subarray(end + 1));
     const cut = bytes[end - 1] === carriageReturn ? end - 1 : end;
     return this.#decode(bytes.subarray(0, cut));
@@ -69,4 +68,15 @@ export class LineSplitter {
     this.#first = false;
     return text;
   }
+}
+
+/** The lines of all chunks; a last one without a newline counts. */
+export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncIterable<string> {
+  const splitter = new LineSplitter();
+  for await (const chunk of chunks) {
+    splitter.add(chunk);
+    for (let line = splitter.next(); line !== null; line = splitter.next()) yield line;
+  }
+  const last = splitter.last();
+  if (last !== null) yield last;
 }

@@ -93,7 +93,9 @@ export function capabilitySteps(
 function checkFlags(context: PlanContext, field: string, flags: unknown): number {
   if (flags === undefined) return 0;
   if (typeof flags !== "number") throw new TypeError(`${field} is not a number`);
-  if (!Number.isInteger(flags) || flags < 0 || (flags & ~allNamespaces) !== 0) {
+  // Compared before the operators on bits, which look at the lower 32 alone.
+  const within = Number.isInteger(flags) && flags >= 0 && flags <= allNamespaces;
+  if (!within || (flags & ~allNamespaces) !== 0) {
     context.refuse(`${field} 0x${flags.toString(16)} holds other flags than CLONE_NEW*`);
   }
   return flags;

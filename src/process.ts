@@ -6,7 +6,7 @@ import { forget, type Watch, watch } from "../ffi/reactor.ts";
 import { start } from "../ffi/request.ts";
 import type { ProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
-import { ProcessDoneError, SpawnError, StateError } from "./errors.ts";
+import { ProcessDoneError, SpawnError, StateError, SyscallError } from "./errors.ts";
 import { fdNumber, lend } from "./file.ts";
 import { syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
@@ -220,7 +220,7 @@ export class Process implements AsyncDisposable {
     this.#watch?.unref();
   }
 
-  /** Kills a process that still runs, and reaps it. */
+  /** Kills a process that still runs, and reaps it if it is a child. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#done || this.#released) return;
     try {
@@ -228,7 +228,13 @@ export class Process implements AsyncDisposable {
     } catch (error) {
       if (!(error instanceof ProcessDoneError)) throw error;
     }
-    await this.wait();
+    try {
+      await this.wait();
+    } catch (error) {
+      // No child, or somebody else has reaped it: there is only the handle to give up.
+      if (!(error instanceof SyscallError) || error.errno !== Errno.ECHILD) throw error;
+      this.release();
+    }
   }
 
   #waitFor(waiting: PromiseWithResolvers<ProcessState>): void {

@@ -17,6 +17,7 @@ import {
   type Stdio,
   type StdioOptions,
 } from "./stdio.ts";
+import { timerMax } from "./timer.ts";
 
 /** What a synchronous run came to. */
 export interface SyncResult {
@@ -38,6 +39,8 @@ export function checkSyncStdio({ stdin, stdout, stderr }: StdioOptions): void {
 }
 
 const chunkSize = 64 * 1024;
+/** How many chunks of each output are taken when waitDelay is over: as many as a pipe holds at most. */
+const lateMax = 16;
 
 /** Runs a started process to its end. `waitDelay`: as Command's. */
 export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: number): SyncResult {
@@ -60,13 +63,15 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
   const watched = process.pidfd !== null;
   let running = watched;
   let expired = false;
+  let late = 0;
   while (running || outputs.size > 0 || (!watched && input?.open)) {
     const poll = new PollSet();
     const exit = running ? poll.add(process.pidfd ?? -1, Ready.in) : -1;
     const feeding = input?.open && (running || !watched) ? poll.add(input.fd, Ready.out) : -1;
     const reading = [...outputs].map((output) => ({ output, at: poll.add(output.fd, Ready.in) }));
-    const left = deadline === Infinity ? -1 : Math.max(0, Math.ceil(deadline - performance.now()));
-    if (poll.wait(left) === 0) {
+    const ready = poll.wait(deadline);
+    // What has come in time is still taken, but not what somebody writes for ever.
+    if (performance.now() >= deadline && (ready === 0 || ++late > lateMax)) {
       expired = true;
       break;
     }
@@ -193,9 +198,13 @@ class PollSet {
     return this.#count++;
   }
 
-  /** How many are ready; 0 when the time (-1: no bound) has passed. */
-  wait(milliseconds: number): number {
-    return check(library().osexec_poll(this.#bytes, this.#count, milliseconds), "poll");
+  /** How many are ready: none after the deadline by performance.now(), or for another reason before. */
+  wait(deadline: number): number {
+    const left = Math.max(0, Math.ceil(deadline - performance.now()));
+    const milliseconds = deadline === Infinity ? -1 : Math.min(left, timerMax);
+    const answer = library().osexec_poll(this.#bytes, this.#count, milliseconds);
+    // A signal has come first.
+    return answer === -Errno.EINTR ? 0 : check(answer, "poll");
   }
 
   ready(index: number): boolean {

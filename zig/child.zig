@@ -284,21 +284,27 @@ fn installDescriptor(plan: *Plan, words: [*]align(8) const u32) i32 {
     while (all[index].target != target) index += 1;
     const above = all[all.len - 1].target + 1;
     if (index == 0) {
-        for (all) |*descriptor| {
+        const first = plan.report.step;
+        for (all, 0..) |*descriptor, later| {
             if (descriptor.source < 0 or descriptor.source >= descriptor.target) continue;
+            // A failure now is that record's.
+            plan.report.step = first + @as(i32, @intCast(later));
             const moved = linux.result(.fcntl, .{
                 descriptor.source,
                 linux.F_DUPFD_CLOEXEC,
                 above,
             });
-            // A closed source is its own record's failure, so it stays until its turn.
+            // A closed source waits for its turn.
             if (moved >= 0) {
                 descriptor.source = moved;
-            } else if (moved != linux.negative(.BADF)) return moved else descriptor.source = closed;
+            } else if (moved != linux.negative(.BADF)) {
+                return moved;
+            } else descriptor.source = plans.Descriptor.closed;
         }
+        plan.report.step = first;
     }
     const source = all[index].source;
-    if (source == closed) return linux.negative(.BADF);
+    if (source == plans.Descriptor.closed) return linux.negative(.BADF);
     if (source < 0) {
         const answer = linux.result(.close, .{target});
         return if (answer == linux.negative(.BADF)) 0 else answer;
@@ -307,9 +313,6 @@ fn installDescriptor(plan: *Plan, words: [*]align(8) const u32) i32 {
     if (source == target) return linux.result(.fcntl, .{ target, linux.F_SETFD, 0 });
     return linux.result(.dup3, .{ source, target, 0 });
 }
-
-/// A source that was not open when the sources were moved.
-const closed = std.math.minInt(i32);
 
 /// Closes, and does not merely mark: a path such as /proc/self/fd/7 must not reach, before exec,
 /// what the child was not given (CVE-2024-21626).

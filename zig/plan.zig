@@ -32,6 +32,10 @@ pub const Descriptor = extern struct {
     /// it when it moves a source out of the way.
     source: i32,
     target: i32,
+
+    /// A source that was not open when the start began. Its number may be open in the child, as what
+    /// the start itself has opened since, so the child does not look.
+    pub const closed = std.math.minInt(i32);
 };
 
 pub const Plan = struct {

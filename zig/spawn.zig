@@ -64,6 +64,8 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     arena.report.* = .{};
     plan.report = arena.report;
     plan.has_close_range = hasCloseRange() and !has(plan.forced, .close_range);
+    // Before anything is opened here.
+    noteClosed(plan);
     const mode = chooseMode(plan);
     // A child that the kernel reaps by itself leaves its status with the pidfd alone.
     if (has(plan.forced, .pidfd) and reapsByItself()) plan.forced &= ~rung(.pidfd);
@@ -97,6 +99,7 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     if (guarded) dumpable.leave();
     answer.rungs = made.rungs;
     if (plan.unshare_from == 0) answer.rungs |= @backingInt(abi.Rung.window);
+    if (!plan.has_close_range) answer.rungs |= @backingInt(abi.Rung.close_range);
     if (made.pid < 0) return failClone(plan, answer, made.pid);
 
     const state = plan.report.state;
@@ -123,6 +126,21 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     answer.signal = if (reaped > 0) exit.status & 0x7f else 0;
     // Somebody else reaped it, and nothing tells how it ended.
     if (answer.signal == 0) answer.errno = -linux.negative(.CHILD);
+}
+
+/// Notes which of the descriptors are not open: the start is about to open some of its own, the child's
+/// pidfd first of all, and they come to lie at the lowest numbers that are free.
+fn noteClosed(plan: *Plan) void {
+    for (plan.descriptors) |*each| {
+        if (each.source >= 0 and !isOpen(each.source)) each.source = plans.Descriptor.closed;
+    }
+    for (plan.borrowed) |each| if (each) |fd| {
+        if (!isOpen(fd.*)) fd.* = -1;
+    };
+}
+
+fn isOpen(fd: i32) bool {
+    return linux.result(.fcntl, .{ fd, linux.F_GETFD, 0 }) >= 0;
 }
 
 /// What the last attempt was refused for is the cgroup's fault if it was to clone into one, but for what
