@@ -1,6 +1,6 @@
 //! Builds libosexec, the shared library behind `mod.ts`.
 //!
-//!     zig build          the native library and the tests' child, into zig-out/
+//!     zig build          the native library and the tests' children, into zig-out/
 //!     zig build test     unit tests, formatting, every target compiles, ffi/abi.ts is fresh
 //!     zig build abi      rewrite ffi/abi.ts from zig/
 //!     zig build dist     every target, stripped: into zig-out/dist/ and ffi/embedded/
@@ -62,16 +62,8 @@ pub fn build(b: *std.Build) void {
 
     // Artifacts first, attached to nothing; what each command does is at the end.
     const native = addLibrary(b, target, optimize);
-    const helper = b.addExecutable(.{
-        .name = "helper",
-        .root_module = b.createModule(.{
-            .root_source_file = b.path("zig/helper.zig"),
-            .target = target,
-            .optimize = .small,
-            .strip = true,
-            .single_threaded = true,
-        }),
-    });
+    const helper = addChild(b, "helper", target);
+    const impersonator = addChild(b, "impersonator", target);
     const unit_tests = b.addTest(.{
         .root_module = b.createModule(.{
             .root_source_file = b.path("zig/tests.zig"),
@@ -130,6 +122,25 @@ pub fn build(b: *std.Build) void {
 
     b.installArtifact(native);
     b.installArtifact(helper);
+    b.installArtifact(impersonator);
+}
+
+/// A program that the tests run as a child: static, so that it runs in an empty chroot too.
+fn addChild(
+    b: *std.Build,
+    comptime name: []const u8,
+    target: std.Build.ResolvedTarget,
+) *std.Build.Step.Compile {
+    return b.addExecutable(.{
+        .name = name,
+        .root_module = b.createModule(.{
+            .root_source_file = b.path("zig/" ++ name ++ ".zig"),
+            .target = target,
+            .optimize = .small,
+            .strip = true,
+            .single_threaded = true,
+        }),
+    });
 }
 
 /// A program that runs during the build, on the machine that builds.

@@ -1,6 +1,6 @@
 //! The child that the tests run: static, so that it runs in an empty chroot too.
 //!
-//!     helper fds              every open descriptor, a line each: number, link
+//!     helper fds [FD]         every open descriptor, a line each: number, link; written to FD
 //!     helper args ARG...      argv, a line each, argv[0] first
 //!     helper env              the environment, a line each
 //!     helper cat FD           copies a descriptor to stdout
@@ -34,7 +34,9 @@ pub fn main(init: std.process.Init.Minimal) u8 {
     const verb = std.mem.span(arguments[1]);
     const rest: Strings = arguments[2..];
     const environment = init.environ.block.slice;
-    if (is(verb, "fds")) return listDescriptors();
+    if (is(verb, "fds")) {
+        return listDescriptors(if (rest.len == 0) 1 else number(std.mem.span(rest[0])));
+    }
     if (is(verb, "args")) {
         for (arguments) |argument| line(std.mem.span(argument));
         return 0;
@@ -58,7 +60,7 @@ pub fn main(init: std.process.Init.Minimal) u8 {
         return 0;
     }
     if (is(verb, "link")) {
-        for (rest) |path| showLink(path);
+        for (rest) |path| showLink(1, path);
         return 0;
     }
     if (is(verb, "exit")) return @truncate(@as(u32, @bitCast(number(word))));
@@ -108,24 +110,26 @@ fn write(fd: i32, text: []const u8) void {
 }
 
 /// By asking for each, not by /proc, so that no descriptor of its own is in the way.
-fn listDescriptors() u8 {
+fn listDescriptors(output: i32) u8 {
     var fd: i32 = 0;
-    while (fd < 4096) : (fd += 1) {
+    // More than any test opens.
+    while (fd < 20_000) : (fd += 1) {
         const flags: isize = @bitCast(linux.fcntl(fd, 1, 0));
         if (flags < 0) continue;
         var path: [32]u8 = undefined;
         const name = std.fmt.bufPrintSentinel(&path, "/proc/self/fd/{d}", .{fd}, 0) catch return 70;
         var text: [32]u8 = undefined;
-        write(1, std.fmt.bufPrint(&text, "{d} ", .{fd}) catch return 70);
-        showLink(name);
+        write(output, std.fmt.bufPrint(&text, "{d} ", .{fd}) catch return 70);
+        showLink(output, name);
     }
     return 0;
 }
 
-fn showLink(path: [*:0]const u8) void {
+fn showLink(output: i32, path: [*:0]const u8) void {
     var target: [4096]u8 = undefined;
     const length: isize = @bitCast(linux.readlink(path, &target, target.len));
-    line(if (length > 0) target[0..@intCast(length)] else "?");
+    write(output, if (length > 0) target[0..@intCast(length)] else "?");
+    write(output, "\n");
 }
 
 fn workingDirectory() u8 {

@@ -1,0 +1,247 @@
+/**
+ * The public contract as types: what the exports must at least be. `deno check` compares them with
+ * what `mod.ts` exports, by the list at the end; nothing here runs.
+ */
+
+import type * as osexec from "../mod.ts";
+import type { Env, Fd, OpenFlags, Signal, SignalName, Stdin, Stdout } from "../mod.ts";
+
+interface OSFile extends Disposable, AsyncIterable<Uint8Array> {
+  readonly fd: number;
+  readonly name: string;
+  readonly closed: boolean;
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<Uint8Array>;
+  read(p: Uint8Array): Promise<number | null>;
+  write(p: Uint8Array): Promise<number>;
+  readSync(p: Uint8Array): number | null;
+  writeSync(p: Uint8Array): number;
+  lines(): AsyncIterable<string>;
+  close(): void;
+}
+
+interface ProcAttr {
+  dir?: string;
+  env?: Env;
+  files?: readonly (Fd | null)[];
+  sys?: SysProcAttr;
+}
+
+interface Process extends AsyncDisposable {
+  readonly pid: number;
+  readonly pidfd: number | null;
+  wait(): Promise<ProcessState>;
+  waitSync(): ProcessState;
+  signal(sig: Signal): void;
+  kill(): void;
+  release(): void;
+  ref(): void;
+  unref(): void;
+}
+
+interface ProcessState {
+  readonly pid: number;
+  readonly exitCode: number;
+  readonly signal: SignalName | null;
+  readonly coreDumped: boolean;
+  readonly exited: boolean;
+  readonly success: boolean;
+  readonly userTime: number;
+  readonly systemTime: number;
+  readonly status: number;
+  readonly usage: Rusage;
+  toString(): string;
+}
+
+interface Rusage {
+  readonly userTime: number;
+  readonly systemTime: number;
+  readonly maxRss: number;
+  readonly minorFaults: number;
+  readonly majorFaults: number;
+  readonly blocksIn: number;
+  readonly blocksOut: number;
+  readonly voluntaryContextSwitches: number;
+  readonly involuntaryContextSwitches: number;
+}
+
+interface Credential {
+  uid: number;
+  gid: number;
+  groups?: readonly number[];
+  noSetGroups?: boolean;
+}
+
+interface SysProcIDMap {
+  containerID: number;
+  hostID: number;
+  size: number;
+}
+
+type RlimitName =
+  | ("AS" | "CORE" | "CPU" | "DATA" | "FSIZE" | "MEMLOCK" | "NOFILE" | "NPROC" | "RSS" | "STACK")
+  | ("LOCKS" | "MSGQUEUE" | "NICE" | "RTPRIO" | "RTTIME" | "SIGPENDING");
+
+interface SysProcAttr {
+  chroot?: string;
+  credential?: Credential;
+  ptrace?: boolean;
+  setsid?: boolean;
+  setpgid?: boolean;
+  pgid?: number;
+  setctty?: boolean;
+  noctty?: boolean;
+  ctty?: number;
+  foreground?: boolean;
+  pdeathsig?: Signal;
+  cloneflags?: number;
+  unshareflags?: number;
+  uidMappings?: readonly SysProcIDMap[];
+  gidMappings?: readonly SysProcIDMap[];
+  gidMappingsEnableSetgroups?: boolean;
+  ambientCaps?: readonly number[];
+  cgroupFD?: Fd;
+  umask?: number;
+  rlimits?: Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>;
+  nice?: number;
+  noNewPrivs?: boolean;
+  closeFds?: boolean;
+}
+
+interface CommandOptions {
+  env?: Env;
+  dir?: string;
+  stdin?: Stdin;
+  stdout?: Stdout;
+  stderr?: Stdout | "stdout";
+  extraFiles?: (Fd | null)[];
+  sysProcAttr?: SysProcAttr;
+  signal?: AbortSignal;
+  cancel?: ((child: osexec.Process) => unknown) | null;
+  waitDelay?: number;
+}
+
+interface Command extends AsyncDisposable {
+  path: string;
+  args: string[];
+  env?: Env;
+  dir?: string;
+  stdin?: Stdin;
+  stdout?: Stdout;
+  stderr?: Stdout | "stdout";
+  extraFiles: (Fd | null)[];
+  sysProcAttr?: SysProcAttr;
+  signal?: AbortSignal;
+  cancel?: ((child: osexec.Process) => unknown) | null;
+  waitDelay: number;
+  err?: Error;
+  readonly process: Process | undefined;
+  readonly processState: ProcessState | undefined;
+  start(): Process;
+  wait(): Promise<ProcessState>;
+  run(): Promise<ProcessState>;
+  output(): Promise<Uint8Array>;
+  combinedOutput(): Promise<Uint8Array>;
+  text(): Promise<string>;
+  lines(): AsyncIterable<string>;
+  runSync(): ProcessState;
+  outputSync(): Uint8Array;
+  combinedOutputSync(): Uint8Array;
+  stdinPipe(): OSFile;
+  stdoutPipe(): OSFile;
+  stderrPipe(): OSFile;
+  environ(): string[];
+  explain(): string;
+  clone(): Command;
+  toString(): string;
+}
+
+interface SyscallError extends Error {
+  readonly syscall: string;
+  readonly errno: number;
+  readonly code: string;
+  readonly path?: string;
+}
+
+interface SpawnError extends SyscallError {
+  readonly path: string;
+  readonly step: osexec.SpawnStep;
+  readonly argument?: string;
+  readonly signal?: SignalName;
+}
+
+interface ExecError extends Error {
+  readonly command: string;
+  readonly code: string;
+  readonly path?: string;
+}
+
+interface ExitError extends Error {
+  readonly state: ProcessState;
+  readonly exitCode: number;
+  readonly signal: SignalName | null;
+  readonly stdout?: Uint8Array;
+  readonly stderr?: Uint8Array;
+}
+
+interface WaitDelayError extends Error {
+  readonly stdout?: Uint8Array;
+  readonly stderr?: Uint8Array;
+}
+
+/** A class that only this package makes instances of. */
+interface ClassOf<T> {
+  readonly prototype: T;
+}
+
+interface Module {
+  OSFile: ClassOf<OSFile> & {
+    open(path: string, flags?: OpenFlags, mode?: number): OSFile;
+    fromFd(fd: number, name?: string): OSFile;
+  };
+  pipe(): [OSFile, OSFile];
+  startProcess(name: string, argv: readonly string[], attr?: ProcAttr): Process;
+  findProcess(pid: number): Process;
+  Process: ClassOf<Process>;
+  CLONE_NEWTIME: number;
+  CLONE_NEWNS: number;
+  CLONE_NEWCGROUP: number;
+  CLONE_NEWUTS: number;
+  CLONE_NEWIPC: number;
+  CLONE_NEWUSER: number;
+  CLONE_NEWPID: number;
+  CLONE_NEWNET: number;
+  Cap: Readonly<Record<string, number>>;
+  exec(path: string, argv: readonly string[], env?: Env): never;
+  lookPath(file: string): string;
+  Command: new (name: string, args?: readonly string[], options?: CommandOptions) => Command;
+  StateError: ClassOf<Error>;
+  SyscallError: ClassOf<SyscallError>;
+  SpawnError: ClassOf<SpawnError>;
+  ExecError: ClassOf<ExecError>;
+  ExitError: ClassOf<ExitError>;
+  WaitDelayError: ClassOf<WaitDelayError>;
+  CancelError: ClassOf<Error>;
+  ProcessDoneError: ClassOf<Error>;
+  ClosedError: ClassOf<Error>;
+}
+
+/** Fails to compile unless `Given` can stand wherever `Wanted` is wanted. */
+type Check<Given extends Wanted, Wanted> = [Given, Wanted];
+
+/** What is exported is what was promised, and what callers hand in is taken. */
+export type Checks = [
+  Check<typeof osexec, Module>,
+  Check<ProcAttr, osexec.ProcAttr>,
+  Check<SysProcAttr, osexec.SysProcAttr>,
+  Check<CommandOptions, osexec.CommandOptions>,
+  Check<"null" | "inherit" | Fd | string | Uint8Array | ReadableStream<Uint8Array>, Stdin>,
+  Check<AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>, Stdin>,
+  Check<"null" | "inherit" | Fd | osexec.Writer | WritableStream<Uint8Array>, Stdout>,
+  Check<{ write(chunk: Uint8Array): unknown }, osexec.Writer>,
+  Check<Readonly<Record<string, string | undefined>> | readonly string[], Env>,
+  Check<number | { readonly fd: number }, Fd>,
+  Check<"r" | "r+" | "w" | "w+" | "a" | "a+" | "wx" | "ax" | number, OpenFlags>,
+  Check<`SIG${string}` | number, Signal>,
+  Check<RlimitName, osexec.RlimitName>,
+];

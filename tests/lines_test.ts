@@ -1,0 +1,179 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { OSFile, pipe } from "../mod.ts";
+import { LineSplitter } from "../src/lines.ts";
+import { decode, Directory, encode, generator, noise, readAll } from "./helper.ts";
+
+/** The lines of what comes in such chunks, and what is left over. */
+function split(chunks: readonly Uint8Array[]): string[] {
+  const splitter = new LineSplitter();
+  const lines: string[] = [];
+  for (const chunk of chunks) {
+    splitter.add(chunk);
+    for (let line = splitter.next(); line !== null; line = splitter.next()) lines.push(line);
+  }
+  const last = splitter.last();
+  return last === null ? lines : [...lines, last];
+}
+
+/** The same by hand. */
+function expected(text: string): string[] {
+  const lines = text.split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  return lines.map((line, index) => {
+    const ended = index < lines.length - 1 || text.endsWith("\n");
+    return ended && line.endsWith("\r") ? line.slice(0, -1) : line;
+  });
+}
+
+/** Bytes cut at such places. */
+function cut(bytes: Uint8Array, sizes: () => number): Uint8Array[] {
+  const chunks: Uint8Array[] = [];
+  for (let from = 0; from < bytes.length;) {
+    const size = sizes();
+    chunks.push(bytes.subarray(from, from + size));
+    from += size;
+  }
+  return chunks;
+}
+
+async function collect(lines: AsyncIterable<string>): Promise<string[]> {
+  const list: string[] = [];
+  for await (const line of lines) list.push(line);
+  return list;
+}
+
+/** A file that holds such a text. */
+function holding(directory: Directory, text: string | Uint8Array): OSFile {
+  return OSFile.open(directory.file("text", text));
+}
+
+test("lines end with a newline, with or without a carriage return, or with the file", () => {
+  const rows: [text: string, lines: string[]][] = [
+    ["", []],
+    ["\n", [""]],
+    ["\r\n", [""]],
+    ["a", ["a"]],
+    ["a\n", ["a"]],
+    ["a\r\n", ["a"]],
+    ["a\r", ["a\r"]],
+    ["a\n\n\nb", ["a", "", "", "b"]],
+    ["a\rb\nc\n\r", ["a\rb", "c", "\r"]],
+    ["a\r\r\nb\n", ["a\r", "b"]],
+    ["grün\nжизнь\n", ["grün", "жизнь"]],
+  ];
+  for (const [text, lines] of rows) {
+    assertEquals(split([encode(text)]), lines, JSON.stringify(text));
+    assertEquals(expected(text), lines);
+    const bytewise = cut(encode(text), () => 1);
+    assertEquals(split(bytewise), lines, `${JSON.stringify(text)} byte by byte`);
+  }
+});
+
+test("lines are the same however the bytes come in", () => {
+  const random = generator(3);
+  const letters = ["a", "é", "漢", "🙂", "\n", "\n", "\r\n", "\r"];
+  for (let round = 0; round < 300; round++) {
+    const length = random(60);
+    const text = Array.from({ length }, () => letters[random(letters.length)]).join("");
+    const chunks = cut(encode(text), () => 1 + random(9));
+    assertEquals(split(chunks), expected(text), JSON.stringify(text));
+  }
+});
+
+test("a byte order mark counts at the very beginning only, and bad bytes are replaced", () => {
+  assertEquals(split([encode("\ufeffa\n\ufeffb\n")]), ["a", "\ufeffb"]);
+  assertEquals(split([new Uint8Array([0xff, 0x61, 0x0a, 0xc3])]), ["\ufffda", "\ufffd"]);
+});
+
+test("a long line is put together once, not again for each piece of it", () => {
+  const chunks = Array.from({ length: 200 }, () => new Uint8Array(1000).fill(0x61));
+  const { set } = Uint8Array.prototype;
+  let copied = 0;
+  Uint8Array.prototype.set = function (source, offset) {
+    copied += source.length;
+    set.call(this, source, offset);
+  };
+  let lines: string[];
+  try {
+    lines = split([...chunks, encode("\nrest")]);
+  } finally {
+    Uint8Array.prototype.set = set;
+  }
+  assertEquals([lines.length, lines[0]?.length, lines[1]], [2, 200_000, "rest"]);
+  assertLess(copied, 3 * 200_000);
+});
+
+test("lines() yields each line of a file", async () => {
+  using directory = new Directory();
+  using file = holding(directory, "one\ntwo\r\n\nlast");
+  assertEquals(await collect(file.lines()), ["one", "two", "", "last"]);
+  assertEquals(file.closed, false);
+  assertEquals(await collect(file.lines()), []);
+});
+
+test("lines() yields a line before the next one is written", async () => {
+  const [reading, writing] = pipe();
+  const lines = reading.lines()[Symbol.asyncIterator]();
+  for (const word of ["first", "second"]) {
+    await writing.write(encode(`${word}\nrest of `));
+    const { value } = await lines.next();
+    assert(typeof value === "string" && value.endsWith(word), value);
+  }
+  writing.close();
+  assertEquals(await lines.next(), { done: false, value: "rest of " });
+  assertEquals((await lines.next()).done, true);
+  reading.close();
+});
+
+test("leaving lines() early leaves the rest to be read, by whatever means", async () => {
+  using directory = new Directory();
+  const text = "one\ntwo\nthree\nfour\nfive";
+  const buffer = new Uint8Array(4);
+  using file = holding(directory, text);
+  for await (const line of file.lines()) if (line === "one") break;
+  assertEquals(file.closed, false);
+  assertEquals(file.readSync(buffer), 4);
+  assertEquals(decode(buffer), "two\n");
+  for await (const line of file.lines()) if (line === "three") break;
+  assertEquals(await file.read(buffer), 4);
+  assertEquals(decode(buffer), "four");
+  for await (const line of file.lines()) if (line === "") break;
+  assertEquals(await readAll(file), "five");
+  assertEquals(await file.read(buffer), null);
+});
+
+test("what is left by lines() comes out of a stream too", async () => {
+  using directory = new Directory();
+  using file = holding(directory, "one\ntwo\nthree");
+  for await (const line of file.lines()) if (line === "one") break;
+  assertEquals(await new Response(file.readable).text(), "two\nthree");
+});
+
+test("a file of many lines is read line by line without a loss", async () => {
+  using directory = new Directory();
+  const random = generator(9);
+  const text = Array.from({ length: 30_000 }, (_, index) => `${index}`.padEnd(random(40))).join(
+    "\n",
+  );
+  using file = holding(directory, text);
+  const lines = text.split("\n");
+  let index = 0;
+  // Left and taken up again at every thousandth line.
+  while (index < lines.length) {
+    for await (const line of file.lines()) {
+      if (line !== lines[index]) assertEquals(line, lines[index], `line ${index}`);
+      index++;
+      if (index % 1000 === 0) break;
+    }
+  }
+  assertEquals(await file.read(new Uint8Array(1)), null);
+});
+
+test("a line of megabytes is one line", async () => {
+  using directory = new Directory();
+  const bytes = noise(4 * 1024 * 1024).map((byte) => 0x20 + byte % 64);
+  using file = holding(directory, bytes);
+  const [line, ...rest] = await collect(file.lines());
+  assertEquals([line === decode(bytes), rest], [true, []]);
+});

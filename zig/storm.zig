@@ -1,0 +1,505 @@
+//! The spawn storm: thousands of starts on several threads at once, of every kind and by every way of
+//! the ladder, and then a look at what they have left behind. One static program, its own child too, so
+//! that it runs where there is nothing else: on a bare kernel in an emulator, or under qemu-user.
+//!
+//!     storm COUNT [LAUNCHER]    COUNT starts; where the kernel cannot run this file, LAUNCHER can
+//!
+//! Its last line is `N passed, N failed`: a kind of start is one, and so is a kind of leak. The path it
+//! is called by must be absolute.
+//!
+//! As a child:
+//!
+//!     storm exit N              exits so
+//!     storm kill N              sends itself signal N, and then exits 0
+//!     storm letters TEXT        exits 0 if descriptor 3 is a file of TEXT's first byte, and so on (of "-":
+//!                               closed), and all descriptors from there on are closed
+//!     storm ids UID GID         exits 0 if it has these
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const linux = @import("linux.zig");
+const plans = @import("plan.zig");
+const spawn = @import("spawn.zig");
+const wait = @import("wait.zig");
+const Thread = std.Thread;
+
+const thread_count = 4;
+
+/// What is started, and what has to come of it.
+const Kind = enum {
+    /// A program that exits with a number.
+    plain,
+    /// One that a signal kills.
+    killed,
+    /// No such directory.
+    chdir,
+    /// No such program.
+    exec,
+    /// Descriptors that have to change places, some of them closed, and nothing but those.
+    permuted,
+    /// Root of a user namespace: the parent has steps of its own to take.
+    mapped,
+};
+const kinds = std.enums.values(Kind);
+
+/// What a start goes without: every rung of the ladder, and all at once.
+const ways = [_]u32{
+    0,
+    rung(.clear_sighand),
+    rung(.clone3),
+    rung(.pidfd),
+    rung(.close_range),
+    rung(.window),
+    rung(.private),
+    rung(.fork),
+    ~(rung(.private) | rung(.fork)),
+    std.math.maxInt(u32),
+};
+
+fn rung(value: abi.Rung) u32 {
+    return @backingInt(value);
+}
+
+/// The files a child gets in another order. They lie at `first_file` and up, so that every order but one
+/// is in its own way.
+const file_count = 5;
+const first_file = 3;
+/// The same files once more, beyond the descriptor window.
+const far = 300;
+/// How far a child looks for descriptors that it should not have.
+const highest = far + file_count + 1;
+
+const Strings = []const [*:0]const u8;
+
+/// How to start this program again.
+var launcher: ?[*:0]const u8 = null;
+var self: [*:0]const u8 = undefined;
+var ids: struct { uid: u32, gid: u32 } = undefined;
+
+/// What came of the starts of one kind.
+const Tally = struct { done: u32 = 0, failed: u32 = 0, refused: u32 = 0 };
+var tallies: [kinds.len]Tally = @splat(.{});
+/// The rungs that a start which could have had all of them went without.
+var missing: u32 = 0;
+
+pub fn main(init: std.process.Init.Minimal) u8 {
+    const arguments: Strings = init.args.vector;
+    if (arguments.len < 2) return usage();
+    const verb = std.mem.span(arguments[1]);
+    if (std.fmt.parseInt(u32, verb, 10)) |count| {
+        self = arguments[0];
+        if (self[0] != '/' or arguments.len > 3) return usage();
+        if (arguments.len == 3) launcher = arguments[2];
+        return storm(count);
+    } else |_| {}
+    if (arguments.len < 3) return usage();
+    if (is(verb, "exit")) return @truncate(number(arguments[2]));
+    if (is(verb, "kill")) {
+        const pid = linux.result(.getpid, .{});
+        _ = linux.call(.kill, .{ pid, number(arguments[2]) });
+        return 0;
+    }
+    if (is(verb, "letters")) return checkLetters(std.mem.span(arguments[2]));
+    if (arguments.len < 4) return usage();
+    if (is(verb, "ids")) {
+        const uid = linux.call(.getuid, .{}) == number(arguments[2]);
+        const gid = linux.call(.getgid, .{}) == number(arguments[3]);
+        return if (uid and gid) 0 else 1;
+    }
+    return usage();
+}
+
+fn usage() u8 {
+    say("usage: /path/of/storm COUNT [LAUNCHER]", .{});
+    return 64;
+}
+
+fn is(verb: []const u8, name: []const u8) bool {
+    return std.mem.eql(u8, verb, name);
+}
+
+fn number(text: [*:0]const u8) u32 {
+    return std.fmt.parseInt(u32, std.mem.span(text), 10) catch std.math.maxInt(u32);
+}
+
+/// A line in one write: threads do not mix theirs.
+fn say(comptime format: []const u8, arguments: anytype) void {
+    var buffer: [512]u8 = undefined;
+    const text = std.fmt.bufPrint(&buffer, format ++ "\n", arguments) catch return;
+    _ = linux.retry(.write, .{ 1, text.ptr, text.len });
+}
+
+// The child's side.
+
+fn checkLetters(letters: []const u8) u8 {
+    for (letters, first_file..) |letter, fd| {
+        var byte: [1]u8 = .{'-'};
+        const answer = linux.result(.pread64, .{ fd, &byte, 1, 0 });
+        if (letter == '-' and answer != linux.negative(.BADF)) return 2;
+        if (byte[0] != letter) return 1;
+    }
+    for (first_file + letters.len..highest) |fd| if (isOpen(fd)) return 3;
+    return 0;
+}
+
+fn isOpen(fd: usize) bool {
+    return linux.result(.fcntl, .{ fd, linux.F_GETFD, 0 }) >= 0;
+}
+
+// The parent's side.
+
+fn storm(count: u32) u8 {
+    ids = .{
+        .uid = @intCast(linux.call(.getuid, .{})),
+        .gid = @intCast(linux.call(.getgid, .{})),
+    };
+    makeFiles() catch {
+        say("The files for the children cannot be made", .{});
+        return 71;
+    };
+    // What is set up once, and kept, is no leak.
+    run(kinds.len * ways.len);
+    const warm = tallies;
+    tallies = @splat(.{});
+    const before: Holdings = .take();
+    const start = milliseconds();
+    run(count);
+    const elapsed = milliseconds() - start;
+    const after: Holdings = .take();
+
+    for (&tallies, warm) |*tally, first| tally.failed += first.failed;
+    say("{d} starts on {d} threads in {d} ms", .{ count, thread_count, elapsed });
+    sayMissing();
+    return report(before, after);
+}
+
+fn makeFiles() !void {
+    const MFD_CLOEXEC = 1;
+    for (0..file_count) |index| {
+        const fd: i32 = @intCast(first_file + index);
+        linux.close(fd);
+        const made = linux.result(.memfd_create, .{ "letter", MFD_CLOEXEC });
+        if (made != fd) return error.Unexpected;
+        const letter: [1]u8 = .{letterOf(index)};
+        if (linux.result(.write, .{ fd, &letter, 1 }) != 1) return error.Unexpected;
+        const copy: i32 = @intCast(far + index);
+        if (linux.result(.dup3, .{ fd, copy, linux.O_CLOEXEC }) != copy) return error.Unexpected;
+    }
+}
+
+fn letterOf(index: usize) u8 {
+    return 'a' + @as(u8, @intCast(index));
+}
+
+fn run(count: u32) void {
+    var threads: [thread_count]?Thread = @splat(null);
+    for (&threads, 0..) |*thread, index| {
+        thread.* = Thread.spawn(.{}, runSome, .{ @as(u32, @intCast(index)), count }) catch null;
+    }
+    for (threads, 0..) |thread, index| {
+        if (thread) |each| each.join() else runSome(@intCast(index), count);
+    }
+}
+
+fn runSome(first: u32, count: u32) void {
+    var random: std.Random.DefaultPrng = .init(first);
+    var index = first;
+    while (index < count) : (index += thread_count) {
+        const kind = kinds[index % kinds.len];
+        const forced = ways[index / kinds.len % ways.len];
+        const outcome = startOne(kind, forced, index, random.random());
+        const tally = &tallies[@backingInt(kind)];
+        _ = @atomicRmw(u32, &tally.done, .Add, 1, .monotonic);
+        const which = switch (outcome) {
+            .good => continue,
+            .bad => &tally.failed,
+            .refused => &tally.refused,
+        };
+        _ = @atomicRmw(u32, which, .Add, 1, .monotonic);
+    }
+}
+
+const Outcome = enum { good, bad, refused };
+
+fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
+    var request: Request = .{};
+    var digits: [16]u8 = undefined;
+    var letters: [file_count:0]u8 = undefined;
+    // What it ends with, as wait4(2) has it; or the step that fails.
+    var status: i32 = 0;
+    var step: ?abi.Step = null;
+    switch (kind) {
+        .plain, .chdir => {
+            request.begin(&.{ "exit", decimal(&digits, index % 256) });
+            status = @intCast(index % 256 << 8);
+        },
+        .killed => {
+            const signals = [_]u31{ 1, 2, linux.SIGKILL, 15 };
+            status = signals[index % signals.len];
+            request.begin(&.{ "kill", decimal(&digits, @intCast(status)) });
+        },
+        .exec => {
+            request.beginAt("/no/such/program", &.{"program"});
+            step = .exec;
+        },
+        .permuted => request.begin(&.{ "letters", &letters }),
+        .mapped => request.begin(&.{ "ids", "0", "0" }),
+    }
+    request.add(.sigaction, "");
+    if (kind == .mapped) request.addMaps();
+    if (kind == .chdir) {
+        request.add(.chdir, "/no/such/place\x00");
+        step = .chdir;
+    }
+    for (0..first_file) |fd| request.addWords(.fd, &.{ @intCast(fd), @intCast(fd) });
+    if (kind == .permuted) permute(&request, &letters, random);
+    request.addWords(.close_range, &.{if (kind == .permuted) first_file + file_count else first_file});
+    request.add(.sigprocmask, "");
+    request.add(.exec, "");
+
+    var answer: abi.Answer = undefined;
+    spawn.start(request.end(forced), &answer);
+    if (forced == 0 and answer.pid >= 0) _ = @atomicRmw(u32, &missing, .Or, answer.rungs, .monotonic);
+    return judge(kind, forced, &answer, status, if (step) |one| request.indexOf(one) else null);
+}
+
+/// A random order; some files from beyond the window, some not at all.
+fn permute(request: *Request, letters: *[file_count:0]u8, random: std.Random) void {
+    var order: [file_count]u32 = undefined;
+    for (&order, 0..) |*each, index| each.* = @intCast(index);
+    random.shuffle(u32, &order);
+    letters[file_count] = 0;
+    for (order, 0..) |file, index| {
+        const source: u32 = switch (random.uintLessThan(u8, 8)) {
+            0 => std.math.maxInt(u32),
+            1 => far + file,
+            else => first_file + file,
+        };
+        letters[index] = if (source == std.math.maxInt(u32)) '-' else letterOf(file);
+        request.addWords(.fd, &.{ source, @intCast(first_file + index) });
+    }
+}
+
+fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, status: i32, step: ?i32) Outcome {
+    if (step) |index| {
+        const as_told = answer.pid == -1 and answer.pidfd == -1 and answer.signal == 0 and
+            answer.step == index and -answer.errno == linux.negative(.NOENT);
+        if (as_told) return .good;
+    }
+    if (answer.pid < 0) {
+        // A sandbox or an emulator may have no user namespaces at all.
+        if (kind == .mapped and answer.step == @backingInt(abi.Stage.clone)) return .refused;
+        say("{t}, forced {x}: step {d}, errno {d}, signal {d}", .{
+            kind, forced, answer.step, answer.errno, answer.signal,
+        });
+        return .bad;
+    }
+    defer if (answer.pidfd >= 0) linux.close(answer.pidfd);
+    var exit: abi.Exit = undefined;
+    const waited = wait.wait(answer.pid, answer.pidfd, 0, &exit);
+    if (step != null or waited != 1 or exit.pid != answer.pid or exit.status != status) {
+        say("{t}, forced {x}: pid {d}, wait {d}, status {x} for {x}", .{
+            kind, forced, answer.pid, waited, exit.status, status,
+        });
+        return .bad;
+    }
+    return .good;
+}
+
+fn decimal(buffer: *[16]u8, value: u32) [*:0]const u8 {
+    return (std.fmt.bufPrintSentinel(buffer, "{d}", .{value}, 0) catch unreachable).ptr;
+}
+
+/// A request in the making: the same bytes that `ffi/request.ts` writes.
+const Request = struct {
+    bytes: [4096]u8 align(8) = @splat(0),
+    length: usize = @sizeOf(abi.Request),
+
+    fn header(request: *Request) *abi.Request {
+        return @ptrCast(&request.bytes);
+    }
+
+    /// This program as its own child.
+    fn begin(request: *Request, words: Strings) void {
+        var argv: [8][*:0]const u8 = undefined;
+        const start: usize = if (launcher) |program| start: {
+            argv[0] = program;
+            break :start 1;
+        } else 0;
+        argv[start] = self;
+        @memcpy(argv[start + 1 ..][0..words.len], words);
+        request.beginAt(argv[0], argv[0 .. start + 1 + words.len]);
+    }
+
+    fn beginAt(request: *Request, path: [*:0]const u8, argv: Strings) void {
+        const empty = request.section(&.{});
+        const path_section = request.section(&.{path});
+        const argv_section = request.section(argv);
+        request.length = std.mem.alignForward(usize, request.length, 8);
+        request.header().* = .{
+            .magic = abi.magic,
+            .length = 0,
+            .clone_flags = 0,
+            .path = path_section[0],
+            .path_length = path_section[1],
+            .argv = argv_section[0],
+            .argv_length = argv_section[1],
+            .argv_count = @intCast(argv.len),
+            .envp = empty[0],
+            .envp_length = empty[1],
+            .envp_count = 0,
+            .steps = @intCast(request.length),
+            .steps_length = 0,
+            .forced = 0,
+        };
+    }
+
+    /// Strings one after the other: where, and how many bytes.
+    fn section(request: *Request, strings: Strings) [2]u32 {
+        const start = request.length;
+        for (strings) |string| {
+            const text = std.mem.span(string);
+            @memcpy(request.bytes[request.length..][0..text.len], text);
+            request.length += text.len + 1;
+        }
+        return .{ @intCast(start), @intCast(request.length - start) };
+    }
+
+    fn add(request: *Request, step: abi.Step, payload: []const u8) void {
+        const record: *abi.StepHeader = @ptrCast(@alignCast(&request.bytes[request.length]));
+        record.* = .{ .code = @backingInt(step), .length = @intCast(payload.len) };
+        request.length += @sizeOf(abi.StepHeader);
+        @memcpy(request.bytes[request.length..][0..payload.len], payload);
+        request.length += std.mem.alignForward(usize, payload.len, 8);
+    }
+
+    fn addWords(request: *Request, step: abi.Step, words: []const u32) void {
+        request.add(step, std.mem.sliceAsBytes(words));
+    }
+
+    /// The namespace's root is who we are outside.
+    fn addMaps(request: *Request) void {
+        const CLONE_NEWUSER = 0x1000_0000;
+        request.header().clone_flags = CLONE_NEWUSER;
+        var map: [32]u8 = undefined;
+        request.add(.uid_map, std.fmt.bufPrint(&map, "0 {d} 1\n\x00", .{ids.uid}) catch unreachable);
+        request.addWords(.setgroups_policy, &.{0});
+        request.add(.gid_map, std.fmt.bufPrint(&map, "0 {d} 1\n\x00", .{ids.gid}) catch unreachable);
+    }
+
+    fn steps(request: *Request) []align(8) const u8 {
+        return @alignCast(request.bytes[request.header().steps..request.length]);
+    }
+
+    fn indexOf(request: *Request, step: abi.Step) i32 {
+        var records: plans.Iterator = .{ .bytes = request.steps() };
+        var index: i32 = 0;
+        while (records.next()) |record| : (index += 1) {
+            if (record.step == step) break;
+        }
+        return index;
+    }
+
+    fn end(request: *Request, forced: u32) []const u8 {
+        request.header().steps_length = @intCast(request.steps().len);
+        request.header().length = @intCast(request.length);
+        request.header().forced = forced;
+        return request.bytes[0..request.length];
+    }
+};
+
+// What is left.
+
+/// What a start may not leave behind.
+const Holdings = struct {
+    descriptors: u32,
+    mappings: u32,
+    children: bool,
+    mask: u64,
+
+    fn take() Holdings {
+        var descriptors: u32 = 0;
+        for (0..4096) |fd| {
+            if (isOpen(fd)) descriptors += 1;
+        }
+        var info: linux.ChildInfo = .{};
+        const options = linux.WEXITED | linux.WNOHANG | linux.WNOWAIT | linux.WALL;
+        const P_ALL = 0;
+        const waited = linux.result(.waitid, .{ P_ALL, 0, &info, options, null });
+        const mask = linux.maskSignals(0);
+        _ = linux.maskSignals(mask);
+        return .{
+            .descriptors = descriptors,
+            .mappings = countMappings(),
+            .children = waited != linux.negative(.CHILD),
+            .mask = mask,
+        };
+    }
+};
+
+fn countMappings() u32 {
+    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, "/proc/self/maps", linux.O_CLOEXEC, 0 });
+    if (fd < 0) return 0;
+    defer linux.close(fd);
+    var lines: u32 = 0;
+    var buffer: [4096]u8 = undefined;
+    while (true) {
+        const n = linux.retry(.read, .{ fd, &buffer, buffer.len });
+        if (n <= 0) return lines;
+        lines += @intCast(std.mem.countScalar(u8, buffer[0..@intCast(n)], '\n'));
+    }
+}
+
+fn milliseconds() i64 {
+    const CLOCK_MONOTONIC = 1;
+    var now: linux.Timespec = .{ .sec = 0, .nsec = 0 };
+    _ = linux.call(.clock_gettime, .{ CLOCK_MONOTONIC, &now });
+    return now.sec * 1000 + @divTrunc(now.nsec, 1_000_000);
+}
+
+fn sayMissing() void {
+    say("a start without anything forced goes without:{s}", .{if (missing == 0) " nothing" else ""});
+    for (std.enums.values(abi.Rung)) |each| {
+        if (missing & rung(each) != 0) say("    {t}", .{each});
+    }
+}
+
+fn report(before: Holdings, after: Holdings) u8 {
+    var passed: u32 = 0;
+    var failed: u32 = 0;
+    var skipped: u32 = 0;
+    for (kinds, tallies) |kind, tally| {
+        const word = if (tally.failed > 0) word: {
+            failed += 1;
+            break :word "FAILED";
+        } else if (tally.refused > 0) word: {
+            skipped += 1;
+            break :word "skipped";
+        } else word: {
+            passed += 1;
+            break :word "ok";
+        };
+        say("{s} {t}: {d} starts, {d} failed, {d} refused by the system", .{
+            word, kind, tally.done, tally.failed, tally.refused,
+        });
+    }
+    // Three mappings are an arena, of which one stays for each start that there has ever been at once.
+    const mappings_max = before.mappings + 3 * thread_count;
+    const leaks = [_]struct { []const u8, bool, u64, u64 }{
+        .{ "descriptors", after.descriptors == before.descriptors, before.descriptors, after.descriptors },
+        .{ "mappings", after.mappings <= mappings_max, before.mappings, after.mappings },
+        .{ "children", !after.children, @intFromBool(before.children), @intFromBool(after.children) },
+        .{ "signal mask", after.mask == before.mask, before.mask, after.mask },
+    };
+    for (leaks) |leak| {
+        const name, const good, const then, const now = leak;
+        if (good) passed += 1 else failed += 1;
+        say("{s} {s}: {d} before, {d} after", .{ if (good) "ok" else "FAILED", name, then, now });
+    }
+    if (skipped == 0) {
+        say("{d} passed, {d} failed", .{ passed, failed });
+    } else {
+        say("{d} passed, {d} failed, {d} skipped", .{ passed, failed, skipped });
+    }
+    return if (failed == 0) 0 else 1;
+}
