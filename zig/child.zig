@@ -7,13 +7,14 @@
 //! - It never returns. It ends in execve, or in exit with the failure in the report.
 //! - All 64 signals are blocked from before the clone until the step before exec, so that no
 //!   handler of the host runs here and no stop signal halts a half-made child (go.dev/issue/18600).
-//! - No other file runs in the child, but for the system call itself (`linux.zig`) and the walk over
-//!   the records (`plan.zig`).
+//! - No other file runs in the child, but for the system call itself (`linux.zig`), the walk over
+//!   the records (`plan.zig`) and the descriptor map (`descriptors.zig`).
 //!
 //! A step is one row in `abi.zig`'s table and one case below; the reason for its place is here.
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const descriptors = @import("descriptors.zig");
 const linux = @import("linux.zig");
 const plans = @import("plan.zig");
 const Plan = plans.Plan;
@@ -72,7 +73,7 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         // As the new user, as in Go: whether the directory may be entered is theirs to answer.
         .chdir => linux.result(.chdir, .{payload.ptr}),
         // After every step that may use one of the parent's descriptors.
-        .fd => installDescriptor(plan, words),
+        .fd => descriptors.install(Calls{}, plan, @bitCast(words[1])),
         .close_range => closeFrom(plan, words[0]),
         // One call before exec: pending stop and kill signals act from here on.
         .sigprocmask => blk: {
@@ -110,42 +111,24 @@ fn chroot(path: []const u8) i32 {
     return linux.result(.chdir, .{"/"});
 }
 
-/// Installs one descriptor of the map. Targets ascend, so the only sources in danger are those below
-/// their own target; the first record moves all of these above the last target, with F_DUPFD, which
-/// never lands on an open descriptor (Go's dup3 to a guessed number does: go.dev/issue/61751).
-fn installDescriptor(plan: *Plan, words: [*]align(8) const u32) i32 {
-    const target: i32 = @bitCast(words[1]);
-    const all = plan.descriptors;
-    var index: usize = 0;
-    while (all[index].target != target) index += 1;
-    const above = all[all.len - 1].target + 1;
-    if (index == 0) {
-        for (all) |*descriptor| {
-            if (descriptor.source < 0 or descriptor.source >= descriptor.target) continue;
-            const moved = linux.result(.fcntl, .{
-                descriptor.source,
-                linux.F_DUPFD_CLOEXEC,
-                above,
-            });
-            // A closed source is its own record's failure, so it stays until its turn.
-            if (moved >= 0) {
-                descriptor.source = moved;
-            } else if (moved != linux.negative(.BADF)) return moved else descriptor.source = closed;
-        }
+/// How `descriptors.zig` reaches the kernel from here.
+const Calls = struct {
+    pub fn duplicate(_: Calls, fd: i32, above: i32) i32 {
+        return linux.result(.fcntl, .{ fd, linux.F_DUPFD_CLOEXEC, above });
     }
-    const source = all[index].source;
-    if (source == closed) return linux.negative(.BADF);
-    if (source < 0) {
-        const answer = linux.result(.close, .{target});
-        return if (answer == linux.negative(.BADF)) 0 else answer;
-    }
-    // dup3 of a descriptor onto itself is EINVAL, and would keep FD_CLOEXEC (glibc BZ 23640).
-    if (source == target) return linux.result(.fcntl, .{ target, linux.F_SETFD, 0 });
-    return linux.result(.dup3, .{ source, target, 0 });
-}
 
-/// A source that was not open when the sources were moved.
-const closed = std.math.minInt(i32);
+    pub fn place(_: Calls, source: i32, target: i32) i32 {
+        return linux.result(.dup3, .{ source, target, 0 });
+    }
+
+    pub fn keep(_: Calls, fd: i32) i32 {
+        return linux.result(.fcntl, .{ fd, linux.F_SETFD, 0 });
+    }
+
+    pub fn close(_: Calls, fd: i32) i32 {
+        return linux.result(.close, .{fd});
+    }
+};
 
 /// Closes, and does not merely mark: a path such as /proc/self/fd/7 must not reach, before exec,
 /// what the child was not given (CVE-2024-21626).
@@ -153,19 +136,19 @@ fn closeFrom(plan: *const Plan, first: u32) i32 {
     if (plan.has_close_range) {
         return linux.result(.close_range, .{ first, std.math.maxInt(u32), 0 });
     }
-    return closeListed(first);
+    return closeListed(first, -1);
 }
 
-/// Without close_range (Linux < 5.9): read /proc/self/fd and close what is there. The listing is
-/// read again until nothing is left, as closing while reading may skip entries.
-fn closeListed(first: u32) i32 {
+/// Without close_range (Linux < 5.9): read /proc/self/fd and close what is there, but for `kept`. The
+/// listing is read again until nothing is left, as closing while reading may skip entries.
+pub fn closeListed(first: u32, kept: i32) i32 {
     const directory = linux.result(.openat, .{
         linux.AT_FDCWD,
         "/proc/self/fd",
         linux.O_DIRECTORY | linux.O_CLOEXEC,
         0,
     });
-    if (directory < 0) return closeAll(first);
+    if (directory < 0) return closeAll(first, kept);
     while (true) {
         var closed_some = false;
         _ = linux.call(.lseek, .{ directory, 0, 0 });
@@ -183,7 +166,7 @@ fn closeListed(first: u32) i32 {
                     continue;
                 };
                 offset += record_length;
-                if (fd < first or fd == directory) continue;
+                if (fd < first or fd == directory or fd == kept) continue;
                 linux.close(fd);
                 closed_some = true;
             }
@@ -196,12 +179,14 @@ fn closeListed(first: u32) i32 {
 }
 
 /// The last resort, in a chroot without /proc: every number there can be.
-fn closeAll(first: u32) i32 {
+fn closeAll(first: u32, kept: i32) i32 {
     var limit: [2]u64 = .{ 1024, 1024 };
     const RLIMIT_NOFILE = 7;
     _ = linux.call(.prlimit64, .{ 0, RLIMIT_NOFILE, null, &limit });
     var fd: u64 = first;
-    while (fd < @min(limit[1], 1 << 20)) : (fd += 1) _ = linux.call(.close, .{fd});
+    while (fd < @min(limit[1], 1 << 20)) : (fd += 1) {
+        if (fd != kept) _ = linux.call(.close, .{fd});
+    }
     return 0;
 }
 

@@ -1,6 +1,7 @@
 //! The parent's side of a start: from a request to a running child, or to the step that failed.
 
 const std = @import("std");
+const options = @import("options");
 const abi = @import("abi.zig");
 const arenas = @import("arena.zig");
 const child = @import("child.zig");
@@ -9,6 +10,8 @@ const dumpable = @import("dumpable.zig");
 const linux = @import("linux.zig");
 const plans = @import("plan.zig");
 const requests = @import("request.zig");
+const spawn_libc = @import("spawn_libc.zig");
+const system = @import("system.zig").system;
 const wait = @import("wait.zig");
 const window = @import("window.zig");
 const Plan = plans.Plan;
@@ -19,21 +22,24 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
     const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
     var spare: arenas.Arena = undefined;
     const arena = arenas.acquire(needed, &spare) orelse {
-        return fail(answer, .clone, linux.negative(.NOMEM));
+        return fail(answer, .clone, system.negative(.NOMEM));
     };
     defer arenas.release(arena, &spare);
     const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
-    run(plan, arena, answer);
+    switch (options.child) {
+        .raw => run(plan, arena, answer),
+        .libc => spawn_libc.run(plan, arena, answer),
+    }
 }
 
 fn refuse(answer: *abi.Answer, err: requests.Error) void {
     fail(answer, .request, switch (err) {
-        error.Malformed => linux.negative(.INVAL),
-        error.TooBig => linux.negative(.@"2BIG"),
+        error.Malformed => system.negative(.INVAL),
+        error.TooBig => system.negative(.@"2BIG"),
     });
 }
 
-fn fail(answer: *abi.Answer, stage: abi.Stage, negated: i32) void {
+pub fn fail(answer: *abi.Answer, stage: abi.Stage, negated: i32) void {
     answer.step = @backingInt(stage);
     answer.errno = -negated;
 }
@@ -61,11 +67,15 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     answer.rungs = made.rungs;
     if (plan.unshare_from == 0) answer.rungs |= @backingInt(abi.Rung.window);
     if (made.pid < 0) return fail(answer, .clone, made.pid);
+    conclude(plan, made.pid, made.pidfd, answer);
+}
 
+/// What has become of the child, once it has reached execve or has died.
+pub fn conclude(plan: *const Plan, pid: i32, pidfd: i32, answer: *abi.Answer) void {
     switch (plan.report.state) {
         .execing => {
-            answer.pid = made.pid;
-            answer.pidfd = made.pidfd;
+            answer.pid = pid;
+            answer.pidfd = pidfd;
             return;
         },
         .failed => {
@@ -76,14 +86,14 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
         .started => answer.step = @bitCast(plan.report.step),
     }
     var exit: abi.Exit = undefined;
-    const reaped = wait.wait(made.pid, made.pidfd, 0, &exit);
+    const reaped = wait.wait(pid, pidfd, 0, &exit);
     if (plan.report.state == .started) {
         answer.signal = if (reaped > 0) exit.status & 0x7f else 0;
         // Somebody else reaped it, and nothing tells how it ended.
-        if (answer.signal == 0) answer.errno = -linux.negative(.CHILD);
+        if (answer.signal == 0) answer.errno = -system.negative(.CHILD);
     }
     // glibc forgot this one (BZ 31695).
-    if (made.pidfd >= 0) linux.close(made.pidfd);
+    if (pidfd >= 0) system.close(pidfd);
 }
 
 /// Decides whether the child may drop the upper part of the descriptor table unseen, and makes what
