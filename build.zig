@@ -5,6 +5,9 @@
 //!     zig build abi      rewrite ffi/abi.ts from zig/
 //!     zig build dist     every target, stripped: into zig-out/dist/ and ffi/embedded/
 //!
+//! `-Dchild=libc` builds the library for Linux with the child's way of macOS, fork and libc, so that
+//! the whole suite can run on that without a Mac.
+//!
 //! Nothing here needs a C compiler, a sysroot or the network. On Linux the library links no libc, so
 //! one file serves glibc and musl.
 
@@ -51,9 +54,14 @@ comptime {
     }
 }
 
+/// How a child gets from the parent to exec: by system calls alone, or by fork and libc's functions.
+const Child = enum { raw, libc };
+
 pub fn build(b: *std.Build) void {
     const target = b.standardTargetOptions(.{});
     const optimize = b.standardOptimizeOption(.{});
+    const chosen = b.option(Child, "child", "How a child is made on Linux (default: raw)");
+    const child = childOf(target, chosen orelse .raw);
     const test_filters = b.option(
         []const []const u8,
         "test-filter",
@@ -61,22 +69,9 @@ pub fn build(b: *std.Build) void {
     ) orelse &.{};
 
     // Artifacts first, attached to nothing; what each command does is at the end.
-    const native = addLibrary(b, target, optimize);
+    const native = addLibrary(b, target, optimize, child);
     const helper = addChild(b, "helper", target);
     const impersonator = addChild(b, "impersonator", target);
-    const unit_tests = b.addTest(.{
-        .root_module = b.createModule(.{
-            .root_source_file = b.path("zig/tests.zig"),
-            .target = target,
-            .optimize = optimize,
-        }),
-        .filters = test_filters,
-    });
-
-    const run_tests = b.addRunArtifact(unit_tests);
-    // They start processes and look at the machine: yesterday's answer would be none.
-    run_tests.has_side_effects = true;
-
     const abi_ts = b.addRunArtifact(addTool(b, "abi_gen")).captureStdOut(.{ .basename = "abi.ts" });
     const abi_update = b.addUpdateSourceFiles();
     abi_update.addCopyFileToSource(abi_ts, "ffi/abi.ts");
@@ -89,9 +84,16 @@ pub fn build(b: *std.Build) void {
     });
 
     const test_step = b.step("test", "Run the unit tests and every static check");
-    test_step.dependOn(&run_tests.step);
     test_step.dependOn(&format_check.step);
     test_step.dependOn(&abi_check.step);
+    for (std.enums.values(Child)) |each| {
+        if (childOf(target, each) != each) continue;
+        const run_tests = b.addRunArtifact(addTests(b, target, optimize, each, test_filters));
+        // They start processes and look at the machine: yesterday's answer would be none.
+        run_tests.has_side_effects = true;
+        test_step.dependOn(&run_tests.step);
+        test_step.dependOn(&addLibrary(b, target, .safe, each).step);
+    }
 
     const dist_step = b.step("dist", "Build every target and rewrite ffi/embedded/");
     const embed_gen = addTool(b, "embed_gen");
@@ -99,7 +101,8 @@ pub fn build(b: *std.Build) void {
     dist_step.dependOn(&embedded_update.step);
     for (targets) |query| {
         const is_linux = query.os_tag.? == .linux;
-        const library = addLibrary(b, b.resolveTargetQuery(query), .safe);
+        const resolved = b.resolveTargetQuery(query);
+        const library = addLibrary(b, resolved, .safe, childOf(resolved, .raw));
         const name = b.fmt("{t}_{t}", .{ query.cpu_arch.?, query.os_tag.? });
         const file = b.fmt("libosexec-{s}{s}", .{ name, query.os_tag.?.dynamicLibSuffix() });
         const install = b.addInstallFileWithDir(
@@ -115,6 +118,10 @@ pub fn build(b: *std.Build) void {
         embedded_update.addCopyFileToSource(module, b.fmt("ffi/embedded/{s}.ts", .{name}));
         dist_step.dependOn(&install.step);
         test_step.dependOn(&library.step);
+        // They run on a Mac; elsewhere they must compile at least.
+        if (!is_linux) {
+            test_step.dependOn(&addTests(b, resolved, .debug, .libc, test_filters).step);
+        }
     }
 
     const abi_step = b.step("abi", "Rewrite ffi/abi.ts from zig/");
@@ -143,14 +150,47 @@ fn addChild(
     });
 }
 
+/// macOS has one way only: its system calls are libSystem's functions.
+fn childOf(target: std.Build.ResolvedTarget, wanted: Child) Child {
+    return if (target.result.os.tag == .linux) wanted else .libc;
+}
+
+/// What the sources import as "options".
+fn addOptions(b: *std.Build, module: *std.Build.Module, child: Child) void {
+    const options = b.addOptions();
+    options.addOption(Child, "child", child);
+    module.addOptions("options", options);
+}
+
 /// A program that runs during the build, on the machine that builds.
 fn addTool(b: *std.Build, comptime name: []const u8) *std.Build.Step.Compile {
-    return b.addExecutable(.{
-        .name = name,
-        .root_module = b.createModule(.{
-            .root_source_file = b.path("zig/" ++ name ++ ".zig"),
-            .target = b.graph.host,
-        }),
+    const module = b.createModule(.{
+        .root_source_file = b.path("zig/" ++ name ++ ".zig"),
+        .target = b.graph.host,
+    });
+    addOptions(b, module, childOf(b.graph.host, .raw));
+    return b.addExecutable(.{ .name = name, .root_module = module });
+}
+
+/// With a libc, as the library has one in its host: for threads, and for the libc child.
+fn addTests(
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    optimize: std.builtin.Optimize,
+    child: Child,
+    filters: []const []const u8,
+) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .root_source_file = b.path("zig/tests.zig"),
+        .target = target,
+        .optimize = optimize,
+        .link_libc = true,
+    });
+    addOptions(b, module, child);
+    return b.addTest(.{
+        .name = b.fmt("test-{t}", .{child}),
+        .root_module = module,
+        .filters = filters,
     });
 }
 
@@ -158,21 +198,26 @@ fn addLibrary(
     b: *std.Build,
     target: std.Build.ResolvedTarget,
     optimize: std.builtin.Optimize,
+    child: Child,
 ) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .root_source_file = b.path("zig/lib.zig"),
+        .target = target,
+        .optimize = optimize,
+        // Darwin has no stable system call numbers; libSystem is its kernel interface.
+        .link_libc = target.result.os.tag.isDarwin(),
+        // Several JavaScript threads share the library's memory: atomics must be real ones.
+        .single_threaded = false,
+        .strip = optimize != .debug,
+        .unwind_tables = .none,
+        // Its failure would be libc's to report: on stderr, from a forked child perhaps.
+        .stack_protector = false,
+    });
+    addOptions(b, module, child);
     const library = b.addLibrary(.{
         .name = "osexec",
         .linkage = .dynamic,
-        .root_module = b.createModule(.{
-            .root_source_file = b.path("zig/lib.zig"),
-            .target = target,
-            .optimize = optimize,
-            // Darwin has no stable system call numbers; libSystem is its kernel interface.
-            .link_libc = target.result.os.tag.isDarwin(),
-            // Several JavaScript threads share the library's memory: atomics must be real ones.
-            .single_threaded = false,
-            .strip = optimize != .debug,
-            .unwind_tables = .none,
-        }),
+        .root_module = module,
     });
     // A strong undefined symbol is a hidden dependency on the host's libc: refuse to link one.
     library.link_z_defs = target.result.os.tag == .linux;

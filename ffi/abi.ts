@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1156832367, -192546170] as const;
+export const FINGERPRINT = [-1210429258, -1274945173] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -162,5 +162,6 @@ export const SYMBOLS = {
   osexec_environ: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_reactor: { parameters: ["buffer"], result: "i32" },
   osexec_watch: { parameters: ["i32", "i32", "i32", "i32"], result: "i32" },
+  osexec_watch_pid: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_unwatch: { parameters: ["i32", "i32"], result: "i32" },
 } as const;

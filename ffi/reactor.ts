@@ -102,8 +102,16 @@ class Reactor {
   }
 
   watch(fd: number, direction: Direction, callback: () => void): Watch {
+    return this.#add(fd, new Interest(this, fd, direction, callback));
+  }
+
+  /** The end of a process that has no pidfd. Its entry goes under the pid's negative. */
+  watchProcess(pid: number, callback: () => void): Watch {
+    return this.#add(-pid, new Interest(this, -pid, "in", callback));
+  }
+
+  #add(fd: number, interest: Interest): Watch {
     const entry = this.#entries.get(fd) ?? { token: 0, interests: [] };
-    const interest = new Interest(this, fd, direction, callback);
     entry.interests.push(interest);
     try {
       this.#arm(fd, entry);
@@ -124,7 +132,8 @@ class Reactor {
     for (const interest of entry.interests) interest.end();
     this.#tokens.delete(entry.token);
     this.#entries.delete(fd);
-    this.#library.osexec_unwatch(this.#handle, fd);
+    // A process's watch cannot be taken back: its event will find nobody.
+    if (fd >= 0) this.#library.osexec_unwatch(this.#handle, fd);
   }
 
   reference(change: 1 | -1): void {
@@ -148,7 +157,9 @@ class Reactor {
     // Never twice in a process's life, but for what wraps around after two thousand million.
     entry.token = this.#nextToken;
     this.#nextToken = this.#nextToken === 0x7fffffff ? 1 : this.#nextToken + 1;
-    const answer = this.#library.osexec_watch(this.#handle, fd, ready, entry.token);
+    const answer = fd < 0
+      ? this.#library.osexec_watch_pid(this.#handle, -fd, entry.token)
+      : this.#library.osexec_watch(this.#handle, fd, ready, entry.token);
     if (answer < 0) throw new NativeError(answer);
     this.#tokens.set(entry.token, fd);
   }
@@ -203,6 +214,17 @@ let reactor: Reactor | undefined;
 export function watch(fd: number, direction: Direction, callback: () => void): Watch {
   reactor ??= new Reactor();
   return reactor.watch(fd, direction, callback);
+}
+
+/** Calls back once when a process that has no pidfd can be waited for, or can not be at all. */
+export function watchProcess(pid: number, callback: () => void): Watch {
+  reactor ??= new Reactor();
+  return reactor.watchProcess(pid, callback);
+}
+
+/** The same as forget(), for watchProcess(). */
+export function forgetProcess(pid: number): void {
+  reactor?.forget(-pid);
 }
 
 /** Must be called before closing a descriptor that has ever been watched; no callback comes after it. */

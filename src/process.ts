@@ -2,7 +2,7 @@
 
 import { Exit, Rung, Stage, Wait } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
-import { forget, type Watch, watch } from "../ffi/reactor.ts";
+import { forget, forgetProcess, type Watch, watch, watchProcess } from "../ffi/reactor.ts";
 import { start } from "../ffi/request.ts";
 import type { ProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
@@ -241,10 +241,12 @@ export class Process implements AsyncDisposable {
     try {
       const state = this.#reap(Wait.nohang);
       if (state !== null) return waiting.resolve(state);
-      this.#watch = watch(this.#handle.fd, "in", () => {
+      const again = (): void => {
         this.#watch = undefined;
         this.#waitFor(waiting);
-      });
+      };
+      const { fd } = this.#handle;
+      this.#watch = fd < 0 ? watchProcess(this.pid, again) : watch(fd, "in", again);
       if (!this.#referenced) this.#watch.unref();
     } catch (error) {
       waiting.reject(error);
@@ -284,6 +286,7 @@ export class Process implements AsyncDisposable {
 
   #closePidfd(): void {
     this.#watch = undefined;
+    if (this.#handle.fd < 0) forgetProcess(this.pid);
     closeHandle(this.#handle);
   }
 }

@@ -4,10 +4,11 @@
 //! many as starts have ever overlapped, up to `kept_max`.
 
 const std = @import("std");
-const linux = @import("linux.zig");
 const plans = @import("plan.zig");
+const system = @import("system.zig").system;
 
-/// The loop needs less than 2 KiB; the rest is for what a system call may push.
+/// The loop needs less than 2 KiB; the rest is for what a system call may push. A forked child has the
+/// parent's stack and leaves these pages untouched.
 const stack_size = 32 * 1024;
 /// One page, on every page size that an arm64 kernel may have.
 const guard_size = 64 * 1024;
@@ -57,8 +58,8 @@ pub fn acquire(needed: usize, spare: *Arena) ?*Arena {
 
 pub fn release(arena: *Arena, spare: *Arena) void {
     if (arena == spare) {
-        linux.unmap(arena.base, arena.length);
-        linux.unmap(@ptrCast(@volatileCast(arena.report)), report_size);
+        system.unmap(arena.base, arena.length);
+        system.unmap(@ptrCast(@volatileCast(arena.report)), report_size);
         return;
     }
     @atomicStore(u32, &arena.busy, 0, .release);
@@ -66,15 +67,15 @@ pub fn release(arena: *Arena, spare: *Arena) void {
 
 fn mapMemory(arena: *Arena, room: usize) bool {
     const length = guard_size + stack_size + room;
-    const writable = linux.PROT_READ | linux.PROT_WRITE;
-    const base = linux.map(length, writable, linux.MAP_PRIVATE) orelse return false;
-    const report = linux.map(report_size, writable, linux.MAP_SHARED) orelse {
-        linux.unmap(base, length);
+    const writable = system.PROT_READ | system.PROT_WRITE;
+    const base = system.map(length, writable, system.MAP_PRIVATE) orelse return false;
+    const report = system.map(report_size, writable, system.MAP_SHARED) orelse {
+        system.unmap(base, length);
         return false;
     };
-    if (linux.call(.mprotect, .{ base, guard_size, linux.PROT_NONE }) != 0) {
-        linux.unmap(base, length);
-        linux.unmap(report, report_size);
+    if (system.protect(base, guard_size, system.PROT_NONE) != 0) {
+        system.unmap(base, length);
+        system.unmap(report, report_size);
         return false;
     }
     arena.base = base;

@@ -7,13 +7,14 @@
 //! - It never returns. It ends in execve, or in exit with the failure in the report.
 //! - All 64 signals are blocked from before the clone until the step before exec, so that no
 //!   handler of the host runs here and no stop signal halts a half-made child (go.dev/issue/18600).
-//! - No other file runs in the child, but for the system call itself (`linux.zig`) and the walk over
-//!   the records (`plan.zig`).
+//! - No other file runs in the child, but for the system call itself (`linux.zig`), the walk over
+//!   the records (`plan.zig`) and the descriptor map (`descriptors.zig`).
 //!
 //! A step is one row in `abi.zig`'s table and one case below; the reason for its place is here.
 
 const std = @import("std");
 const abi = @import("abi.zig");
+const descriptors = @import("descriptors.zig");
 const linux = @import("linux.zig");
 const plans = @import("plan.zig");
 const Plan = plans.Plan;
@@ -154,7 +155,7 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         .chdir => linux.result(.chdir, .{payload.ptr}),
         .no_new_privs => linux.result(.prctl, .{ PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0 }),
         // After every step that may use one of the parent's descriptors.
-        .fd => installDescriptor(plan, words),
+        .fd => descriptors.install(Calls{}, plan, @bitCast(words[1])),
         .close_range => closeFrom(plan, words[0]),
         // The child's own descriptors are in place: 0 here and the number in setctty mean those.
         .noctty => linux.result(.ioctl, .{ 0, TIOCNOTTY, 0 }),
@@ -274,45 +275,24 @@ fn chroot(path: []const u8) i32 {
     return linux.result(.chdir, .{"/"});
 }
 
-/// Installs one descriptor of the map. Targets ascend, so the only sources in danger are those below
-/// their own target; the first record moves all of these above the last target, with F_DUPFD, which
-/// never lands on an open descriptor (Go's dup3 to a guessed number does: go.dev/issue/61751).
-fn installDescriptor(plan: *Plan, words: [*]align(8) const u32) i32 {
-    const target: i32 = @bitCast(words[1]);
-    const all = plan.descriptors;
-    var index: usize = 0;
-    while (all[index].target != target) index += 1;
-    const above = all[all.len - 1].target + 1;
-    if (index == 0) {
-        const first = plan.report.step;
-        for (all, 0..) |*descriptor, later| {
-            if (descriptor.source < 0 or descriptor.source >= descriptor.target) continue;
-            // A failure now is that record's.
-            plan.report.step = first + @as(i32, @intCast(later));
-            const moved = linux.result(.fcntl, .{
-                descriptor.source,
-                linux.F_DUPFD_CLOEXEC,
-                above,
-            });
-            // A closed source waits for its turn.
-            if (moved >= 0) {
-                descriptor.source = moved;
-            } else if (moved != linux.negative(.BADF)) {
-                return moved;
-            } else descriptor.source = plans.Descriptor.closed;
-        }
-        plan.report.step = first;
+/// How `descriptors.zig` reaches the kernel from here.
+const Calls = struct {
+    pub fn duplicate(_: Calls, fd: i32, above: i32) i32 {
+        return linux.result(.fcntl, .{ fd, linux.F_DUPFD_CLOEXEC, above });
     }
-    const source = all[index].source;
-    if (source == plans.Descriptor.closed) return linux.negative(.BADF);
-    if (source < 0) {
-        const answer = linux.result(.close, .{target});
-        return if (answer == linux.negative(.BADF)) 0 else answer;
+
+    pub fn place(_: Calls, source: i32, target: i32) i32 {
+        return linux.result(.dup3, .{ source, target, 0 });
     }
-    // dup3 of a descriptor onto itself is EINVAL, and would keep FD_CLOEXEC (glibc BZ 23640).
-    if (source == target) return linux.result(.fcntl, .{ target, linux.F_SETFD, 0 });
-    return linux.result(.dup3, .{ source, target, 0 });
-}
+
+    pub fn keep(_: Calls, fd: i32) i32 {
+        return linux.result(.fcntl, .{ fd, linux.F_SETFD, 0 });
+    }
+
+    pub fn close(_: Calls, fd: i32) i32 {
+        return linux.result(.close, .{fd});
+    }
+};
 
 /// Closes, and does not merely mark: a path such as /proc/self/fd/7 must not reach, before exec,
 /// what the child was not given (CVE-2024-21626).
@@ -328,9 +308,9 @@ fn closeFrom(plan: *const Plan, first: u32) i32 {
     return linux.result(.close_range, .{ kept + 1, last, 0 });
 }
 
-/// Without close_range (Linux < 5.9): read /proc/self/fd and close what is there. The listing is
-/// read again until nothing is left, as closing while reading may skip entries.
-fn closeListed(first: u32, kept: i32) i32 {
+/// Without close_range (Linux < 5.9): read /proc/self/fd and close what is there, but for `kept`. The
+/// listing is read again until nothing is left, as closing while reading may skip entries.
+pub fn closeListed(first: u32, kept: i32) i32 {
     const directory = linux.result(.openat, .{
         linux.AT_FDCWD,
         "/proc/self/fd",

@@ -8,13 +8,14 @@
 const std = @import("std");
 const linux = @import("linux.zig");
 const shared = @import("shared.zig");
+const system = @import("system.zig").system;
 
 const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 
 /// One for the process: see `shared.zig`.
 pub const State = extern struct {
-    lock: linux.Lock = .{},
+    lock: system.Lock = .{},
     inflight: u32 = 0,
     baseline: i32 = 0,
 };

@@ -4,7 +4,6 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const files = @import("files.zig");
-const linux = @import("linux.zig");
 const reactor = @import("reactor.zig");
 const shared = @import("shared.zig");
 const spawn = @import("spawn.zig");
@@ -42,7 +41,7 @@ pub const symbols = struct {
     }
 
     pub fn osexec_pidfd(pid: i32) callconv(.c) i32 {
-        return linux.result(.pidfd_open, .{ pid, 0 });
+        return waiting.openHandle(pid);
     }
 
     pub fn osexec_open(path: [*]const u8, length: i32, flags: i32, mode: i32) callconv(.c) i32 {
@@ -91,6 +90,10 @@ pub const symbols = struct {
 
     pub fn osexec_watch(handle: i32, fd: i32, ready: i32, token: i32) callconv(.c) i32 {
         return reactor.watch(handle, fd, ready, token);
+    }
+
+    pub fn osexec_watch_pid(handle: i32, pid: i32, token: i32) callconv(.c) i32 {
+        return reactor.watchPid(handle, pid, token);
     }
 
     pub fn osexec_unwatch(handle: i32, fd: i32) callconv(.c) i32 {

@@ -5,6 +5,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const abi = @import("abi.zig");
 const linux = std.os.linux;
 
 pub const Number = linux.SYS;
@@ -13,6 +14,10 @@ pub const E = linux.E;
 /// Every signal, 32 and 33 included: libc's sigfillset leaves those out, and a setxid broadcast
 /// that reached a child sharing our memory would run its handler there (musl a0473a0c).
 pub const sigset_all: u64 = ~@as(u64, 0);
+
+/// All but the signals libc keeps for itself (32 to 34): a thread that blocks those would hang every
+/// setuid of the process.
+pub const sigset_thread: u64 = sigset_all & ~@as(u64, 0b111 << 31);
 
 pub const SIGKILL = 9;
 pub const SIGPIPE = 13;
@@ -143,6 +148,108 @@ pub fn map(length: usize, protection: u32, flags: u32) ?[*]align(std.heap.page_s
 pub fn unmap(address: [*]u8, length: usize) void {
     _ = call(.munmap, .{ address, length });
 }
+
+pub fn protect(address: [*]u8, length: usize, protection: u32) i32 {
+    return result(.mprotect, .{ address, length, protection });
+}
+
+pub fn openFile(path: [*]const u8, flags: i32, mode: i32) i32 {
+    return retry(.openat, .{ AT_FDCWD, path, flags | O_CLOEXEC, mode });
+}
+
+/// Not repeated on EINTR: Linux has let go of the descriptor all the same, and the number may be
+/// another thread's by then.
+pub fn closeFile(fd: i32) i32 {
+    return result(.close, .{fd});
+}
+
+pub fn pipe(ends: *[2]i32) i32 {
+    return result(.pipe2, .{ ends, O_CLOEXEC });
+}
+
+pub fn socketPair(ends: *[2]i32) i32 {
+    const AF_UNIX = 1;
+    const SOCK_STREAM = 1;
+    return result(.socketpair, .{ AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, ends });
+}
+
+pub fn read(fd: i32, buffer: [*]u8, length: usize) i32 {
+    return retry(.read, .{ fd, buffer, length });
+}
+
+pub fn write(fd: i32, buffer: [*]const u8, length: usize) i32 {
+    return retry(.write, .{ fd, buffer, length });
+}
+
+/// Without SIGPIPE when nobody reads any more.
+pub fn send(socket: i32, buffer: [*]const u8, length: usize) i32 {
+    const MSG_NOSIGNAL = 0x4000;
+    return retry(.sendto, .{ socket, buffer, length, MSG_NOSIGNAL, null, 0 });
+}
+
+/// A negative time is no bound.
+pub fn poll(entries: [*]abi.Poll, count: u32, timeout_ms: i32) i32 {
+    var time: Timespec = .{
+        .sec = @divTrunc(timeout_ms, 1000),
+        .nsec = @as(i64, @rem(timeout_ms, 1000)) * 1_000_000,
+    };
+    const bound: ?*Timespec = if (timeout_ms < 0) null else &time;
+    return result(.ppoll, .{ entries, count, bound, null, 8 });
+}
+
+pub fn fcntl(fd: i32, command: i32, argument: i32) i32 {
+    return result(.fcntl, .{ fd, command, argument });
+}
+
+/// The type and permissions of what `path` leads to: struct stat's st_mode.
+pub fn fileMode(path: [*]const u8) i32 {
+    var status: Statx = undefined;
+    const found = result(.statx, .{ AT_FDCWD, path, 0, Statx.TYPE | Statx.MODE, &status });
+    return if (found < 0) found else status.mode;
+}
+
+const Statx = extern struct {
+    mask: u32,
+    block_size: u32,
+    attributes: u64,
+    links: u32,
+    uid: u32,
+    gid: u32,
+    mode: u16,
+    padding: u16,
+    rest: [224]u8,
+
+    const TYPE = 1;
+    const MODE = 2;
+
+    comptime {
+        std.debug.assert(@sizeOf(Statx) == 256);
+        std.debug.assert(@offsetOf(Statx, "mode") == 28);
+    }
+};
+
+/// Whether this process's effective user may execute `path`.
+pub fn mayExecute(path: [*]const u8) i32 {
+    const X_OK = 1;
+    return result(.faccessat2, .{ AT_FDCWD, path, X_OK, AT_EACCESS });
+}
+
+/// The length, NUL included.
+pub fn workingDirectory(buffer: [*]u8, length: usize) i32 {
+    return result(.getcwd, .{ buffer, length });
+}
+
+/// One more than the highest descriptor this process can ever have.
+pub fn descriptorsMax() u64 {
+    const RLIMIT_NOFILE = 7;
+    var limit: [2]u64 = .{ 0, 0 };
+    _ = call(.prlimit64, .{ 0, RLIMIT_NOFILE, null, &limit });
+    return limit[1];
+}
+
+/// Nothing to keep apart: pipe2 and socketpair set FD_CLOEXEC themselves.
+pub fn beginFork() void {}
+pub fn endFork() void {}
 
 /// struct epoll_event: packed on x86-64 alone.
 pub const EpollEvent = if (builtin.cpu.arch == .x86_64)

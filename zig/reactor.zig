@@ -1,4 +1,5 @@
-//! The reactor: one native thread that tells JavaScript which descriptors have become ready.
+//! The reactor: one native thread that tells JavaScript which descriptors have become ready, and which
+//! processes have ended.
 //!
 //! One per JavaScript thread that ever waits asynchronously. It only watches and tells: records go
 //! down a socketpair whose other end the runtime's own event loop reads, so no callback ever enters
@@ -10,17 +11,17 @@
 
 const std = @import("std");
 const abi = @import("abi.zig");
-const linux = @import("linux.zig");
+const exit_watch = @import("exit_watch.zig");
+const pollers = @import("poller.zig");
+const system = @import("system.zig").system;
 const threads = @import("threads.zig");
+const poller = pollers.poller;
 
 const idle_ms = 10_000;
-const batch = 64;
 const reactors_max = 1024;
-/// The data of the socket's own registration: no descriptor and token have it.
-const peer_data = std.math.maxInt(u64);
 
 const Reactor = struct {
-    epoll: i32,
+    poller: i32,
     /// Our end of the socketpair.
     socket: i32,
     /// The token each descriptor is armed with, by descriptor; 0: none. Whoever takes a token out,
@@ -29,31 +30,29 @@ const Reactor = struct {
     tokens_len: u32,
     armed: u32 = 0,
     /// Guards `running` and the decision to end.
-    lock: linux.Lock = .{},
+    lock: system.Lock = .{},
     running: bool = false,
+    /// The table's, and one for each `exit_watch`. The last to go frees all.
+    references: u32 = 1,
+    /// Keeps the records of the thread and of an `exit_watch` whole.
+    send_lock: system.Lock = .{},
 };
 
-var table_lock: linux.Lock = .{};
+var table_lock: system.Lock = .{};
 var table: [reactors_max]?*Reactor = @splat(null);
 
 /// Makes a reactor; its thread starts with the first watch.
 pub fn create(answer: *abi.Reactor) i32 {
+    sweep();
     var ends: [2]i32 = undefined;
-    const AF_UNIX = 1;
-    const SOCK_STREAM = 1;
-    const made = linux.result(.socketpair, .{
-        AF_UNIX,
-        SOCK_STREAM | linux.O_CLOEXEC,
-        0,
-        &ends,
-    });
+    const made = system.socketPair(&ends);
     if (made < 0) return made;
     // JavaScript's end alone: the thread may block on a full socket, the runtimes must not.
-    _ = linux.call(.fcntl, .{ ends[0], linux.F_SETFL, linux.O_NONBLOCK });
+    _ = system.fcntl(ends[0], system.F_SETFL, system.O_NONBLOCK);
     const answered = build(ends[1]);
     if (answered < 0) {
-        linux.close(ends[0]);
-        linux.close(ends[1]);
+        system.close(ends[0]);
+        system.close(ends[1]);
         return answered;
     }
     answer.* = .{ .handle = answered, .fd = ends[0] };
@@ -61,39 +60,36 @@ pub fn create(answer: *abi.Reactor) i32 {
 }
 
 fn build(socket: i32) i32 {
-    const epoll = linux.result(.epoll_create1, .{linux.O_CLOEXEC});
-    if (epoll < 0) return epoll;
-    const answer = register(epoll, socket);
-    if (answer < 0) linux.close(epoll);
+    const opened = poller.open();
+    if (opened < 0) return opened;
+    const answer = register(opened, socket);
+    if (answer < 0) system.close(opened);
     return answer;
 }
 
-fn register(epoll: i32, socket: i32) i32 {
-    var event: linux.EpollEvent = .{ .events = linux.EPOLLRDHUP, .data = peer_data };
-    const added = linux.result(.epoll_ctl, .{ epoll, linux.EPOLL_CTL_ADD, socket, &event });
-    if (added < 0) return added;
-    const count = descriptorsMax();
-    const tokens = mapTokens(count) orelse return linux.negative(.NOMEM);
-    const page = linux.map(
-        @sizeOf(Reactor),
-        linux.PROT_READ | linux.PROT_WRITE,
-        linux.MAP_PRIVATE,
-    ) orelse {
+fn register(opened: i32, socket: i32) i32 {
+    const watched = poller.watchPeer(opened, socket);
+    if (watched < 0) return watched;
+    // Within reason: 64 MiB of address space, no memory.
+    const count: u32 = @intCast(std.math.clamp(system.descriptorsMax(), 1024, 1 << 24));
+    const writable = system.PROT_READ | system.PROT_WRITE;
+    const tokens = mapTokens(count) orelse return system.negative(.NOMEM);
+    const page = system.map(@sizeOf(Reactor), writable, system.MAP_PRIVATE) orelse {
         unmapTokens(tokens, count);
-        return linux.negative(.NOMEM);
+        return system.negative(.NOMEM);
     };
     const reactor: *Reactor = @ptrCast(@alignCast(page));
-    reactor.* = .{ .epoll = epoll, .socket = socket, .tokens = tokens, .tokens_len = count };
+    reactor.* = .{ .poller = opened, .socket = socket, .tokens = tokens, .tokens_len = count };
     table_lock.acquire();
     defer table_lock.release();
     for (&table, 0..) |*entry, index| {
         if (entry.* != null) continue;
-        entry.* = reactor;
+        @atomicStore(?*Reactor, entry, reactor, .release);
         return @intCast(index);
     }
     unmapTokens(tokens, count);
-    linux.unmap(page, @sizeOf(Reactor));
-    return linux.negative(.AGAIN);
+    system.unmap(page, @sizeOf(Reactor));
+    return system.negative(.AGAIN);
 }
 
 fn find(handle: i32) ?*Reactor {
@@ -103,22 +99,14 @@ fn find(handle: i32) ?*Reactor {
 
 /// Arms `fd` for one event, which will come as a record with `token` (positive).
 pub fn watch(handle: i32, fd: i32, ready: i32, token: i32) i32 {
-    const reactor = find(handle) orelse return linux.negative(.BADF);
-    if (fd < 0 or fd >= reactor.tokens_len) return linux.negative(.BADF);
-    if (token <= 0) return linux.negative(.INVAL);
+    const reactor = find(handle) orelse return system.negative(.BADF);
+    if (fd < 0 or fd >= reactor.tokens_len) return system.negative(.BADF);
+    if (token <= 0) return system.negative(.INVAL);
     const word = &reactor.tokens[@intCast(fd)];
     if (@atomicRmw(u32, word, .Xchg, @bitCast(token), .acq_rel) == 0) {
         _ = @atomicRmw(u32, &reactor.armed, .Add, 1, .acq_rel);
     }
-    var event: linux.EpollEvent = .{
-        .events = @as(u32, @bitCast(ready)) | linux.EPOLLONESHOT,
-        .data = @as(u64, @as(u32, @bitCast(token))) << 32 | @as(u32, @bitCast(fd)),
-    };
-    // A descriptor watched before stays registered, disarmed, so most calls are a MOD.
-    var answer = linux.result(.epoll_ctl, .{ reactor.epoll, linux.EPOLL_CTL_MOD, fd, &event });
-    if (answer == linux.negative(.NOENT)) {
-        answer = linux.result(.epoll_ctl, .{ reactor.epoll, linux.EPOLL_CTL_ADD, fd, &event });
-    }
+    var answer = poller.arm(reactor.poller, fd, @bitCast(ready), @bitCast(token));
     if (answer >= 0) answer = ensureRunning(reactor);
     if (answer < 0) disarm(reactor, fd);
     return answer;
@@ -127,11 +115,40 @@ pub fn watch(handle: i32, fd: i32, ready: i32, token: i32) i32 {
 /// Must come before the descriptor is closed: a child between clone and exec may hold a copy, and then
 /// closing does not take it out of the epoll set (seen).
 pub fn unwatch(handle: i32, fd: i32) i32 {
-    const reactor = find(handle) orelse return linux.negative(.BADF);
-    if (fd < 0 or fd >= reactor.tokens_len) return linux.negative(.BADF);
+    const reactor = find(handle) orelse return system.negative(.BADF);
+    if (fd < 0 or fd >= reactor.tokens_len) return system.negative(.BADF);
     disarm(reactor, fd);
-    const answer = linux.result(.epoll_ctl, .{ reactor.epoll, linux.EPOLL_CTL_DEL, fd, null });
-    return if (answer == linux.negative(.NOENT)) 0 else answer;
+    return poller.disarm(reactor.poller, fd);
+}
+
+/// Asks for one record with `token` (positive), and `in` for what is ready, once `pid` can be waited
+/// for, or cannot be a child of ours at all. There is no taking it back: a process ends once.
+pub fn watchPid(handle: i32, pid: i32, token: i32) i32 {
+    const reactor = find(handle) orelse return system.negative(.BADF);
+    if (pid <= 0 or token <= 0) return system.negative(.INVAL);
+    if (!poller.watches_processes) return watchByThread(reactor, pid, @bitCast(token));
+    // Counted and running first: the event may come before this returns.
+    _ = @atomicRmw(u32, &reactor.armed, .Add, 1, .acq_rel);
+    var answer = ensureRunning(reactor);
+    if (answer >= 0) answer = poller.armProcess(reactor.poller, pid, @bitCast(token));
+    if (answer < 0) _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
+    return answer;
+}
+
+fn watchByThread(reactor: *Reactor, pid: i32, token: u32) i32 {
+    _ = @atomicRmw(u32, &reactor.references, .Add, 1, .acq_rel);
+    const listener: exit_watch.Listener = .{ .context = reactor, .done = processEnded };
+    const answer = exit_watch.start(pid, token, listener);
+    if (answer < 0) release(reactor);
+    return answer;
+}
+
+/// On a thread of `exit_watch`.
+fn processEnded(context: *anyopaque, token: u32) void {
+    const reactor: *Reactor = @ptrCast(@alignCast(context));
+    // That nobody reads any more is for the reactor's own thread to find out, or for `sweep`.
+    _ = send(reactor, &.{.{ .token = token, .ready = @backingInt(abi.Ready.in) }});
+    release(reactor);
 }
 
 fn disarm(reactor: *Reactor, fd: i32) void {
@@ -151,23 +168,16 @@ fn ensureRunning(reactor: *Reactor) i32 {
 
 fn run(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     const reactor: *Reactor = @ptrCast(@alignCast(context.?));
-    var events: [batch]linux.EpollEvent = undefined;
+    var events: [pollers.batch]pollers.Event = undefined;
     while (true) {
         const idle = @atomicLoad(u32, &reactor.armed, .acquire) == 0;
         const timeout: i32 = if (idle) idle_ms else -1;
-        const count = linux.result(.epoll_pwait, .{
-            reactor.epoll,
-            &events,
-            batch,
-            timeout,
-            null,
-            8,
-        });
+        const count = poller.wait(reactor.poller, &events, timeout);
         if (count == 0 and rest(reactor)) return null;
         if (count <= 0) continue;
         if (!tell(reactor, events[0..@intCast(count)])) break;
     }
-    destroy(reactor);
+    remove(reactor);
     return null;
 }
 
@@ -181,71 +191,85 @@ fn rest(reactor: *Reactor) bool {
 }
 
 /// Writes a record for each event that is still wanted. False: nobody reads any more.
-fn tell(reactor: *Reactor, events: []const linux.EpollEvent) bool {
-    var records: [batch]abi.Event = undefined;
+fn tell(reactor: *Reactor, events: []const pollers.Event) bool {
+    var records: [pollers.batch]abi.Event = undefined;
     var count: usize = 0;
     for (events) |event| {
-        if (event.data == peer_data) return false;
-        const token: u32 = @truncate(event.data >> 32);
-        const fd: u32 = @truncate(event.data);
-        // Disarmed or armed anew since: not this event's any more.
-        const taken = @cmpxchgStrong(u32, &reactor.tokens[fd], token, 0, .acq_rel, .monotonic);
-        if (taken != null) continue;
+        if (event.token == pollers.peer) return false;
+        if (event.fd >= 0) {
+            // Disarmed or armed anew since: not this event's any more.
+            const word = &reactor.tokens[@intCast(event.fd)];
+            if (@cmpxchgStrong(u32, word, event.token, 0, .acq_rel, .monotonic) != null) continue;
+        }
         _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
-        records[count] = .{ .token = token, .ready = event.events & 0x1f };
+        records[count] = .{ .token = event.token, .ready = event.ready };
         count += 1;
     }
-    return send(reactor.socket, std.mem.sliceAsBytes(records[0..count]));
+    return send(reactor, records[0..count]);
 }
 
 /// Blocks while the socket is full: JavaScript is behind, and loses nothing by it.
-fn send(socket: i32, bytes: []const u8) bool {
-    const MSG_NOSIGNAL = 0x4000;
-    var rest_of = bytes;
-    while (rest_of.len > 0) {
-        const sent = linux.retry(.sendto, .{
-            socket,
-            rest_of.ptr,
-            rest_of.len,
-            MSG_NOSIGNAL,
-            null,
-            0,
-        });
+fn send(reactor: *Reactor, records: []const abi.Event) bool {
+    reactor.send_lock.acquire();
+    defer reactor.send_lock.release();
+    var bytes: []const u8 = std.mem.sliceAsBytes(records);
+    while (bytes.len > 0) {
+        const sent = system.send(reactor.socket, bytes.ptr, bytes.len);
         if (sent < 0) return false;
-        rest_of = rest_of[@intCast(sent)..];
+        bytes = bytes[@intCast(sent)..];
     }
     return true;
 }
 
-fn destroy(reactor: *Reactor) void {
+/// Lets go of the reactors whose thread rests and whose other end was closed meanwhile, which no thread
+/// was there to see.
+fn sweep() void {
+    table_lock.acquire();
+    defer table_lock.release();
+    for (&table) |*entry| {
+        const reactor = entry.* orelse continue;
+        reactor.lock.acquire();
+        const abandoned = !reactor.running and hungUp(reactor.socket);
+        reactor.lock.release();
+        if (!abandoned) continue;
+        @atomicStore(?*Reactor, entry, null, .release);
+        release(reactor);
+    }
+}
+
+fn hungUp(socket: i32) bool {
+    var entry: [1]abi.Poll = .{.{ .fd = socket, .events = 0, .revents = 0 }};
+    const hup: i16 = @intCast(@backingInt(abi.Ready.hup));
+    return system.poll(&entry, 1, 0) == 1 and entry[0].revents & hup != 0;
+}
+
+/// By its own thread, when the other end has been closed.
+fn remove(reactor: *Reactor) void {
     table_lock.acquire();
     for (&table) |*entry| {
         if (entry.* == reactor) @atomicStore(?*Reactor, entry, null, .release);
     }
     table_lock.release();
-    linux.close(reactor.epoll);
-    linux.close(reactor.socket);
-    unmapTokens(reactor.tokens, reactor.tokens_len);
-    linux.unmap(@ptrCast(reactor), @sizeOf(Reactor));
+    release(reactor);
 }
 
-/// As many as this process may ever have open, within reason: 64 MiB of address space, no memory.
-fn descriptorsMax() u32 {
-    const RLIMIT_NOFILE = 7;
-    var limit: [2]u64 = .{ 0, 0 };
-    _ = linux.call(.prlimit64, .{ 0, RLIMIT_NOFILE, null, &limit });
-    return @intCast(std.math.clamp(limit[1], 1024, 1 << 24));
+fn release(reactor: *Reactor) void {
+    if (@atomicRmw(u32, &reactor.references, .Sub, 1, .acq_rel) != 1) return;
+    system.close(reactor.poller);
+    system.close(reactor.socket);
+    unmapTokens(reactor.tokens, reactor.tokens_len);
+    system.unmap(@ptrCast(reactor), @sizeOf(Reactor));
 }
 
 fn mapTokens(count: u32) ?[*]u32 {
-    const memory = linux.map(
+    const memory = system.map(
         @as(usize, count) * 4,
-        linux.PROT_READ | linux.PROT_WRITE,
-        linux.MAP_PRIVATE | linux.MAP_NORESERVE,
+        system.PROT_READ | system.PROT_WRITE,
+        system.MAP_PRIVATE | system.MAP_NORESERVE,
     ) orelse return null;
     return @ptrCast(memory);
 }
 
 fn unmapTokens(tokens: [*]u32, count: u32) void {
-    linux.unmap(@ptrCast(tokens), @as(usize, count) * 4);
+    system.unmap(@ptrCast(tokens), @as(usize, count) * 4);
 }

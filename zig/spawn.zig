@@ -1,6 +1,7 @@
 //! The parent's side of a start: from a request to a running child, or to the step that failed.
 
 const std = @import("std");
+const options = @import("options");
 const abi = @import("abi.zig");
 const arenas = @import("arena.zig");
 const child = @import("child.zig");
@@ -9,6 +10,8 @@ const dumpable = @import("dumpable.zig");
 const linux = @import("linux.zig");
 const plans = @import("plan.zig");
 const requests = @import("request.zig");
+const spawn_libc = @import("spawn_libc.zig");
+const system = @import("system.zig").system;
 const wait = @import("wait.zig");
 const window = @import("window.zig");
 const Plan = plans.Plan;
@@ -19,21 +22,24 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
     const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
     var spare: arenas.Arena = undefined;
     const arena = arenas.acquire(needed, &spare) orelse {
-        return fail(answer, .clone, linux.negative(.NOMEM));
+        return fail(answer, .clone, system.negative(.NOMEM));
     };
     defer arenas.release(arena, &spare);
     const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
-    run(plan, arena, answer);
+    switch (options.child) {
+        .raw => run(plan, arena, answer),
+        .libc => spawn_libc.run(plan, arena, answer),
+    }
 }
 
 fn refuse(answer: *abi.Answer, err: requests.Error) void {
     fail(answer, .request, switch (err) {
-        error.Malformed => linux.negative(.INVAL),
-        error.TooBig => linux.negative(.@"2BIG"),
+        error.Malformed => system.negative(.INVAL),
+        error.TooBig => system.negative(.@"2BIG"),
     });
 }
 
-fn fail(answer: *abi.Answer, stage: abi.Stage, negated: i32) void {
+pub fn fail(answer: *abi.Answer, stage: abi.Stage, negated: i32) void {
     answer.step = @backingInt(stage);
     answer.errno = -negated;
 }
@@ -102,16 +108,28 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     if (!plan.has_close_range) answer.rungs |= @backingInt(abi.Rung.close_range);
     if (made.pid < 0) return failClone(plan, answer, made.pid);
 
+    conclude(plan, made.pid, made.pidfd, parent_failure, answer);
+}
+
+/// What has become of the child, once it has reached execve or has died, or was killed for a failure of
+/// the parent's own.
+pub fn conclude(
+    plan: *const Plan,
+    pid: i32,
+    pidfd: i32,
+    parent_failure: ?ParentFailure,
+    answer: *abi.Answer,
+) void {
     const state = plan.report.state;
     if (parent_failure == null and state == .execing) {
-        answer.pid = made.pid;
-        answer.pidfd = made.pidfd;
+        answer.pid = pid;
+        answer.pidfd = pidfd;
         return;
     }
     var exit: abi.Exit = undefined;
-    const reaped = wait.wait(made.pid, made.pidfd, 0, &exit);
+    const reaped = wait.wait(pid, pidfd, 0, &exit);
     // glibc forgot this one (BZ 31695).
-    if (made.pidfd >= 0) linux.close(made.pidfd);
+    if (pidfd >= 0) system.close(pidfd);
     if (parent_failure) |failure| {
         answer.step = failure.step;
         answer.errno = -failure.answer;
@@ -125,12 +143,12 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     // It died on the way. glibc and Go call this a start (research/cores.md finding 8).
     answer.signal = if (reaped > 0) exit.status & 0x7f else 0;
     // Somebody else reaped it, and nothing tells how it ended.
-    if (answer.signal == 0) answer.errno = -linux.negative(.CHILD);
+    if (answer.signal == 0) answer.errno = -system.negative(.CHILD);
 }
 
 /// Notes which of the descriptors are not open: the start is about to open some of its own, the child's
 /// pidfd first of all, and they come to lie at the lowest numbers that are free.
-fn noteClosed(plan: *Plan) void {
+pub fn noteClosed(plan: *Plan) void {
     for (plan.descriptors) |*each| {
         if (each.source >= 0 and !isOpen(each.source)) each.source = plans.Descriptor.closed;
     }
@@ -140,7 +158,7 @@ fn noteClosed(plan: *Plan) void {
 }
 
 fn isOpen(fd: i32) bool {
-    return linux.result(.fcntl, .{ fd, linux.F_GETFD, 0 }) >= 0;
+    return system.fcntl(fd, system.F_GETFD, 0) >= 0;
 }
 
 /// What the last attempt was refused for is the cgroup's fault if it was to clone into one, but for what
@@ -169,7 +187,7 @@ fn indexOf(plan: *const Plan, step: abi.Step) i32 {
     return index;
 }
 
-const ParentFailure = struct { step: i32, answer: i32 };
+pub const ParentFailure = struct { step: i32, answer: i32 };
 
 /// The parent's part while the child runs, where it has one: its own steps, and the wait for the end.
 fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
@@ -394,23 +412,15 @@ fn sharesMemory() bool {
     // Refused for a reason that the start itself will meet.
     if (pid < 0) return true;
     var info: linux.ChildInfo = .{};
-    const options = linux.WEXITED | linux.WALL;
-    _ = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options, null });
+    const flags_of_wait = linux.WEXITED | linux.WALL;
+    _ = linux.retry(.waitid, .{ linux.P_PID, pid, &info, flags_of_wait, null });
     const shared = @as(*volatile u32, &word).* == 1;
     @atomicStore(u32, &shares_memory_state, if (shared) yes else no, .monotonic);
     return shared;
 }
 
-/// Replaces this process's image: returns only when that failed, with everything as it was before.
-pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
-    answer.* = .{ .pid = -1, .pidfd = -1, .step = 0, .errno = 0, .signal = 0, .rungs = 0 };
-    const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
-    var spare: arenas.Arena = undefined;
-    const arena = arenas.acquire(needed, &spare) orelse {
-        return fail(answer, .clone, linux.negative(.NOMEM));
-    };
-    defer arenas.release(arena, &spare);
-    const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
+/// Why execve refused; everything is as it was before.
+fn replaceRaw(plan: *const Plan) i32 {
     const default: linux.KernelSigaction = .{};
     const numbers = [_]u32{ linux.SIGPIPE, linux.SIGXFSZ };
     var before: [numbers.len]linux.KernelSigaction = @splat(.{});
@@ -423,6 +433,23 @@ pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
     for (numbers, &before) |number, *old| {
         _ = linux.call(.rt_sigaction, .{ number, old, null, 8 });
     }
+    return failure;
+}
+
+/// Replaces this process's image: returns only when that failed, with everything as it was before.
+pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
+    answer.* = .{ .pid = -1, .pidfd = -1, .step = 0, .errno = 0, .signal = 0, .rungs = 0 };
+    const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
+    var spare: arenas.Arena = undefined;
+    const arena = arenas.acquire(needed, &spare) orelse {
+        return fail(answer, .clone, linux.negative(.NOMEM));
+    };
+    defer arenas.release(arena, &spare);
+    const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
+    const failure = switch (options.child) {
+        .raw => replaceRaw(plan),
+        .libc => spawn_libc.replace(plan),
+    };
     answer.step = indexOf(plan, .exec);
     answer.errno = -failure;
 }

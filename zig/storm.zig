@@ -224,7 +224,7 @@ const Outcome = enum { good, bad, refused };
 fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
     var request: Request = .{};
     var digits: [16]u8 = undefined;
-    var letters: [file_count:0]u8 = undefined;
+    const order: Order = .init(random);
     // What it ends with, as wait4(2) has it; or the step that fails.
     var status: i32 = 0;
     var step: ?abi.Step = null;
@@ -242,7 +242,7 @@ fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
             request.beginAt("/no/such/program", &.{"program"});
             step = .exec;
         },
-        .permuted => request.begin(&.{ "letters", &letters }),
+        .permuted => request.begin(&.{ "letters", &order.letters }),
         .mapped => request.begin(&.{ "ids", "0", "0" }),
     }
     request.add(.sigaction, "");
@@ -252,8 +252,12 @@ fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
         step = .chdir;
     }
     for (0..first_file) |fd| request.addWords(.fd, &.{ @intCast(fd), @intCast(fd) });
-    if (kind == .permuted) permute(&request, &letters, random);
-    request.addWords(.close_range, &.{if (kind == .permuted) first_file + file_count else first_file});
+    var open: u32 = first_file;
+    if (kind == .permuted) for (order.sources) |source| {
+        request.addWords(.fd, &.{ source, open });
+        open += 1;
+    };
+    request.addWords(.close_range, &.{open});
     request.add(.sigprocmask, "");
     request.add(.exec, "");
 
@@ -263,22 +267,28 @@ fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
     return judge(kind, forced, &answer, status, if (step) |one| request.indexOf(one) else null);
 }
 
-/// A random order; some files from beyond the window, some not at all.
-fn permute(request: *Request, letters: *[file_count:0]u8, random: std.Random) void {
-    var order: [file_count]u32 = undefined;
-    for (&order, 0..) |*each, index| each.* = @intCast(index);
-    random.shuffle(u32, &order);
-    letters[file_count] = 0;
-    for (order, 0..) |file, index| {
-        const source: u32 = switch (random.uintLessThan(u8, 8)) {
-            0 => std.math.maxInt(u32),
-            1 => far + file,
-            else => first_file + file,
-        };
-        letters[index] = if (source == std.math.maxInt(u32)) '-' else letterOf(file);
-        request.addWords(.fd, &.{ source, @intCast(first_file + index) });
+/// The files in a random order, some of them from beyond the window, some closed.
+const Order = struct {
+    sources: [file_count]u32 = undefined,
+    letters: [file_count:0]u8 = @splat('-'),
+
+    fn init(random: std.Random) Order {
+        var files: [file_count]u32 = undefined;
+        for (&files, 0..) |*file, index| file.* = @intCast(index);
+        random.shuffle(u32, &files);
+        var order: Order = .{};
+        for (files, &order.sources, &order.letters) |file, *source, *letter| {
+            const place = random.uintLessThan(u8, 8);
+            source.* = switch (place) {
+                0 => @bitCast(@as(i32, -1)),
+                1 => far + file,
+                else => first_file + file,
+            };
+            if (place != 0) letter.* = letterOf(file);
+        }
+        return order;
     }
-}
+};
 
 fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, status: i32, step: ?i32) Outcome {
     if (step) |index| {

@@ -1,32 +1,26 @@
 //! Threads, from the host's own pthread_create: a thread made by a bare clone would be unknown to
 //! libc, which would leave it out of a setuid of the whole process (measured, research/cores.md
-//! finding 12). The symbols are weak, so that the library needs no libc of its own.
+//! finding 12).
 
-const linux = @import("linux.zig");
+const libc = @import("libc.zig");
 const shared = @import("shared.zig");
+const system = @import("system.zig").system;
 
 pub const Main = *const fn (?*anyopaque) callconv(.c) ?*anyopaque;
 
-const pthread_create = @extern(
-    ?*const fn (*usize, ?*const anyopaque, Main, ?*anyopaque) callconv(.c) i32,
-    .{ .name = "pthread_create", .linkage = .weak },
+const pthread_create = libc.function(
+    "pthread_create",
+    fn (*usize, ?*const anyopaque, Main, ?*anyopaque) callconv(.c) i32,
 );
-const pthread_detach = @extern(
-    ?*const fn (usize) callconv(.c) i32,
-    .{ .name = "pthread_detach", .linkage = .weak },
-);
-
-/// All but the signals libc keeps for itself (32 to 34): a thread that blocks those would hang every
-/// setuid of the process.
-const mask = linux.sigset_all & ~@as(u64, 0b111 << 31);
+const pthread_detach = libc.function("pthread_detach", fn (usize) callconv(.c) i32);
 
 /// Starts a detached thread with its signals blocked: they are the host's to handle.
 pub fn start(main: Main, context: ?*anyopaque) i32 {
-    const create = pthread_create orelse return linux.negative(.NOSYS);
-    const detach = pthread_detach orelse return linux.negative(.NOSYS);
+    const create = pthread_create orelse return system.negative(.NOSYS);
+    const detach = pthread_detach orelse return system.negative(.NOSYS);
     shared.pin();
-    const before = linux.maskSignals(mask);
-    defer _ = linux.maskSignals(before);
+    const before = system.maskSignals(system.sigset_thread);
+    defer _ = system.maskSignals(before);
     var thread: usize = 0;
     const answer = create(&thread, null, main, context);
     if (answer != 0) return -answer;

@@ -1,82 +1,55 @@
-//! Waiting for a child, by pidfd where there is one, and what it cost.
+//! Waiting for a child, signalling it, and what it cost.
 //!
 //! Only ever this child: the host waits for its own, and an unwaited child stays a zombie.
 
 const std = @import("std");
+const options = @import("options");
 const abi = @import("abi.zig");
-const linux = @import("linux.zig");
+const by_libc = @import("wait_libc.zig");
+const by_pidfd = @import("wait_linux.zig");
+const seam = @import("seam.zig");
 
-const CLD_EXITED = 1;
-const CLD_KILLED = 2;
-const CLD_DUMPED = 3;
+const implementation = switch (options.child) {
+    .raw => by_pidfd,
+    .libc => by_libc,
+};
+
+comptime {
+    seam.check(by_pidfd, by_libc, &.{ "wait", "signal", "openHandle" });
+}
 
 /// 1: `exit` is filled. 0: it still runs (with `nohang`). Negative: -errno; ECHILD when somebody else
 /// has reaped it and the kernel does not tell how it ended.
-pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
-    var options: u32 = linux.WEXITED | linux.WALL;
-    if (flags & @backingInt(abi.Wait.nohang) != 0) options |= linux.WNOHANG;
-    if (flags & @backingInt(abi.Wait.nowait) != 0) options |= linux.WNOWAIT;
-    var info: linux.ChildInfo = .{};
-    var usage: linux.Rusage = std.mem.zeroes(linux.Rusage);
-    const id_type: u32 = if (pidfd >= 0) linux.P_PIDFD else linux.P_PID;
-    const id = if (pidfd >= 0) pidfd else pid;
-    var answer = linux.retry(.waitid, .{ id_type, id, &info, options, &usage });
-    if (answer == linux.negative(.INVAL) and pidfd >= 0) {
-        // P_PIDFD is Linux 5.4, CLONE_PIDFD 5.2.
-        answer = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options, &usage });
-    }
-    if (answer == linux.negative(.CHILD) and pidfd >= 0) {
-        const status = statusOfReaped(pidfd) orelse return answer;
-        fill(exit, pid, status, &std.mem.zeroes(linux.Rusage));
-        return 1;
-    }
-    if (answer < 0) return answer;
-    if (info.pid == 0) return 0;
-    fill(exit, info.pid, statusWord(&info), &usage);
-    return 1;
-}
+pub const wait = implementation.wait;
+
+/// Sends a signal by pidfd, or by pid where there is none. By pid it must not have been reaped: the
+/// caller keeps account of that.
+pub const signal = implementation.signal;
+
+/// A pidfd for a process that something else has started.
+pub const openHandle = implementation.openHandle;
 
 /// The status word of wait4(2), which waitid(2) takes apart.
-fn statusWord(info: *const linux.ChildInfo) i32 {
-    return switch (info.code) {
-        CLD_EXITED => (info.status & 0xff) << 8,
-        CLD_KILLED => info.status & 0x7f,
-        CLD_DUMPED => (info.status & 0x7f) | 0x80,
-        else => info.status,
+pub fn statusWord(code: i32, status: i32) i32 {
+    const CLD_EXITED = 1;
+    const CLD_KILLED = 2;
+    const CLD_DUMPED = 3;
+    return switch (code) {
+        CLD_EXITED => (status & 0xff) << 8,
+        CLD_KILLED => status & 0x7f,
+        CLD_DUMPED => (status & 0x7f) | 0x80,
+        else => status,
     };
 }
 
-/// struct pidfd_info, the 64 bytes of its first version (Linux 6.13).
-const PidfdInfo = extern struct {
-    mask: u64 = EXIT,
-    cgroup: u64 = 0,
-    ids: [11]u32 = @splat(0),
-    exit_code: i32 = 0,
-
-    const EXIT = 1 << 3;
-    /// _IOWR(0xFF, 11, struct pidfd_info)
-    const GET_INFO = 0xc000_0000 | (64 << 16) | (0xff << 8) | 11;
-
-    comptime {
-        std.debug.assert(@sizeOf(PidfdInfo) == 64);
-    }
-};
-
-/// How a child ended that something else has reaped, or that SIGCHLD's being ignored has: the pidfd
-/// still knows, from Linux 6.15 on.
-fn statusOfReaped(pidfd: i32) ?i32 {
-    var info: PidfdInfo = .{};
-    if (linux.result(.ioctl, .{ pidfd, PidfdInfo.GET_INFO, &info }) < 0) return null;
-    return if (info.mask & PidfdInfo.EXIT != 0) info.exit_code else null;
-}
-
-fn fill(exit: *abi.Exit, pid: i32, status: i32, usage: *const linux.Rusage) void {
+/// `usage` is a struct rusage, whose maxrss counts so many bytes.
+pub fn fill(exit: *abi.Exit, pid: i32, status: i32, usage: anytype, rss_unit: f64) void {
     exit.* = .{
         .pid = pid,
         .status = status,
         .user_time = milliseconds(usage.utime),
         .system_time = milliseconds(usage.stime),
-        .max_rss = @as(f64, @floatFromInt(usage.maxrss)) * 1024,
+        .max_rss = @as(f64, @floatFromInt(usage.maxrss)) * rss_unit,
         .minor_faults = @floatFromInt(usage.minflt),
         .major_faults = @floatFromInt(usage.majflt),
         .blocks_in = @floatFromInt(usage.inblock),
@@ -86,16 +59,14 @@ fn fill(exit: *abi.Exit, pid: i32, status: i32, usage: *const linux.Rusage) void
     };
 }
 
-fn milliseconds(time: linux.Rusage.Timeval) f64 {
+fn milliseconds(time: anytype) f64 {
     return @as(f64, @floatFromInt(time.sec)) * 1000 + @as(f64, @floatFromInt(time.usec)) / 1000;
 }
 
-/// Sends a signal by pidfd, or by pid where there is none. By pid it must not have been reaped: the
-/// caller keeps account of that.
-pub fn signal(pid: i32, pidfd: i32, number: i32) i32 {
-    if (pidfd < 0) return linux.result(.kill, .{ pid, number });
-    const answer = linux.result(.pidfd_send_signal, .{ pidfd, number, null, 0 });
-    // Refused by a sandbox that lets clone's pidfd pass.
-    if (answer == linux.negative(.NOSYS)) return linux.result(.kill, .{ pid, number });
-    return answer;
+test "a status word is put together again" {
+    try std.testing.expectEqual(3 << 8, statusWord(1, 3));
+    try std.testing.expectEqual(9, statusWord(2, 9));
+    try std.testing.expectEqual(0x80 | 6, statusWord(3, 6));
+    // macOS puts the high byte of a 32-bit exit value here too (kern_exit.c, p_xhighbits).
+    try std.testing.expectEqual(0x34 << 8, statusWord(1, 0x1200_0034));
 }

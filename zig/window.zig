@@ -8,6 +8,7 @@
 const std = @import("std");
 const linux = @import("linux.zig");
 const shared = @import("shared.zig");
+const system = @import("system.zig").system;
 
 /// Ten starts at once with three descriptors each; a start that finds none takes the ordinary way.
 const slot_count = 32;
@@ -18,7 +19,7 @@ const highest = 256;
 
 /// One for the process: see `shared.zig`.
 pub const State = extern struct {
-    lock: linux.Lock = .{},
+    lock: system.Lock = .{},
     stage: Stage = .unknown,
     slots: [slot_count]i32 = @splat(-1),
     null_fd: i32 = -1,

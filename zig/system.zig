@@ -1,0 +1,61 @@
+//! The system as everything but the start of a child needs it: `linux.zig` or `darwin.zig`.
+//!
+//! Each answers what the system call answers, or -errno; each makes every new descriptor close-on-exec.
+
+const builtin = @import("builtin");
+const darwin = @import("darwin.zig");
+const linux = @import("linux.zig");
+const seam = @import("seam.zig");
+
+pub const system = switch (builtin.os.tag) {
+    .linux => linux,
+    .macos => darwin,
+    else => @compileError("osexec runs on Linux and macOS"),
+};
+
+comptime {
+    seam.check(linux, darwin, &.{
+        "map",
+        "unmap",
+        "protect",
+        "openFile",
+        "close",
+        "closeFile",
+        "pipe",
+        "socketPair",
+        "read",
+        "write",
+        "send",
+        "poll",
+        "fcntl",
+        "fileMode",
+        "mayExecute",
+        "workingDirectory",
+        "descriptorsMax",
+        "beginFork",
+        "endFork",
+    });
+    // The rest differs in type: errno values, signal sets, flags.
+    for (.{ linux, darwin }) |one| for (.{
+        "E",
+        "negative",
+        "Lock",
+        "sigset_all",
+        "sigset_thread",
+        "maskSignals",
+        "F_GETFD",
+        "F_SETFD",
+        "F_GETFL",
+        "F_SETFL",
+        "F_DUPFD_CLOEXEC",
+        "O_NONBLOCK",
+        "PROT_NONE",
+        "PROT_READ",
+        "PROT_WRITE",
+        "MAP_PRIVATE",
+        "MAP_SHARED",
+        "MAP_NORESERVE",
+    }) |name| if (!@hasDecl(one, name)) {
+        @compileError(@typeName(one) ++ " lacks " ++ name);
+    };
+}
