@@ -29,11 +29,13 @@ export function embeddedLibrary(): Uint8Array {
   return decompress(decodeBase64(embedded.data), embedded.size);
 }
 
+/** Both runtimes have it; their types do not yet. */
+interface Base64 {
+  fromBase64(text: string): Uint8Array;
+}
+
 function decodeBase64(text: string): Uint8Array {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let index = 0; index < binary.length; index++) bytes[index] = binary.charCodeAt(index);
-  return bytes;
+  return (Uint8Array as unknown as Base64).fromBase64(text);
 }
 
 /** LZ4's block format. What `zig/embed_gen.zig` writes is not untrusted, but a slip must not pass. */
@@ -61,9 +63,17 @@ export function decompress(input: Uint8Array, size: number): Uint8Array {
     if (from >= input.length) break;
     const offset = at(input, from) | at(input, from + 1) << 8;
     from += 2;
-    // Byte by byte: a match may overlap what it writes.
-    for (let rest = extend(token & 15) + 4; rest > 0; rest--, to++) {
-      output[to] = at(output, to - offset);
+    const length = extend(token & 15) + 4;
+    if (offset === 0 || offset > to || length > size - to) {
+      throw new Error("the embedded library is damaged");
+    }
+    // A match may overlap what it writes, and then repeats its first `offset` bytes; in whole steps, as a
+    // loop over bytes takes 5 ms before it is compiled (measured).
+    for (let rest = length; rest > 0;) {
+      const step = Math.min(rest, offset);
+      output.copyWithin(to, to - offset, to - offset + step);
+      to += step;
+      rest -= step;
     }
   }
   if (to !== size) throw new Error(`the embedded library has ${to} bytes, expected ${size}`);

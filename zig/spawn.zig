@@ -130,18 +130,21 @@ pub fn conclude(
     const reaped = wait.wait(pid, pidfd, 0, &exit);
     // glibc forgot this one (BZ 31695).
     if (pidfd >= 0) system.close(pidfd);
-    if (parent_failure) |failure| {
+    const signal = if (reaped > 0) exit.status & 0x7f else 0;
+    // A step of the parent's fails too where the child has failed or died before: then that is why.
+    const killed_by_us = state != .failed and (signal == 0 or signal == linux.SIGKILL);
+    if (parent_failure) |failure| if (killed_by_us) {
         answer.step = failure.step;
         answer.errno = -failure.answer;
         return;
-    }
+    };
     answer.step = plan.report.step;
     if (state == .failed) {
         answer.errno = plan.report.errno;
         return;
     }
     // It died on the way. glibc and Go call this a start (research/cores.md finding 8).
-    answer.signal = if (reaped > 0) exit.status & 0x7f else 0;
+    answer.signal = signal;
     // Somebody else reaped it, and nothing tells how it ended.
     if (answer.signal == 0) answer.errno = -system.negative(.CHILD);
 }
@@ -251,7 +254,6 @@ fn useWindow(plan: *Plan, lease: *window.Lease) void {
     if (plan.close_from < 0 or plan.paths_use_descriptors) return;
     if (!plan.has_close_range or has(plan.forced, .window)) return;
     const boundary = window.boundary();
-    if (boundary == 0) return;
     // Descriptors to keep beyond the boundary would not be there to be kept.
     if (plan.close_from > boundary) return;
     // Slots that were had before they ran out serve all the same: the child gets the whole table then.
@@ -409,6 +411,11 @@ fn sharesMemory() bool {
     defer _ = linux.maskSignals(mask);
     const flags = clone.VM | clone.VFORK;
     const pid = clone.clone(flags, arena.stackTop(), &ignored, null, child.probe, &word);
+    if (pid == linux.negative(.INVAL)) {
+        // qemu-user, where every process is made by a fork that sends SIGCHLD.
+        @atomicStore(u32, &shares_memory_state, no, .monotonic);
+        return false;
+    }
     // Refused for a reason that the start itself will meet.
     if (pid < 0) return true;
     var info: linux.ChildInfo = .{};

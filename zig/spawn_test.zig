@@ -40,7 +40,7 @@ test "what a child cost comes with its end" {
 }
 
 test "a child that runs still is waited for without hanging, and takes signals" {
-    var request: Request = .shell("sleep 100");
+    var request: Request = .shell("exec sleep 100");
     var answer: abi.Answer = undefined;
     _ = request.start(&answer);
     try testing.expectStarted(&answer);

@@ -1,11 +1,12 @@
 //! The spawn storm: thousands of starts on several threads at once, of every kind and by every way of
-//! the ladder, and then a look at what they have left behind. One static program, its own child too, so
-//! that it runs where there is nothing else: on a bare kernel in an emulator, or under qemu-user.
+//! the ladder, and then a look at what they have left behind. The program is its own child, so that it
+//! runs where there is little else: in an emulator, on a bare kernel.
 //!
-//!     storm COUNT [LAUNCHER]    COUNT starts; where the kernel cannot run this file, LAUNCHER can
+//!     /path/of/storm COUNT LAUNCHER...
 //!
-//! Its last line is `N passed, N failed`: a kind of start is one, and so is a kind of leak. The path it
-//! is called by must be absolute.
+//! makes COUNT starts. LAUNCHER, a program by its path and its arguments, runs the child where the kernel
+//! cannot, as under qemu-user. The last line is `N passed, N failed`, in which each kind of start counts
+//! as one, and each kind of leak.
 //!
 //! As a child:
 //!
@@ -18,9 +19,9 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const linux = @import("linux.zig");
-const plans = @import("plan.zig");
-const spawn = @import("spawn.zig");
+const testing = @import("testing.zig");
 const wait = @import("wait.zig");
+const Request = testing.Request;
 const Thread = std.Thread;
 
 const thread_count = 4;
@@ -72,24 +73,24 @@ const highest = far + file_count + 1;
 const Strings = []const [*:0]const u8;
 
 /// How to start this program again.
-var launcher: ?[*:0]const u8 = null;
-var self: [*:0]const u8 = undefined;
-var ids: struct { uid: u32, gid: u32 } = undefined;
+var launcher: Strings = &.{};
+var self: []const u8 = undefined;
 
 /// What came of the starts of one kind.
 const Tally = struct { done: u32 = 0, failed: u32 = 0, refused: u32 = 0 };
 var tallies: [kinds.len]Tally = @splat(.{});
 /// The rungs that a start which could have had all of them went without.
 var missing: u32 = 0;
+var complaints: u32 = 0;
 
 pub fn main(init: std.process.Init.Minimal) u8 {
     const arguments: Strings = init.args.vector;
     if (arguments.len < 2) return usage();
     const verb = std.mem.span(arguments[1]);
     if (std.fmt.parseInt(u32, verb, 10)) |count| {
-        self = arguments[0];
-        if (self[0] != '/' or arguments.len > 3) return usage();
-        if (arguments.len == 3) launcher = arguments[2];
+        self = std.mem.span(arguments[0]);
+        launcher = arguments[2..];
+        if (self[0] != '/' or launcher.len > 4) return usage();
         return storm(count);
     } else |_| {}
     if (arguments.len < 3) return usage();
@@ -110,7 +111,7 @@ pub fn main(init: std.process.Init.Minimal) u8 {
 }
 
 fn usage() u8 {
-    say("usage: /path/of/storm COUNT [LAUNCHER]", .{});
+    say("usage: /path/of/storm COUNT LAUNCHER...", .{});
     return 64;
 }
 
@@ -127,6 +128,11 @@ fn say(comptime format: []const u8, arguments: anytype) void {
     var buffer: [512]u8 = undefined;
     const text = std.fmt.bufPrint(&buffer, format ++ "\n", arguments) catch return;
     _ = linux.retry(.write, .{ 1, text.ptr, text.len });
+}
+
+/// The first few failures tell what all of them are about.
+fn complain(comptime format: []const u8, arguments: anytype) void {
+    if (@atomicRmw(u32, &complaints, .Add, 1, .monotonic) < 20) say(format, arguments);
 }
 
 // The child's side.
@@ -149,10 +155,6 @@ fn isOpen(fd: usize) bool {
 // The parent's side.
 
 fn storm(count: u32) u8 {
-    ids = .{
-        .uid = @intCast(linux.call(.getuid, .{})),
-        .gid = @intCast(linux.call(.getgid, .{})),
-    };
     makeFiles() catch {
         say("The files for the children cannot be made", .{});
         return 71;
@@ -222,55 +224,46 @@ fn runSome(first: u32, count: u32) void {
 const Outcome = enum { good, bad, refused };
 
 fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
-    var request: Request = .{};
-    var digits: [16]u8 = undefined;
     const order: Order = .init(random);
-    // What it ends with, as wait4(2) has it; or the step that fails.
-    var status: i32 = 0;
-    var step: ?abi.Step = null;
-    switch (kind) {
-        .plain, .chdir => {
-            request.begin(&.{ "exit", decimal(&digits, index % 256) });
-            status = @intCast(index % 256 << 8);
-        },
-        .killed => {
-            const signals = [_]u31{ 1, 2, linux.SIGKILL, 15 };
-            status = signals[index % signals.len];
-            request.begin(&.{ "kill", decimal(&digits, @intCast(status)) });
-        },
-        .exec => {
-            request.beginAt("/no/such/program", &.{"program"});
-            step = .exec;
-        },
-        .permuted => request.begin(&.{ "letters", &order.letters }),
-        .mapped => request.begin(&.{ "ids", "0", "0" }),
-    }
-    request.add(.sigaction, "");
-    if (kind == .mapped) request.addMaps();
-    if (kind == .chdir) {
-        request.add(.chdir, "/no/such/place\x00");
-        step = .chdir;
-    }
-    for (0..first_file) |fd| request.addWords(.fd, &.{ @intCast(fd), @intCast(fd) });
-    var open: u32 = first_file;
+    var digits: [16]u8 = undefined;
+    const code = index % 256;
+    const signals = [_]u32{ 1, 2, linux.SIGKILL, 15 };
+    const signal = signals[index % signals.len];
+    var request: Request = switch (kind) {
+        .plain => again(&.{ "exit", decimal(&digits, code) }),
+        .killed => again(&.{ "kill", decimal(&digits, signal) }),
+        .permuted => again(&.{ "letters", &order.letters }),
+        .mapped => again(&.{ "ids", "0", "0" }),
+        .chdir => again(&.{ "exit", "0" }),
+        .exec => .init("/no/such/program", &.{"program"}),
+    };
+    request.forced = forced;
+    _ = request.step(.sigaction, "");
+    if (kind == .mapped) map(&request);
+    var step: ?i32 = if (kind == .chdir) request.step(.chdir, "/no/such/place\x00") else null;
+    var open: i32 = first_file;
+    for (0..first_file) |fd| _ = request.descriptor(@intCast(fd), @intCast(fd));
     if (kind == .permuted) for (order.sources) |source| {
-        request.addWords(.fd, &.{ source, open });
+        _ = request.descriptor(source, open);
         open += 1;
     };
-    request.addWords(.close_range, &.{open});
-    request.add(.sigprocmask, "");
-    request.add(.exec, "");
+    _ = request.step(.close_range, std.mem.asBytes(&open));
 
     var answer: abi.Answer = undefined;
-    spawn.start(request.end(forced), &answer);
+    const exec = request.start(&answer);
+    if (kind == .exec) step = exec;
     if (forced == 0 and answer.pid >= 0) _ = @atomicRmw(u32, &missing, .Or, answer.rungs, .monotonic);
-    return judge(kind, forced, &answer, status, if (step) |one| request.indexOf(one) else null);
+    return judge(kind, forced, &answer, step, switch (kind) {
+        .plain => code << 8,
+        .killed => signal,
+        else => 0,
+    });
 }
 
 /// The files in a random order, some of them from beyond the window, some closed.
 const Order = struct {
-    sources: [file_count]u32 = undefined,
-    letters: [file_count:0]u8 = @splat('-'),
+    sources: [file_count]i32 = @splat(-1),
+    letters: [file_count]u8 = @splat('-'),
 
     fn init(random: std.Random) Order {
         var files: [file_count]u32 = undefined;
@@ -278,19 +271,20 @@ const Order = struct {
         random.shuffle(u32, &files);
         var order: Order = .{};
         for (files, &order.sources, &order.letters) |file, *source, *letter| {
-            const place = random.uintLessThan(u8, 8);
-            source.* = switch (place) {
-                0 => @bitCast(@as(i32, -1)),
-                1 => far + file,
-                else => first_file + file,
+            const from: i32 = switch (random.uintLessThan(u8, 8)) {
+                0 => continue,
+                1 => far,
+                else => first_file,
             };
-            if (place != 0) letter.* = letterOf(file);
+            source.* = from + @as(i32, @intCast(file));
+            letter.* = letterOf(file);
         }
         return order;
     }
 };
 
-fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, status: i32, step: ?i32) Outcome {
+/// `step` is the one that has to fail; without one, `status` is what wait4(2) has to tell.
+fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, step: ?i32, status: u32) Outcome {
     if (step) |index| {
         const as_told = answer.pid == -1 and answer.pidfd == -1 and answer.signal == 0 and
             answer.step == index and -answer.errno == linux.negative(.NOENT);
@@ -299,7 +293,7 @@ fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, status: i32, step: 
     if (answer.pid < 0) {
         // A sandbox or an emulator may have no user namespaces at all.
         if (kind == .mapped and answer.step == @backingInt(abi.Stage.clone)) return .refused;
-        say("{t}, forced {x}: step {d}, errno {d}, signal {d}", .{
+        complain("{t}, forced {x}: step {d}, errno {d}, signal {d}", .{
             kind, forced, answer.step, answer.errno, answer.signal,
         });
         return .bad;
@@ -307,8 +301,8 @@ fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, status: i32, step: 
     defer if (answer.pidfd >= 0) linux.close(answer.pidfd);
     var exit: abi.Exit = undefined;
     const waited = wait.wait(answer.pid, answer.pidfd, 0, &exit);
-    if (step != null or waited != 1 or exit.pid != answer.pid or exit.status != status) {
-        say("{t}, forced {x}: pid {d}, wait {d}, status {x} for {x}", .{
+    if (step != null or waited != 1 or exit.pid != answer.pid or exit.status != @as(i32, @intCast(status))) {
+        complain("{t}, forced {x}: pid {d}, wait {d}, status {x} for {x}", .{
             kind, forced, answer.pid, waited, exit.status, status,
         });
         return .bad;
@@ -316,107 +310,30 @@ fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, status: i32, step: 
     return .good;
 }
 
-fn decimal(buffer: *[16]u8, value: u32) [*:0]const u8 {
-    return (std.fmt.bufPrintSentinel(buffer, "{d}", .{value}, 0) catch unreachable).ptr;
+fn decimal(buffer: *[16]u8, value: u32) []const u8 {
+    return std.fmt.bufPrint(buffer, "{d}", .{value}) catch unreachable;
 }
 
-/// A request in the making: the same bytes that `ffi/request.ts` writes.
-const Request = struct {
-    bytes: [4096]u8 align(8) = @splat(0),
-    length: usize = @sizeOf(abi.Request),
+/// This program as its own child.
+fn again(words: []const []const u8) Request {
+    var argv: [8][]const u8 = undefined;
+    for (launcher, argv[0..launcher.len]) |word, *place| place.* = std.mem.span(word);
+    argv[launcher.len] = self;
+    @memcpy(argv[launcher.len + 1 ..][0..words.len], words);
+    return .init(argv[0], argv[0 .. launcher.len + 1 + words.len]);
+}
 
-    fn header(request: *Request) *abi.Request {
-        return @ptrCast(&request.bytes);
-    }
-
-    /// This program as its own child.
-    fn begin(request: *Request, words: Strings) void {
-        var argv: [8][*:0]const u8 = undefined;
-        const start: usize = if (launcher) |program| start: {
-            argv[0] = program;
-            break :start 1;
-        } else 0;
-        argv[start] = self;
-        @memcpy(argv[start + 1 ..][0..words.len], words);
-        request.beginAt(argv[0], argv[0 .. start + 1 + words.len]);
-    }
-
-    fn beginAt(request: *Request, path: [*:0]const u8, argv: Strings) void {
-        const empty = request.section(&.{});
-        const path_section = request.section(&.{path});
-        const argv_section = request.section(argv);
-        request.length = std.mem.alignForward(usize, request.length, 8);
-        request.header().* = .{
-            .magic = abi.magic,
-            .length = 0,
-            .clone_flags = 0,
-            .path = path_section[0],
-            .path_length = path_section[1],
-            .argv = argv_section[0],
-            .argv_length = argv_section[1],
-            .argv_count = @intCast(argv.len),
-            .envp = empty[0],
-            .envp_length = empty[1],
-            .envp_count = 0,
-            .steps = @intCast(request.length),
-            .steps_length = 0,
-            .forced = 0,
-        };
-    }
-
-    /// Strings one after the other: where, and how many bytes.
-    fn section(request: *Request, strings: Strings) [2]u32 {
-        const start = request.length;
-        for (strings) |string| {
-            const text = std.mem.span(string);
-            @memcpy(request.bytes[request.length..][0..text.len], text);
-            request.length += text.len + 1;
-        }
-        return .{ @intCast(start), @intCast(request.length - start) };
-    }
-
-    fn add(request: *Request, step: abi.Step, payload: []const u8) void {
-        const record: *abi.StepHeader = @ptrCast(@alignCast(&request.bytes[request.length]));
-        record.* = .{ .code = @backingInt(step), .length = @intCast(payload.len) };
-        request.length += @sizeOf(abi.StepHeader);
-        @memcpy(request.bytes[request.length..][0..payload.len], payload);
-        request.length += std.mem.alignForward(usize, payload.len, 8);
-    }
-
-    fn addWords(request: *Request, step: abi.Step, words: []const u32) void {
-        request.add(step, std.mem.sliceAsBytes(words));
-    }
-
-    /// The namespace's root is who we are outside.
-    fn addMaps(request: *Request) void {
-        const CLONE_NEWUSER = 0x1000_0000;
-        request.header().clone_flags = CLONE_NEWUSER;
-        var map: [32]u8 = undefined;
-        request.add(.uid_map, std.fmt.bufPrint(&map, "0 {d} 1\n\x00", .{ids.uid}) catch unreachable);
-        request.addWords(.setgroups_policy, &.{0});
-        request.add(.gid_map, std.fmt.bufPrint(&map, "0 {d} 1\n\x00", .{ids.gid}) catch unreachable);
-    }
-
-    fn steps(request: *Request) []align(8) const u8 {
-        return @alignCast(request.bytes[request.header().steps..request.length]);
-    }
-
-    fn indexOf(request: *Request, step: abi.Step) i32 {
-        var records: plans.Iterator = .{ .bytes = request.steps() };
-        var index: i32 = 0;
-        while (records.next()) |record| : (index += 1) {
-            if (record.step == step) break;
-        }
-        return index;
-    }
-
-    fn end(request: *Request, forced: u32) []const u8 {
-        request.header().steps_length = @intCast(request.steps().len);
-        request.header().length = @intCast(request.length);
-        request.header().forced = forced;
-        return request.bytes[0..request.length];
-    }
-};
+/// The root of a user namespace, who is us outside: maps that only the parent can write.
+fn map(request: *Request) void {
+    const CLONE_NEWUSER = 0x1000_0000;
+    request.clone_flags = CLONE_NEWUSER;
+    var text: [32]u8 = undefined;
+    const uid, const gid = .{ linux.result(.getuid, .{}), linux.result(.getgid, .{}) };
+    const format = "0 {d} 1\n\x00";
+    _ = request.step(.uid_map, std.fmt.bufPrint(&text, format, .{uid}) catch unreachable);
+    _ = request.step(.setgroups_policy, &.{ 0, 0, 0, 0 });
+    _ = request.step(.gid_map, std.fmt.bufPrint(&text, format, .{gid}) catch unreachable);
+}
 
 // What is left.
 

@@ -13,6 +13,8 @@ pub const Request = struct {
     steps: u32 = 0,
     count: i32 = 0,
     clone_flags: u32 = 0,
+    /// Bits of `abi.Rung`.
+    forced: u32 = 0,
     path: Span,
     argv: Span,
     argv_count: u32,
@@ -77,7 +79,7 @@ pub const Request = struct {
             .envp_count = 0,
             .steps = request.steps,
             .steps_length = request.length - request.steps,
-            .forced = 0,
+            .forced = request.forced,
         };
         spawn.start(request.bytes[0..request.length], answer);
         return exec;
