@@ -1,0 +1,4 @@
+import os
+import subprocess
+
+subprocess.run([os.path.join(os.environ["BENCH_CHILDREN"], "tiny")], check=True)
