@@ -3,6 +3,7 @@
 //!     zig build          the native library and the tests' children, into zig-out/
 //!     zig build test     unit tests, formatting, every target compiles, ffi/abi.ts is fresh
 //!     zig build abi      rewrite ffi/abi.ts from zig/
+//!     zig build programs the unit tests and the spawn storm, into zig-out/programs/
 //!     zig build dist     every target, stripped: into zig-out/dist/ and ffi/embedded/
 //!
 //! `-Dchild=libc` builds the library for Linux with the child's way of macOS, fork and libc, so that
@@ -124,6 +125,17 @@ pub fn build(b: *std.Build) void {
         }
     }
 
+    const programs_step = b.step("programs", "The unit tests and the storm, to run elsewhere");
+    for (std.enums.values(Child)) |each| {
+        if (childOf(target, each) != each) continue;
+        const unit_tests = addTests(b, target, optimize, each, test_filters);
+        for ([_]*std.Build.Step.Compile{ unit_tests, addStorm(b, target, each) }) |program| {
+            const place: std.Build.InstallDir = .{ .custom = "programs" };
+            const install = b.addInstallArtifact(program, .{ .dest_dir = .{ .override = place } });
+            programs_step.dependOn(&install.step);
+        }
+    }
+
     const abi_step = b.step("abi", "Rewrite ffi/abi.ts from zig/");
     abi_step.dependOn(&abi_update.step);
 
@@ -192,6 +204,18 @@ fn addTests(
         .root_module = module,
         .filters = filters,
     });
+}
+
+/// The spawn storm, with a libc for the same reasons.
+fn addStorm(b: *std.Build, target: std.Build.ResolvedTarget, child: Child) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .root_source_file = b.path("zig/storm.zig"),
+        .target = target,
+        .optimize = .safe,
+        .link_libc = true,
+    });
+    addOptions(b, module, child);
+    return b.addExecutable(.{ .name = b.fmt("storm-{t}", .{child}), .root_module = module });
 }
 
 fn addLibrary(

@@ -92,12 +92,8 @@ class Reactor {
 
   constructor() {
     this.#library = library();
-    const bytes = new Uint8Array(ReactorAnswer.size);
-    const answer = this.#library.osexec_reactor(bytes);
-    if (answer < 0) throw new NativeError(answer);
-    const view = new DataView(bytes.buffer);
-    this.#handle = view.getInt32(ReactorAnswer.handle, true);
-    const fd = view.getInt32(ReactorAnswer.fd, true);
+    const { handle, fd } = create(this.#library);
+    this.#handle = handle;
     this.#stream = currentRuntime().connect(fd, (chunk) => this.#receive(chunk));
   }
 
@@ -203,6 +199,31 @@ class Reactor {
     entry.interests = rest;
     if (rest.length > 0) this.#arm(fd, entry);
   }
+}
+
+/** A native reactor, and the socket its records come by: closing that ends it. */
+function create(native: Library): { readonly handle: number; readonly fd: number } {
+  const bytes = new Uint8Array(ReactorAnswer.size);
+  const answer = native.osexec_reactor(bytes);
+  if (answer < 0) throw new NativeError(answer);
+  const view = new DataView(bytes.buffer);
+  return {
+    handle: view.getInt32(ReactorAnswer.handle, true),
+    fd: view.getInt32(ReactorAnswer.fd, true),
+  };
+}
+
+/**
+ * A descriptor that becomes readable when a process that has no pidfd can be waited for, or can not be
+ * at all: for a thread that waits without its event loop. The caller closes it.
+ */
+export function exitDescriptor(pid: number): number {
+  const native = library();
+  const { handle, fd } = create(native);
+  const answer = native.osexec_watch_pid(handle, pid, 1);
+  if (answer >= 0) return fd;
+  native.osexec_close(fd);
+  throw new NativeError(answer);
 }
 
 let reactor: Reactor | undefined;

@@ -35,12 +35,16 @@ export class AbortWatch {
   #deadline: number | undefined;
   #failure: AbortOutcome["failure"] = null;
   #cancelling: Promise<void> | undefined;
+  /** The abort has sent a SIGKILL, for want of a cancel(). */
+  #killed = false;
   readonly #expired = Promise.withResolvers<void>();
 
   /** Starts watching. */
   constructor(options: AbortWatchOptions) {
     this.#options = options;
     options.signal.addEventListener("abort", this.#onAbort);
+    // It may have come out of the start itself, where a source has been asked for its first chunk.
+    if (options.signal.aborted) this.#abort();
   }
 
   /** The process has been reaped: from now on an abort is none. `success`: it had exited with 0. */
@@ -52,7 +56,7 @@ export class AbortWatch {
     }
     this.#timer?.cancel();
     // Nobody exits with 0 of SIGKILL: it has come too late, and Go reports an abort all the same.
-    const late = success && this.#options.cancel === undefined;
+    const late = success && this.#killed;
     return { failure: late ? null : this.#failure, deadline: this.#deadline };
   }
 
@@ -72,7 +76,7 @@ export class AbortWatch {
     }
     if (cancel === null) return;
     this.#failure = { error: signal.reason };
-    this.#cancelling = this.#cancel(cancel ?? ((child) => child.kill()), process);
+    this.#cancelling = this.#cancel(cancel ?? ((child) => this.#kill(child)), process);
   }
 
   async #cancel(cancel: (process: Process) => unknown, process: Process): Promise<void> {
@@ -81,6 +85,11 @@ export class AbortWatch {
     } catch (error) {
       this.#failure = error instanceof ProcessDoneError ? null : { error: new CancelError(error) };
     }
+  }
+
+  #kill(process: Process): void {
+    process.kill();
+    this.#killed = true;
   }
 
   #expire(): void {

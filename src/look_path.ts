@@ -1,6 +1,6 @@
 /** Finding programs: Go's exec.LookPath. */
 
-import { join } from "node:path/posix";
+import { dirname, join } from "node:path/posix";
 import { library } from "../ffi/library.ts";
 import { Errno } from "./errno.ts";
 import { ExecError } from "./errors.ts";
@@ -31,8 +31,7 @@ export function lookPath(file: string): string {
   if (file.includes("/")) {
     const errno = whyNotExecutable(file);
     if (errno === 0) return file;
-    const fromAccess = errno === Errno.EACCES || errno === Errno.EISDIR;
-    throw new ExecError({ command: file, errno, os, syscall: fromAccess ? undefined : "stat" });
+    throw new ExecError({ command: file, errno, os, syscall: statFails(file, errno) });
   }
   const path = inheritedVariable("PATH") ?? "";
   for (const element of path === "" ? [] : path.split(":")) {
@@ -44,6 +43,14 @@ export function lookPath(file: string): string {
     return candidate;
   }
   throw new ExecError({ command: file, code: "ERR_NOT_FOUND" });
+}
+
+/** "stat" if that is what failed with this errno, and not the question whether it may be run. */
+function statFails(file: string, errno: number): "stat" | undefined {
+  if (errno === Errno.EISDIR) return undefined;
+  if (errno !== Errno.EACCES) return "stat";
+  // Where the directory cannot be searched the file has not been seen.
+  return whyNotExecutable(`${dirname(file)}/.`) === Errno.EACCES ? "stat" : undefined;
 }
 
 /** 0, or the errno. */

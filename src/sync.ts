@@ -2,6 +2,7 @@
 
 import { Poll, Ready } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
+import { exitDescriptor } from "../ffi/reactor.ts";
 import { toBytes } from "./copy.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { check, syscallError } from "./native.ts";
@@ -59,36 +60,41 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
     }
   };
   let deadline = Infinity;
-  // Without a pidfd the exit cannot be polled for, and shows in the pipes' ends alone.
-  const watched = process.pidfd !== null;
-  let running = watched;
+  // Without a feed and a delay the outputs' ends are all there is to wait for before the exit.
+  const needsExit = input !== null || waitDelay > 0;
+  const exitFd = process.pidfd ?? (needsExit ? exitDescriptor(process.pid) : -1);
+  let running = exitFd >= 0;
   let expired = false;
   let late = 0;
-  while (running || outputs.size > 0 || (!watched && input?.open)) {
-    const poll = new PollSet();
-    const exit = running ? poll.add(process.pidfd ?? -1, Ready.in) : -1;
-    const feeding = input?.open && (running || !watched) ? poll.add(input.fd, Ready.out) : -1;
-    const reading = [...outputs].map((output) => ({ output, at: poll.add(output.fd, Ready.in) }));
-    const ready = poll.wait(deadline);
-    // What has come in time is still taken, but not what somebody writes for ever.
-    if (performance.now() >= deadline && (ready === 0 || ++late > lateMax)) {
-      expired = true;
-      break;
+  try {
+    while (running || outputs.size > 0) {
+      const poll = new PollSet();
+      const exit = running ? poll.add(exitFd, Ready.in) : -1;
+      const feeding = running && input?.open ? poll.add(input.fd, Ready.out) : -1;
+      const reading = [...outputs].map((output) => ({ output, at: poll.add(output.fd, Ready.in) }));
+      const ready = poll.wait(deadline);
+      // What has come in time is still taken, but not what somebody writes for ever.
+      if (performance.now() >= deadline && (ready === 0 || ++late > lateMax)) {
+        expired = true;
+        break;
+      }
+      if (input !== null && poll.ready(feeding) && !attempt(() => input.pump())) input.close();
+      for (const { output, at } of reading) {
+        if (!poll.ready(at) || attempt(() => output.pump())) continue;
+        output.close();
+        outputs.delete(output);
+      }
+      if (running && poll.ready(exit) && hasEnded(process)) {
+        running = false;
+        input?.close();
+        if (waitDelay > 0) deadline = performance.now() + waitDelay;
+      }
     }
-    if (input !== null && poll.ready(feeding) && !attempt(() => input.pump())) input.close();
-    for (const { output, at } of reading) {
-      if (!poll.ready(at) || attempt(() => output.pump())) continue;
-      output.close();
-      outputs.delete(output);
-    }
-    if (running && poll.ready(exit) && hasEnded(process)) {
-      running = false;
-      input?.close();
-      if (waitDelay > 0) deadline = performance.now() + waitDelay;
-    }
+  } finally {
+    if (process.pidfd === null && exitFd >= 0) library().osexec_close(exitFd);
+    input?.close();
+    for (const output of outputs) output.close();
   }
-  input?.close();
-  for (const output of outputs) output.close();
   const failure = failures.length === 0 ? null : { error: failures[0] };
   return { state: process.waitSync(), failure, expired };
 }

@@ -291,8 +291,10 @@ fn judge(kind: Kind, forced: u32, answer: *const abi.Answer, step: ?i32, status:
         if (as_told) return .good;
     }
     if (answer.pid < 0) {
-        // A sandbox or an emulator may have no user namespaces at all.
-        if (kind == .mapped and answer.step == @backingInt(abi.Stage.clone)) return .refused;
+        // A sandbox or an emulator may have no user namespaces at all, and a libc has none ever.
+        const unknown = answer.step == @backingInt(abi.Stage.clone) or
+            -answer.errno == linux.negative(.NOSYS);
+        if (kind == .mapped and unknown) return .refused;
         complain("{t}, forced {x}: step {d}, errno {d}, signal {d}", .{
             kind, forced, answer.step, answer.errno, answer.signal,
         });
