@@ -4,16 +4,25 @@
  *
  *     driver.ts cases JSON     makes the starts and prints what came of each: see DriverCase
  *     driver.ts exec JSON      becomes a program: { path, argv, env }
- *     driver.ts churn JSON     makes the starts again and again, for ever
+ *     driver.ts churn JSON     makes the starts again and again, for ever; prints a byte after the first
+ *     driver.ts scatter JSON   the same, without waiting for any, a hundred times
  *     driver.ts rungs          prints the rungs of the ladder that a plain start went without
  *     driver.ts look NAME      prints where a program is
  */
 
 import process from "node:process";
 import { forceRungs, start } from "../ffi/request.ts";
-import { type Env, exec, lookPath, OSFile, type ProcAttr, SpawnError } from "../mod.ts";
+import {
+  type Env,
+  exec,
+  lookPath,
+  OSFile,
+  type ProcAttr,
+  Process,
+  SpawnError,
+  startProcess,
+} from "../mod.ts";
 import { planStart } from "../src/plan.ts";
-import { Process } from "../src/process.ts";
 import {
   cgroupNumber,
   changesSince,
@@ -112,6 +121,29 @@ function plainRungs(): number {
   return rungs;
 }
 
+function churn(cases: readonly DriverCase[]): never {
+  resultOf({});
+  print(".");
+  while (true) {
+    for (const one of cases) resultOf(one);
+  }
+}
+
+function scatter(cases: readonly DriverCase[]): void {
+  resultOf({});
+  print(".");
+  let last: Process | undefined;
+  for (let round = 0; round < 100; round++) {
+    for (const one of cases) {
+      const { attr, opened } = attributes(one);
+      last = startProcess(one.path ?? helper, ["helper", ...one.argv ?? []], attr);
+      for (const file of opened) file.close();
+    }
+  }
+  // None of them ends by itself.
+  last?.waitSync();
+}
+
 function print(text: string): void {
   const stdout = OSFile.fromFd(1);
   stdout.writeSync(new TextEncoder().encode(text));
@@ -128,7 +160,6 @@ if (mode === "exec") {
 } else {
   const cases: DriverCase[] = JSON.parse(argument);
   if (mode === "cases") print(JSON.stringify(results(cases)));
-  while (mode === "churn") {
-    for (const one of cases) runOne(one);
-  }
+  if (mode === "churn") churn(cases);
+  if (mode === "scatter") scatter(cases);
 }

@@ -44,11 +44,11 @@ test("an exit code is what is left of it in eight bits", () => {
 
 test("a child that a signal ended has that signal and no exit code", async () => {
   const rows: [number: number, name: string, text: string][] = [
-    [1, "SIGHUP", "signal: hangup"],
-    [2, "SIGINT", "signal: interrupt"],
+    // Not SIGHUP, SIGINT or SIGQUIT, which nohup and shells make their children ignore.
     [9, "SIGKILL", "signal: killed"],
     [10, "SIGUSR1", "signal: user defined signal 1"],
     [13, "SIGPIPE", "signal: broken pipe"],
+    [14, "SIGALRM", "signal: alarm clock"],
     [15, "SIGTERM", "signal: terminated"],
   ];
   for (const [number, name, text] of rows) {

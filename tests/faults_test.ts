@@ -8,6 +8,7 @@ import {
   type DriverCase,
   type DriverResult,
   helper,
+  needsLinuxChild,
   needsUserNamespaces,
   ownMaps,
   self,
@@ -258,20 +259,31 @@ function kills(name: FaultName): () => void {
 
 // ---------------------------------------------------------------- a call is refused
 
-test("step clone (refused) fails by its name, and nothing changes here", fails("clone (refused)"));
-
 test(
-  "step clone (the descriptor table) fails by its name, and nothing changes here",
-  fails("clone (the descriptor table)"),
+  "step clone (refused) fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("clone (refused)"),
 );
+
+test("step clone (the descriptor table) fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("clone (the descriptor table)"));
 
 test("step clone (the wait for the maps) fails by its name, and nothing changes here", {
   skip: needsUserNamespaces,
 }, fails("clone (the wait for the maps)"));
 
-test("step sigaction fails by its name, and nothing changes here", fails("sigaction"));
+test(
+  "step sigaction fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("sigaction"),
+);
 
-test("step cgroup fails by its name, and nothing changes here", fails("cgroup"));
+test(
+  "step cgroup fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("cgroup"),
+);
 
 test(
   "step uid_map fails by its name, and nothing changes here",
@@ -289,7 +301,11 @@ test(
   fails("gid_map"),
 );
 
-test("step unshare fails by its name, and nothing changes here", fails("unshare"));
+test(
+  "step unshare fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("unshare"),
+);
 
 test("step self_setgroups_policy fails by its name, and nothing changes here", {
   skip: needsUserNamespaces,
@@ -311,40 +327,77 @@ test("step mount_private fails by its name, and nothing changes here", {
   skip: needsUserNamespaces,
 }, fails("mount_private"));
 
-test("step setsid fails by its name, and nothing changes here", fails("setsid"));
-
-test("step setpgid fails by its name, and nothing changes here", fails("setpgid"));
-
-test("step foreground fails by its name, and nothing changes here", fails("foreground"));
-
-test("step chroot fails by its name, and nothing changes here", fails("chroot"));
-
-test("step nice fails by its name, and nothing changes here", fails("nice"));
-
-test("step rlimit fails by its name, and nothing changes here", fails("rlimit"));
-
-test("step umask fails by its name, and nothing changes here", fails("umask"));
-
 test(
-  "step keep_capabilities fails by its name, and nothing changes here",
-  fails("keep_capabilities"),
-);
-
-test("step setgroups fails by its name, and nothing changes here", fails("setgroups"));
-
-test("step setgid fails by its name, and nothing changes here", fails("setgid"));
-
-test("step setuid fails by its name, and nothing changes here", fails("setuid"));
-
-test(
-  "step capabilities (capget) fails by its name, and nothing changes here",
-  fails("capabilities (capget)"),
+  "step setsid fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("setsid"),
 );
 
 test(
-  "step capabilities (capset) fails by its name, and nothing changes here",
-  fails("capabilities (capset)"),
+  "step setpgid fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("setpgid"),
 );
+
+test(
+  "step foreground fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("foreground"),
+);
+
+test(
+  "step chroot fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("chroot"),
+);
+
+test(
+  "step nice fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("nice"),
+);
+
+test(
+  "step rlimit fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("rlimit"),
+);
+
+test(
+  "step umask fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("umask"),
+);
+
+test("step keep_capabilities fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("keep_capabilities"));
+
+test(
+  "step setgroups fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("setgroups"),
+);
+
+test(
+  "step setgid fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("setgid"),
+);
+
+test(
+  "step setuid fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("setuid"),
+);
+
+test("step capabilities (capget) fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("capabilities (capget)"));
+
+test("step capabilities (capset) fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("capabilities (capset)"));
 
 test(
   "step capabilities fails by its name, and nothing changes here",
@@ -352,49 +405,99 @@ test(
   fails("capabilities"),
 );
 
-test("step pdeathsig fails by its name, and nothing changes here", fails("pdeathsig"));
-
-test("step chdir fails by its name, and nothing changes here", fails("chdir"));
-
-test("step no_new_privs fails by its name, and nothing changes here", fails("no_new_privs"));
-
-test("step fd fails by its name, and nothing changes here", fails("fd"));
-
 test(
-  "step fd (a source that is in the way) fails by its name, and nothing changes here",
-  fails("fd (a source that is in the way)"),
+  "step pdeathsig fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("pdeathsig"),
 );
 
-test("step close_range fails by its name, and nothing changes here", fails("close_range"));
+test(
+  "step chdir fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("chdir"),
+);
 
-test("step noctty fails by its name, and nothing changes here", fails("noctty"));
+test(
+  "step no_new_privs fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("no_new_privs"),
+);
 
-test("step setctty fails by its name, and nothing changes here", fails("setctty"));
+test("step fd fails by its name, and nothing changes here", { skip: needsLinuxChild }, fails("fd"));
 
-test("step rlimit_nofile fails by its name, and nothing changes here", fails("rlimit_nofile"));
+test("step fd (a source that is in the way) fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("fd (a source that is in the way)"));
 
-test("step ptrace fails by its name, and nothing changes here", fails("ptrace"));
+test(
+  "step close_range fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("close_range"),
+);
 
-test("step sigprocmask fails by its name, and nothing changes here", fails("sigprocmask"));
+test(
+  "step noctty fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("noctty"),
+);
 
-test("step exec fails by its name, and nothing changes here", fails("exec"));
+test(
+  "step setctty fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("setctty"),
+);
+
+test(
+  "step rlimit_nofile fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("rlimit_nofile"),
+);
+
+test(
+  "step ptrace fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("ptrace"),
+);
+
+test(
+  "step sigprocmask fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("sigprocmask"),
+);
+
+test(
+  "step exec fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("exec"),
+);
 
 // ---------------------------------------------------------------- a call kills
 
-test(
-  "step clone (the descriptor table) is named where the child is killed in it",
-  kills("clone (the descriptor table)"),
-);
+test("step clone (the descriptor table) is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("clone (the descriptor table)"));
 
 test("step clone (the wait for the maps) is named where the child is killed in it", {
   skip: needsUserNamespaces,
 }, kills("clone (the wait for the maps)"));
 
-test("step sigaction is named where the child is killed in it", kills("sigaction"));
+test(
+  "step sigaction is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("sigaction"),
+);
 
-test("step cgroup is named where the child is killed in it", kills("cgroup"));
+test(
+  "step cgroup is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("cgroup"),
+);
 
-test("step unshare is named where the child is killed in it", kills("unshare"));
+test(
+  "step unshare is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("unshare"),
+);
 
 test("step self_setgroups_policy is named where the child is killed in it", {
   skip: needsUserNamespaces,
@@ -418,37 +521,79 @@ test(
   kills("mount_private"),
 );
 
-test("step setsid is named where the child is killed in it", kills("setsid"));
-
-test("step setpgid is named where the child is killed in it", kills("setpgid"));
-
-test("step foreground is named where the child is killed in it", kills("foreground"));
-
-test("step chroot is named where the child is killed in it", kills("chroot"));
-
-test("step nice is named where the child is killed in it", kills("nice"));
-
-test("step rlimit is named where the child is killed in it", kills("rlimit"));
-
-test("step umask is named where the child is killed in it", kills("umask"));
-
-test("step keep_capabilities is named where the child is killed in it", kills("keep_capabilities"));
-
-test("step setgroups is named where the child is killed in it", kills("setgroups"));
-
-test("step setgid is named where the child is killed in it", kills("setgid"));
-
-test("step setuid is named where the child is killed in it", kills("setuid"));
-
 test(
-  "step capabilities (capget) is named where the child is killed in it",
-  kills("capabilities (capget)"),
+  "step setsid is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("setsid"),
 );
 
 test(
-  "step capabilities (capset) is named where the child is killed in it",
-  kills("capabilities (capset)"),
+  "step setpgid is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("setpgid"),
 );
+
+test(
+  "step foreground is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("foreground"),
+);
+
+test(
+  "step chroot is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("chroot"),
+);
+
+test(
+  "step nice is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("nice"),
+);
+
+test(
+  "step rlimit is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("rlimit"),
+);
+
+test(
+  "step umask is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("umask"),
+);
+
+test(
+  "step keep_capabilities is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("keep_capabilities"),
+);
+
+test(
+  "step setgroups is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("setgroups"),
+);
+
+test(
+  "step setgid is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("setgid"),
+);
+
+test(
+  "step setuid is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("setuid"),
+);
+
+test("step capabilities (capget) is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("capabilities (capget)"));
+
+test("step capabilities (capset) is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("capabilities (capset)"));
 
 test(
   "step capabilities is named where the child is killed in it",
@@ -456,23 +601,50 @@ test(
   kills("capabilities"),
 );
 
-test("step pdeathsig is named where the child is killed in it", kills("pdeathsig"));
-
-test("step chdir is named where the child is killed in it", kills("chdir"));
-
-test("step no_new_privs is named where the child is killed in it", kills("no_new_privs"));
-
-test("step fd is named where the child is killed in it", kills("fd"));
-
 test(
-  "step fd (a source that is in the way) is named where the child is killed in it",
-  kills("fd (a source that is in the way)"),
+  "step pdeathsig is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("pdeathsig"),
 );
 
-test("step close_range is named where the child is killed in it", kills("close_range"));
+test(
+  "step chdir is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("chdir"),
+);
 
-test("step noctty is named where the child is killed in it", kills("noctty"));
+test(
+  "step no_new_privs is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("no_new_privs"),
+);
 
-test("step setctty is named where the child is killed in it", kills("setctty"));
+test("step fd is named where the child is killed in it", { skip: needsLinuxChild }, kills("fd"));
 
-test("step ptrace is named where the child is killed in it", kills("ptrace"));
+test("step fd (a source that is in the way) is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("fd (a source that is in the way)"));
+
+test(
+  "step close_range is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("close_range"),
+);
+
+test(
+  "step noctty is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("noctty"),
+);
+
+test(
+  "step setctty is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("setctty"),
+);
+
+test(
+  "step ptrace is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("ptrace"),
+);

@@ -2,7 +2,7 @@ import fs from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import { ClosedError, type OpenFlags, OSFile, pipe, SyscallError } from "../mod.ts";
+import { ClosedError, Command, type OpenFlags, OSFile, pipe, SyscallError } from "../mod.ts";
 import { decode, Directory, encode, noise, readAll, sh, wrong } from "./helper.ts";
 import { descriptors, withoutLeaks } from "./holdings.ts";
 
@@ -217,6 +217,21 @@ test("overlapping reads are served in order, and so are overlapping writes", asy
   assertEquals(chunks.length, big.length);
   assert(chunks.every((byte, index) => byte === big[index]));
   reading.close();
+});
+
+test("a file that is waited for in both directions hears of each", async () => {
+  using directory = new Directory();
+  const path = directory.join("fifo");
+  await new Command("mkfifo", [path]).run();
+  using file = OSFile.open(path, "r+");
+  const buffer = new Uint8Array(100_000);
+  // More than it holds, so that the write waits too, and is ready when the read is not.
+  const written = file.write(new Uint8Array(200_000));
+  let length = 0;
+  while (length < 200_000) length += await file.read(buffer) ?? 0;
+  assertEquals([await written, length], [200_000, 200_000]);
+  const last = file.read(buffer);
+  assertEquals([await file.write(encode("x")), await last], [1, 1]);
 });
 
 test("a write takes all it is given, however little the pipe holds", async () => {

@@ -278,10 +278,9 @@ test("rule 36: the words for a stream that is taken, and for a pipe that comes t
   await assertRejects(() => set.combinedOutput(), StateError, "exec: Stdout already set");
   delete set.stdout;
   await assertRejects(() => set.combinedOutput(), StateError, "exec: Stderr already set");
-  const twice = impersonate("cat");
-  const pipes = [twice.stdinPipe(), twice.stdoutPipe(), twice.stderrPipe()];
+  await using twice = impersonate("cat");
+  twice.stdoutPipe();
   assertThrows(() => twice.stdoutPipe(), StateError, "exec: Stdout already set");
-  for (const end of pipes) end.close();
   await using running = impersonate("cat");
   running.start();
   assertThrows(() => running.stdinPipe(), StateError, "exec: StdinPipe after process started");

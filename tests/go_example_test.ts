@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import { dirname } from "node:path";
 import process from "node:process";
-import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { Command, ExecError, ExitError, lookPath } from "../mod.ts";
 import { encode, readAll, TextWriter } from "./impersonator.ts";
 
@@ -43,12 +43,11 @@ test("ExampleCmd_Start", async () => {
 
 test("ExampleCmd_StdoutPipe", async () => {
   const command = new Command("printf", ["%s", '{"Name": "Bob", "Age": 32}']);
-  const stdout = command.stdoutPipe();
+  using stdout = command.stdoutPipe();
   command.start();
-  const { Name, Age } = await new Response(stdout.readable).json();
+  const person: { Name: string; Age: number } = JSON.parse(await readAll(stdout));
   await command.wait();
-  assertEquals(`${Name} is ${Age} years old`, "Bob is 32 years old");
-  assert(stdout.closed);
+  assertEquals(`${person.Name} is ${person.Age} years old`, "Bob is 32 years old");
 });
 
 test("ExampleCmd_StdinPipe", async () => {

@@ -27,6 +27,7 @@ import {
   decode,
   encode,
   impersonate,
+  isRoot,
   needsRoot,
   program,
   temporaryDirectory,
@@ -196,6 +197,19 @@ test("rule 2: a name with a slash is looked at as it is, and the error says what
   );
   using _ = place(dirname(program), { PATH: "" });
   assertEquals(lookPath("./impersonator"), "./impersonator");
+});
+
+test("rule 2: below a directory that may not be searched nothing can be looked at", {
+  skip: isRoot && "is for an ordinary user",
+}, () => {
+  using temporary = temporaryDirectory();
+  const closed = join(temporary.path, "closed");
+  mkdirSync(closed);
+  executable(join(closed, "program"));
+  chmodSync(closed, 0o600);
+  const file = join(closed, "program");
+  assertEquals(refusal(file).message, `exec: "${file}": stat ${file}: permission denied`);
+  chmodSync(closed, 0o700);
 });
 
 test("rules 5 and 6: the first that may be run wins, and what else went wrong does not show", () => {

@@ -3,7 +3,14 @@
 import { test } from "node:test";
 import { hostname } from "node:os";
 import process from "node:process";
-import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import {
   CLONE_NEWNS,
   CLONE_NEWPID,
@@ -27,6 +34,8 @@ import {
   ended,
   impersonate,
   isRoot,
+  needsLinux,
+  needsPidfd,
   openDescriptors,
   program,
   readAll,
@@ -73,7 +82,9 @@ test("TestSIGCHLD: one comes for each child, and none for what the first start t
 test("TestProcessLiteral: this process can be found, and signalled", async () => {
   let come = false;
   process.once("SIGUSR2", () => come = true);
-  findProcess(process.pid).signal("SIGUSR2");
+  const self = findProcess(process.pid);
+  self.signal("SIGUSR2");
+  self.release();
   await until(() => come);
 });
 
@@ -98,7 +109,9 @@ test("TestProcessAlreadyDone: a process that never was is done, and no child", a
   const nobody = findProcess(0x7fffffff);
   assertThrows(() => nobody.signal(0), ProcessDoneError);
   const error = await assertRejects(() => nobody.wait(), SyscallError);
-  assertEquals([error.message, error.code], ["wait: no child processes", "ECHILD"]);
+  assertEquals(error.code, "ECHILD");
+  // Go's text says which of its ways it went.
+  assertMatch(error.message, /^wait(id)?: no child processes$/);
   nobody.release();
 });
 
@@ -109,7 +122,9 @@ test("TestProcessBadPID: a number that can be no process's is refused at once", 
 
 test("TestUNIXProcessAlive: signal 0 asks whether a process is there", async () => {
   await using child = start("hang", "600000");
-  findProcess(child.pid).signal(0);
+  const found = findProcess(child.pid);
+  found.signal(0);
+  found.release();
 });
 
 test("TestFindProcessViaPidfd: a process that has been reaped is found to be done", async () => {
@@ -133,7 +148,9 @@ test("TestProcessReleaseTwice: a second release does nothing, and all else is re
   assertEquals(`${await findProcess(child.pid).wait()}`, "exit status 0");
 });
 
-test("TestStartProcessWithPidfd: another handle outlives the wait, and knows that all is over", async () => {
+test("TestStartProcessWithPidfd: another handle outlives the wait, and knows that all is over", {
+  skip: needsPidfd,
+}, async () => {
   const child = start("exit", "0");
   const other = findProcess(child.pid);
   assert(child.pidfd !== null && other.pidfd !== null && child.pidfd !== other.pidfd);
@@ -154,16 +171,20 @@ test("TestPidfdLeak: a start that fails leaves no descriptor", async () => {
   assertEquals(openDescriptors(), before);
 });
 
-test("TestProcessWithHandleLinux: the pidfd is a handle, until the wait", async () => {
-  const command = impersonate("cat");
-  using _stdin = command.stdinPipe();
-  const child = command.start();
-  assert(child.pidfd !== null);
-  await impersonate("pidfdsignal", ["2"], { extraFiles: [child.pidfd] }).run();
-  const error = await assertRejects(() => command.wait(), ExitError);
-  assertEquals([error.signal, error.message], ["SIGINT", "signal: interrupt"]);
-  assertStrictEquals(child.pidfd, null);
-});
+test(
+  "TestProcessWithHandleLinux: the pidfd is a handle, until the wait",
+  { skip: needsPidfd },
+  async () => {
+    const command = impersonate("cat");
+    using _stdin = command.stdinPipe();
+    const child = command.start();
+    assert(child.pidfd !== null);
+    await impersonate("pidfdsignal", ["2"], { extraFiles: [child.pidfd] }).run();
+    const error = await assertRejects(() => command.wait(), ExitError);
+    assertEquals([error.signal, error.message], ["SIGINT", "signal: interrupt"]);
+    assertStrictEquals(child.pidfd, null);
+  },
+);
 
 for (
   const [name, path, dir, expected] of [
@@ -220,23 +241,27 @@ for (
 
 // ------------------------------------------------------------------ beyond Go's tests
 
-test("gap: a pid that another process has by now is never reached", async () => {
-  const sysProcAttr: SysProcAttr = { cloneflags: CLONE_NEWPID, unshareflags: CLONE_NEWNS };
-  if (!isRoot) {
-    sysProcAttr.cloneflags = CLONE_NEWPID | CLONE_NEWUSER;
-    sysProcAttr.uidMappings = [{ containerID: 0, hostID: uid, size: 1 }];
-    sysProcAttr.gidMappings = [{ containerID: 0, hostID: gid, size: 1 }];
-  }
-  const output = await script("reusePid", [], { sysProcAttr }).combinedOutput();
-  assertEquals(new TextDecoder().decode(output).split("\n"), [
-    "reused",
-    "done",
-    "done",
-    "StateError: os: process already released",
-    "exit status 0",
-    "",
-  ]);
-});
+test(
+  "gap: a pid that another process has by now is never reached",
+  { skip: needsLinux },
+  async () => {
+    const sysProcAttr: SysProcAttr = { cloneflags: CLONE_NEWPID, unshareflags: CLONE_NEWNS };
+    if (!isRoot) {
+      sysProcAttr.cloneflags = CLONE_NEWPID | CLONE_NEWUSER;
+      sysProcAttr.uidMappings = [{ containerID: 0, hostID: uid, size: 1 }];
+      sysProcAttr.gidMappings = [{ containerID: 0, hostID: gid, size: 1 }];
+    }
+    const output = await script("reusePid", [], { sysProcAttr }).combinedOutput();
+    assertEquals(new TextDecoder().decode(output).split("\n"), [
+      "reused",
+      "done",
+      "done",
+      "StateError: os: process already released",
+      "exit status 0",
+      "",
+    ]);
+  },
+);
 
 test("gap: a group can be signalled until its leader is reaped, even if that has ended", async () => {
   const leave = `${program} hang 600000 & echo $!`;

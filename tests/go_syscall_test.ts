@@ -35,6 +35,8 @@ import {
   decode,
   impersonate,
   isRoot,
+  needsLinux,
+  needsPidfd,
   needsRoot,
   program,
   readText,
@@ -193,7 +195,7 @@ test("TestGroupCleanupUserNamespace: so it does in a user namespace", {
 });
 
 test("TestUnshareMountNameSpace: what is mounted there is not mounted here", {
-  skip: needsRoot,
+  skip: needsRoot || needsLinux,
 }, async () => {
   const directory = mkdtempSync("/tmp/osexec-mount-");
   const sysProcAttr = { unshareflags: CLONE_NEWNS };
@@ -203,7 +205,7 @@ test("TestUnshareMountNameSpace: what is mounted there is not mounted here", {
 });
 
 test("TestUnshareMountNameSpaceChroot: nor is what is mounted below a new root", {
-  skip: needsRoot,
+  skip: needsRoot || needsLinux,
 }, async () => {
   const directory = mkdtempSync("/tmp/osexec-mount-");
   copyFileSync(program, join(directory, "program"));
@@ -241,7 +243,7 @@ const cgroups = ((): { path: string; reason: string | false } => {
   const [, own = ""] = readFileSync("/proc/self/cgroup", "utf8").match(/^0::(.*)$/m) ?? [];
   const directory = join(path, own);
   if (path === "" || !existsSync(directory)) return { path: "", reason: "needs cgroup v2" };
-  return { path: directory, reason: needsRoot };
+  return { path: directory, reason: needsRoot || needsLinux };
 })();
 
 test("TestUseCgroupFD: a child is born in the cgroup that it is to be in", {
@@ -276,7 +278,7 @@ for (
     ["TestPidFDClone3", {}, Rung.clone3],
   ] as const
 ) {
-  const skip = name === "TestPidFDWithUserNS" ? needsUserNamespace : false;
+  const skip = needsPidfd || (name === "TestPidFDWithUserNS" && needsUserNamespace);
   test(`${name}: the pidfd is the child's, however that was made`, { skip }, async () => {
     // Go forces clone3, which is what is used here: so the other way is forced.
     forceRungs(rungs);
@@ -306,7 +308,7 @@ function publicProgram(): Disposable & { readonly path: string } {
 
 for (
   const [name, skip, sysProcAttr] of [
-    ["TestAmbientCaps", needsRoot, {}],
+    ["TestAmbientCaps", needsRoot || needsLinux, {}],
     ["TestAmbientCapsUserns", needsUserNamespace, {
       cloneflags: CLONE_NEWUSER,
       uidMappings: [{ containerID: nobody, hostID: uid, size: 1 }],
@@ -329,7 +331,9 @@ for (
   });
 }
 
-test("TestDeathSignalSetuid: who has other credentials hears of its parent's death", async () => {
+test("TestDeathSignalSetuid: who has other credentials hears of its parent's death", {
+  skip: needsLinux,
+}, async () => {
   using file = publicProgram();
   const parent = script("leaveOrphan", [file.path]);
   using stdin = parent.stdinPipe();

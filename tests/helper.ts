@@ -1,5 +1,6 @@
 /** What the tests share: their child program, directories, sinks, and scripts under this runtime. */
 
+import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import { delimiter, dirname, join } from "node:path";
@@ -195,20 +196,29 @@ export function writeScript(directory: Directory, source: string): string {
   return directory.file("script.ts", `import * as osexec from ${mod};\n${source}`);
 }
 
-/** The other runtime, or this one: beside this checkout's tools, beside ours, or in PATH. */
+/** A runtime that works: this one, or the other in a node_modules of ours or of this one's, or in PATH. */
 export function findRuntime(name: "bun" | "deno"): string | undefined {
   if (isBun === (name === "bun")) return process.execPath;
-  const places = [join(root, ".tools/node_modules/.bin"), dirname(process.execPath)];
-  places.push(...(process.env.PATH ?? "").split(delimiter));
-  for (const place of places) {
-    try {
-      fs.accessSync(join(place, name), fs.constants.X_OK);
-      return join(place, name);
-    } catch {
-      // Not there.
-    }
-  }
-  return undefined;
+  const [above, below] = process.execPath.split("/node_modules/");
+  const folders = [join(root, ".tools"), ...below === undefined ? [] : [above ?? ""]]
+    .map((folder) => join(folder, "node_modules"));
+  // The packages of the platforms: those named after the programs have to be set up first.
+  const packages = folders.flatMap((folder) =>
+    ["@oven", "@deno"].map((scope) => join(folder, scope))
+  )
+    .flatMap((scope) =>
+      fs.existsSync(scope) ? fs.readdirSync(scope).map((each) => join(scope, each)) : []
+    )
+    .flatMap((each) => [join(each, "bin"), each]);
+  const beside = [dirname(process.execPath), ...folders.map((folder) => join(folder, ".bin"))];
+  return [...packages, ...beside, ...(process.env.PATH ?? "").split(delimiter)]
+    .map((place) => join(place, name)).find(answers);
+}
+
+function answers(program: string): boolean {
+  if (!fs.existsSync(program)) return false;
+  const { error, status } = spawnSync(program, ["--version"], { stdio: "ignore" });
+  return error === undefined && status === 0;
 }
 
 /** This process's environment with some variables changed, or with undefined taken out. */

@@ -13,6 +13,7 @@ import {
   helper,
   helperFolder,
   inNamespace,
+  needsLinuxChild,
   needsUserNamespaces,
   ownMaps,
   runProgram,
@@ -105,7 +106,9 @@ const forced: readonly (readonly [name: string, rungs: number])[] = [
 ];
 
 for (const [name, rungs] of forced) {
-  test(`contract: a start comes to the same without ${name}, where a test says so`, () => {
+  test(`contract: a start comes to the same without ${name}, where a test says so`, {
+    skip: needsLinuxChild,
+  }, () => {
     const results = comparable(drive(suite.map((one) => ({ ...one, forced: rungs }))));
     for (const [index, result] of results.entries()) {
       // The errno of a cgroup that is none is the kernel's, or openat's.
@@ -139,7 +142,9 @@ const refused: readonly (readonly [name: string, rules: readonly string[], rungs
 ];
 
 for (const [name, rules, rungs] of refused) {
-  test(`contract: a start comes to the same where the kernel refuses ${name}`, () => {
+  test(`contract: a start comes to the same where the kernel refuses ${name}`, {
+    skip: needsLinuxChild,
+  }, () => {
     const results = comparable(drive(suite, { under: [helper, "deny", ...rules, "--"] }));
     for (const [index, result] of results.entries()) {
       if (suite[index]?.cgroup !== undefined) continue;

@@ -287,6 +287,8 @@ test("what cannot be written to is a TypeError at the start, and nothing is left
       const sink = wrong<Stdout>(kind);
       assertThrows(() => sh("true", { stdout: sink }).start(), TypeError);
       assertThrows(() => sh("true", { stderr: sink }).start(), TypeError);
+      const others = { stdin: "fed", stdout: new Sink() };
+      assertThrows(() => sh("true", { ...others, stderr: sink }).runSync(), TypeError);
     }
     assertThrows(() => sh("true", { stdout: wrong<Stdout>("stdout") }).start(), TypeError);
   });

@@ -56,6 +56,20 @@ export function inNamespace(cloneflags: number): SysProcAttr {
   return uid === 0 ? { cloneflags } : { cloneflags: cloneflags | CLONE_NEWUSER, ...ownMaps() };
 }
 
+/**
+ * The reason to skip a test of what only Linux's own child can do, or false: a library built with
+ * `-Dchild=libc` makes children as on macOS.
+ */
+export const needsLinuxChild: string | false = (() => {
+  try {
+    run(["exit", "0"], { sys: { noNewPrivs: true } });
+    return false;
+  } catch (error) {
+    if (error instanceof SpawnError) return `needs Linux's own child: ${error.message}`;
+    throw error;
+  }
+})();
+
 /** The reason to skip a test of user namespaces, or false: some distributions forbid them. */
 export const needsUserNamespaces: string | false = (() => {
   try {
@@ -72,7 +86,7 @@ export const cgroupRoot: string | undefined = ["/sys/fs/cgroup", "/sys/fs/cgroup
   .find((path) => existsSync(`${path}/cgroup.procs`) && existsSync(`${path}/cgroup.controllers`));
 
 /** The reason to skip a test that makes cgroups, or false. */
-export const needsCgroups: string | false = needsRoot ||
+export const needsCgroups: string | false = needsRoot || needsLinuxChild ||
   (cgroupRoot === undefined ? "needs cgroup v2" : false);
 
 /** A folder that everybody may read and that is gone after the block. */

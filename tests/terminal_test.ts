@@ -7,6 +7,7 @@ import {
   drive,
   type DriverCase,
   helper,
+  needsLinuxChild,
   needsRoot,
   needsUser,
   openTerminal,
@@ -88,7 +89,7 @@ function steal(): string {
 }
 
 test("section 1.4, Setctty: root takes the terminal of another session, as in Go", {
-  skip: needsRoot,
+  skip: needsRoot || needsLinuxChild,
 }, () => {
   assertEquals(steal(), "true");
 });

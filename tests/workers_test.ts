@@ -1,0 +1,199 @@
+import { readFileSync, readlinkSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { Worker } from "node:worker_threads";
+import { assert, assertEquals } from "@std/assert";
+import { CLONE_NEWPID, CLONE_NEWUSER, findProcess, type SysProcAttr } from "../mod.ts";
+import { generator } from "./helper.ts";
+import type { WorkerReport, WorkerTask } from "./start_worker.ts";
+import {
+  changesSince,
+  descriptors,
+  dumpable,
+  helperFolder,
+  inNamespace,
+  needsLinuxChild,
+  needsRoot,
+  needsUserNamespaces,
+  ownMaps,
+  parentState,
+  processes,
+  run,
+  runtimeCommand,
+  self,
+  startPiped,
+  statOf,
+  statusFields,
+  until,
+} from "./system.ts";
+
+/** A Worker at its task, and its report. */
+function startWorker(workerData: WorkerTask): { worker: Worker; report: Promise<WorkerReport> } {
+  const worker = new Worker(new URL("./start_worker.ts", import.meta.url), { workerData });
+  const report = new Promise<WorkerReport>((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+  return { worker, report };
+}
+
+test("contract: eight threads start processes of every kind at once, and nothing is left behind", {
+  timeout: 300_000,
+}, async () => {
+  using folder = helperFolder();
+  const task = { helper: folder.helper, starts: 1000, namespaces: !needsUserNamespaces };
+  // What Workers leave in the process comes with the first ones.
+  await runWorkers(2, { ...task, starts: 10 });
+  run(["exit", "0"]);
+  const before = parentState();
+  const open = openKinds();
+  assertEquals(await runWorkers(8, task), []);
+  // The runtimes' own descriptors for a thread come and go under other numbers.
+  const changes = (): string[] =>
+    changesSince(before).filter((each) => !each.startsWith("descriptor"));
+  await until("the threads' end", () => openKinds() === open && changes().length === 0);
+  assertEquals(dumpable(), 1);
+});
+
+/** What the open descriptors are of, each as often as there are such. */
+function openKinds(): string {
+  return [...descriptors().values()].map((link) => link.replaceAll(/\d+/g, "")).sort().join("\n");
+}
+
+async function runWorkers(count: number, task: WorkerTask): Promise<string[]> {
+  const all = Array.from({ length: count }, () => startWorker(task));
+  const reports = await Promise.all(all.map(({ report }) => report));
+  await Promise.all(all.map(({ worker }) => worker.terminate()));
+  return reports.flatMap(({ surprises }) => surprises);
+}
+
+test(
+  "section 1.4, Pdeathsig: a Worker's children die with it if they asked for it, and only then",
+  {
+    skip: needsLinuxChild,
+  },
+  async () => {
+    using folder = helperFolder();
+    const task = { helper: folder.helper, starts: 0, namespaces: false };
+    const dying = startWorker({ ...task, hang: { pdeathsig: "SIGKILL" } });
+    const staying = startWorker({ ...task, hang: {} });
+    const [{ pid: first }, { pid: second }] = await Promise.all([dying.report, staying.report]);
+    await Promise.all([dying.worker.terminate(), staying.worker.terminate()]);
+    assertEquals((await findProcess(first).wait()).toString(), "signal: killed");
+    await using survivor = findProcess(second);
+    assert(statOf(survivor.pid)?.state !== "Z");
+  },
+);
+
+// ---------------------------------------------------------------- the parent is killed
+
+/** In the environment of everything that one of these tests has started. */
+function mark(): string {
+  return `OSEXEC_TEST_MARK=${process.pid}-${Math.random()}`;
+}
+
+/** The processes with this mark. A zombie has no environment any more. */
+function marked(mark: string): number[] {
+  return processes().filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(mark);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Runs driver.ts for a while, and kills it. */
+async function killDriver(
+  mode: "churn" | "scatter",
+  cases: readonly { path: string; argv: readonly string[]; sys: SysProcAttr }[],
+  mark: string,
+  milliseconds: number,
+): Promise<void> {
+  const argv = runtimeCommand("./driver.ts", [mode, JSON.stringify(cases)]);
+  const [name = "", value = ""] = mark.split("=");
+  const env = { ...process.env, [name]: value };
+  const { child, stdout } = startPiped(argv[0] ?? "", argv, { env });
+  const byte = new Uint8Array(1);
+  assertEquals(await stdout.read(byte), 1);
+  const end = performance.now() + milliseconds;
+  while (performance.now() < end);
+  child.kill();
+  assertEquals((await child.wait()).toString(), "signal: killed");
+  stdout.close();
+}
+
+/** Waits until there is no process with this mark, and hands out those that there are. */
+async function untilGone(mark: string, look: (pid: number) => void): Promise<void> {
+  let clear = 0;
+  await until("their end", () => {
+    const left = marked(mark);
+    for (const pid of left) look(pid);
+    // In the middle of its exec a process has no environment for a moment.
+    clear = left.length === 0 ? clear + 1 : 0;
+    return clear === 3;
+  });
+}
+
+const rounds = 15;
+
+test("contract: a parent killed at any time leaves no child that asked to die with it", {
+  skip: needsLinuxChild,
+  timeout: 300_000,
+}, async () => {
+  using folder = helperFolder();
+  const random = generator(11);
+  const pdeathsig = "SIGKILL";
+  const credential = self.uid === 0
+    ? { uid: 12345, gid: 23456, groups: [7] }
+    : { ...self, noSetGroups: true };
+  const sys: SysProcAttr[] = [{ pdeathsig }, { pdeathsig, credential }];
+  if (!needsUserNamespaces) {
+    sys.push({ pdeathsig, cloneflags: CLONE_NEWUSER, ...ownMaps() });
+    sys.push({ pdeathsig, ...inNamespace(CLONE_NEWPID), setsid: true });
+  }
+  const cases = sys.map((each) => ({ path: folder.helper, argv: ["hang"], sys: each }));
+  for (let round = 0; round < rounds; round++) {
+    const own = mark();
+    await killDriver("scatter", cases, own, random(30));
+    await untilGone(own, () => {});
+  }
+});
+
+test("contract: a parent killed at any time leaves no child that is not yet who it was to be", {
+  skip: needsRoot,
+  timeout: 300_000,
+}, async () => {
+  using folder = helperFolder();
+  const random = generator(12);
+  const cases = [{
+    path: folder.helper,
+    argv: ["hang"],
+    sys: { credential: { uid: 12345, gid: 23456, groups: [7] }, setsid: true, umask: 0o77 },
+  }];
+  let seen = 0;
+  for (let round = 0; round < rounds; round++) {
+    const own = mark();
+    await killDriver("scatter", cases, own, random(30));
+    await untilGone(own, (pid) => {
+      // On its way to the program it is nobody's to use yet, and must come there.
+      if (programOf(pid) !== folder.helper) return;
+      const fields = statusFields(readFileSync(`/proc/${pid}/status`, "utf8"));
+      process.kill(pid, "SIGKILL");
+      assertEquals(fields.get("Uid"), "12345 12345 12345 12345");
+      assertEquals(fields.get("Gid"), "23456 23456 23456 23456");
+      assertEquals([fields.get("Groups"), fields.get("Umask")], ["7", "0077"]);
+      assertEquals(fields.get("CapPrm"), "0".repeat(16));
+      seen++;
+    });
+  }
+  assert(seen > 0);
+});
+
+function programOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/exe`);
+  } catch {
+    return "";
+  }
+}
