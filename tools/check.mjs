@@ -59,6 +59,7 @@ function allChecks(tools) {
       { name: "deno-user", title: "the tests under Deno, not as root", run: denoTest(asUser) },
     );
   }
+  if (process.platform === "linux") list.push(...ladderChecks(here));
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
     check("deno-lint", "lint", [deno, "lint"]),
@@ -70,6 +71,45 @@ function allChecks(tools) {
     check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
   );
   return list;
+}
+
+/** Old kernels and sandboxes: what each refuses, and whether Deno can start there at all. */
+const REFUSALS = [
+  { call: "clone3", error: "ENOSYS", startsDeno: true },
+  // glibc makes no thread without clone3 but for ENOSYS; Deno cannot start then.
+  { call: "clone3", error: "EPERM", startsDeno: false },
+  { call: "close_range", error: "ENOSYS", startsDeno: true },
+  { call: "pidfd_open", error: "ENOSYS", startsDeno: true },
+  { call: "faccessat2", error: "ENOSYS", startsDeno: true },
+];
+
+/**
+ * The whole suite again where the kernel refuses a system call that starts would rather use.
+ *
+ * @param {() => SuitePlace} where
+ * @returns {Check[]}
+ */
+function ladderChecks(where) {
+  const helper = join(root, "zig-out/bin/helper");
+  return REFUSALS.flatMap(({ call, error, startsDeno }) => {
+    const wrapper = [helper, "deny", call, error, "--"];
+    const suffix = `${call}-${error.toLowerCase()}`;
+    const title = (/** @type {string} */ runtime) =>
+      `the tests under ${runtime}, without ${call} (${error})`;
+    const bun = {
+      name: `bun-${suffix}`,
+      title: title("Bun"),
+      run: bunTest(where, wrapper),
+      isSlow: true,
+    };
+    const deno = {
+      name: `deno-${suffix}`,
+      title: title("Deno"),
+      run: denoTest(where, wrapper),
+      isSlow: true,
+    };
+    return startsDeno ? [bun, deno] : [bun];
+  });
 }
 
 /**
@@ -190,14 +230,15 @@ function areSame(job, expected, actual, otherwise) {
 
 /**
  * @param {() => SuitePlace} where
+ * @param {readonly string[]} wrapper a command that runs the runner
  * @returns {Run}
  */
-function bunTest(where) {
+function bunTest(where, wrapper = []) {
   return async (job) => {
     const place = where();
     const report = join(place.reports, "bun.xml");
     const options = [`--timeout=${BUN_TEST_LIMIT_MS}`, "--reporter=junit"];
-    const argv = [place.bun, "test", ...options, `--reporter-outfile=${report}`];
+    const argv = [...wrapper, place.bun, "test", ...options, `--reporter-outfile=${report}`];
     return countReport(await job.run(argv, place), report, job);
   };
 }
@@ -206,13 +247,15 @@ function bunTest(where) {
  * Without checking types, which is a check of its own.
  *
  * @param {() => SuitePlace} where
+ * @param {readonly string[]} wrapper a command that runs the runner
  * @returns {Run}
  */
-function denoTest(where) {
+function denoTest(where, wrapper = []) {
   return async (job) => {
     const place = where();
     const report = join(place.reports, "deno.xml");
-    const argv = [place.deno, "test", "-A", "--no-check", `--junit-path=${report}`, "tests/"];
+    const options = ["-A", "--no-check", `--junit-path=${report}`];
+    const argv = [...wrapper, place.deno, "test", ...options, "tests/"];
     return countReport(await job.run(argv, place), report, job);
   };
 }
