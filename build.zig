@@ -206,13 +206,13 @@ fn addTests(
     });
 }
 
-/// The spawn storm, with a libc for the same reasons.
+/// The spawn storm: static, but for the child that is libc's.
 fn addStorm(b: *std.Build, target: std.Build.ResolvedTarget, child: Child) *std.Build.Step.Compile {
     const module = b.createModule(.{
         .root_source_file = b.path("zig/storm.zig"),
         .target = target,
         .optimize = .safe,
-        .link_libc = true,
+        .link_libc = child == .libc,
     });
     addOptions(b, module, child);
     return b.addExecutable(.{ .name = b.fmt("storm-{t}", .{child}), .root_module = module });
