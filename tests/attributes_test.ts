@@ -51,6 +51,7 @@ import {
   temporaryFolder,
   until,
 } from "./system.ts";
+import { needsCall } from "./refused.ts";
 
 /** Ids that belong to nobody. */
 const stranger = { uid: 12345, gid: 23456 };
@@ -352,7 +353,7 @@ test("section 1.4, Pdeathsig: a parent's death before it is set is noticed", {
 });
 
 test("rule 127: a parent's death is noticed from another pid namespace too", {
-  skip: needsCgroups,
+  skip: needsCgroups || needsCall("pidfd_open"),
 }, async () => {
   const cloneflags = CLONE_NEWPID;
   assertEquals(await runsAfterDeath({ cloneflags }), true);
@@ -360,7 +361,7 @@ test("rule 127: a parent's death is noticed from another pid namespace too", {
 });
 
 test("rule 101: a parent's death while the child waits for its maps is noticed", {
-  skip: needsCgroups,
+  skip: needsCgroups || needsCall("clone3"),
 }, async () => {
   assertEquals(await runsAfterDeath({ cloneflags: CLONE_NEWUSER, ...ownMaps() }), false);
 });
@@ -429,7 +430,7 @@ test("section 1.4, CgroupFD: the child is born in the cgroup", { skip: needsCgro
 });
 
 test("section 1.4, CgroupFD: what is no cgroup fails in its step", {
-  skip: needsLinuxChild,
+  skip: needsLinuxChild || needsCall("clone3"),
 }, () => {
   using folder = temporaryFolder();
   using directory = OSFile.open(folder.path);

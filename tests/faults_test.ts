@@ -13,6 +13,7 @@ import {
   ownMaps,
   self,
 } from "./system.ts";
+import { needsCall } from "./refused.ts";
 
 /** A system call that is refused, or kills who makes it, and a start that comes to it. */
 interface Fault {
@@ -266,7 +267,7 @@ test(
 );
 
 test("step clone (the descriptor table) fails by its name, and nothing changes here", {
-  skip: needsLinuxChild,
+  skip: needsLinuxChild || needsCall("close_range"),
 }, fails("clone (the descriptor table)"));
 
 test("step clone (the wait for the maps) fails by its name, and nothing changes here", {
@@ -431,7 +432,7 @@ test("step fd (a source that is in the way) fails by its name, and nothing chang
 
 test(
   "step close_range fails by its name, and nothing changes here",
-  { skip: needsLinuxChild },
+  { skip: needsLinuxChild || needsCall("close_range") },
   fails("close_range"),
 );
 
@@ -474,7 +475,7 @@ test(
 // ---------------------------------------------------------------- a call kills
 
 test("step clone (the descriptor table) is named where the child is killed in it", {
-  skip: needsLinuxChild,
+  skip: needsLinuxChild || needsCall("close_range"),
 }, kills("clone (the descriptor table)"));
 
 test("step clone (the wait for the maps) is named where the child is killed in it", {
@@ -627,7 +628,7 @@ test("step fd (a source that is in the way) is named where the child is killed i
 
 test(
   "step close_range is named where the child is killed in it",
-  { skip: needsLinuxChild },
+  { skip: needsLinuxChild || needsCall("close_range") },
   kills("close_range"),
 );
 

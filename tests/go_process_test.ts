@@ -45,6 +45,7 @@ import {
   turn,
   until,
 } from "./impersonator.ts";
+import { needsCall } from "./refused.ts";
 
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 
@@ -149,7 +150,7 @@ test("TestProcessReleaseTwice: a second release does nothing, and all else is re
 });
 
 test("TestStartProcessWithPidfd: another handle outlives the wait, and knows that all is over", {
-  skip: needsPidfd,
+  skip: needsPidfd || needsCall("pidfd_open"),
 }, async () => {
   const child = start("exit", "0");
   const other = findProcess(child.pid);
@@ -243,7 +244,7 @@ for (
 
 test(
   "gap: a pid that another process has by now is never reached",
-  { skip: needsLinux },
+  { skip: needsLinux || needsCall("pidfd_open") },
   async () => {
     const sysProcAttr: SysProcAttr = { cloneflags: CLONE_NEWPID, unshareflags: CLONE_NEWNS };
     if (!isRoot) {

@@ -11,6 +11,9 @@ import {
 import { Command, ExitError, pipe, WaitDelayError } from "../mod.ts";
 import { ArbitraryError, decode, encode, impersonate, TextWriter } from "./impersonator.ts";
 
+/** Much longer than any test runs. */
+const tooLong = 600_000;
+
 test("TestEcho, TestCatStdin and TestExitStatus hold for the Sync methods", () => {
   assertEquals(decode(impersonate("echo", ["foo bar", "baz"]).outputSync()), "foo bar baz\n");
   const stdin = ["Input string\n", encode("Line 2")];
@@ -74,23 +77,33 @@ test("beyond rule 60: a job that writes for ever does not hold a Sync method bey
 
 test("beyond rule 60: what has come before the delay was over is not lost by a slow Writer", () => {
   const [reading, go] = pipe();
+  const [done, status] = pipe();
   const text = "late".repeat(10_000);
   // Only after the exit, from which the delay counts.
   const exited = `until grep -q ') Z' /proc/$$/stat; do :; done`;
-  const job = `(${exited}; echo ready; read line <&3; printf %s "${text}") & exit 0`;
+  // It closes its stdout before the descriptor that tells of it: an exit closes them in no order.
+  const job = `(${exited}; echo ready; read line <&3; printf %s "${text}"; exec >&-) & exit 0`;
+  const clock = performance.now;
   let output = "";
   const stdout = {
     write(chunk: Uint8Array): void {
       output += decode(chunk);
       if (output !== "ready\n") return;
       go.writeSync(encode("go\n"));
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 150);
+      status.close();
+      while (done.readSync(new Uint8Array(1)) !== null);
+      // The job has written it all and ended, and now so has the delay.
+      performance.now = () => clock.call(performance) + 2 * tooLong;
     },
   };
-  // The first chunk takes longer than the delay; what it asks for comes before that.
-  new Command("sh", ["-c", job], { stdout, waitDelay: 100, extraFiles: [reading] }).runSync();
+  const extraFiles = [reading, status];
+  try {
+    new Command("sh", ["-c", job], { stdout, waitDelay: tooLong, extraFiles }).runSync();
+  } finally {
+    performance.now = clock;
+  }
   assertEquals(output, `ready\n${text}`);
-  for (const end of [reading, go]) end.close();
+  for (const end of [reading, go, done]) end.close();
 });
 
 test("beyond rule 63: a Sync method gives a grandchild that reads stdin its end", () => {

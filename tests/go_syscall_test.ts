@@ -43,6 +43,7 @@ import {
   script,
   temporaryDirectory,
 } from "./impersonator.ts";
+import { needsCall } from "./refused.ts";
 
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 const nobody = 65534;
@@ -262,7 +263,7 @@ test("TestUseCgroupFD: a child is born in the cgroup that it is to be in", {
 });
 
 test("TestCloneTimeNamespace: the child's clock is another", {
-  skip: needsUserNamespace,
+  skip: needsUserNamespace || needsCall("clone3"),
 }, async () => {
   const { cloneflags = 0 } = inUserNamespace;
   const sysProcAttr = { ...inUserNamespace, cloneflags: cloneflags | CLONE_NEWTIME };

@@ -21,6 +21,7 @@ import {
   self,
   temporaryFolder,
 } from "./system.ts";
+import { needsCall } from "./refused.ts";
 
 const isRoot = self.uid === 0;
 
@@ -143,7 +144,7 @@ const refused: readonly (readonly [name: string, rules: readonly string[], rungs
 
 for (const [name, rules, rungs] of refused) {
   test(`contract: a start comes to the same where the kernel refuses ${name}`, {
-    skip: needsLinuxChild,
+    skip: needsLinuxChild || needsCall(),
   }, () => {
     const results = comparable(drive(suite, { under: [helper, "deny", ...rules, "--"] }));
     for (const [index, result] of results.entries()) {

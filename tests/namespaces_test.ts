@@ -34,6 +34,7 @@ import {
   startPiped,
   temporaryFolder,
 } from "./system.ts";
+import { needsCall } from "./refused.ts";
 
 /** The namespaces by the names of their links, with the flag of each. */
 const namespaces: readonly (readonly [link: string, flag: number])[] = [
@@ -70,7 +71,7 @@ function mapLines(text: string): number[][] {
 }
 
 test("section 1.4, Cloneflags: the child is born in each new namespace, and in no other", {
-  skip: needsUserNamespaces,
+  skip: needsUserNamespaces || needsCall("clone3"),
 }, () => {
   assertEquals(newNamespaces({}), []);
   for (const [link, flag] of namespaces) {
@@ -79,7 +80,9 @@ test("section 1.4, Cloneflags: the child is born in each new namespace, and in n
   }
 });
 
-test("section 1.4, Cloneflags: all namespaces at once", { skip: needsUserNamespaces }, () => {
+test("section 1.4, Cloneflags: all namespaces at once", {
+  skip: needsUserNamespaces || needsCall("clone3"),
+}, () => {
   const all = namespaces.reduce((bits, [, flag]) => bits | flag, 0);
   const sys = { cloneflags: all, ...ownMaps() };
   assertEquals(newNamespaces(sys), namespaces.map(([link]) => link));
@@ -327,7 +330,9 @@ test(
   },
 );
 
-test("contract: the parent stays in its own namespaces", { skip: needsUserNamespaces }, () => {
+test("contract: the parent stays in its own namespaces", {
+  skip: needsUserNamespaces || needsCall("clone3"),
+}, () => {
   const read = (): string[] => links.map((link) => readlinkSync(link));
   const before = read();
   const all = namespaces.reduce((bits, [, flag]) => bits | flag, 0);

@@ -26,6 +26,7 @@ import {
   statusFields,
   until,
 } from "./system.ts";
+import { needsCall } from "./refused.ts";
 
 /** A Worker at its task, and its report. */
 function startWorker(workerData: WorkerTask): { worker: Worker; report: Promise<WorkerReport> } {
@@ -138,7 +139,7 @@ async function untilGone(mark: string, look: (pid: number) => void): Promise<voi
 const rounds = 15;
 
 test("contract: a parent killed at any time leaves no child that asked to die with it", {
-  skip: needsLinuxChild,
+  skip: needsLinuxChild || needsCall("pidfd_open"),
   timeout: 300_000,
 }, async () => {
   using folder = helperFolder();
