@@ -1,0 +1,36 @@
+// What is claimed of the platforms stands in docs/PLATFORMS.md, and in the README in the same words.
+
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+
+const BEGIN = "<!-- begin platforms -->";
+const END = "<!-- end platforms -->";
+
+/** What a file has between the marks. */
+function table(file: string): string {
+  const text = readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
+  const parts = text.split(BEGIN);
+  assertEquals(parts.length, 2, `${file}: one ${BEGIN}`);
+  const [inner, ...after] = (parts[1] ?? "").split(END);
+  assertEquals(after.length, 1, `${file}: one ${END}`);
+  return (inner ?? "").trim();
+}
+
+test("the README's table of platforms is that of docs/PLATFORMS.md", () => {
+  assertEquals(table("README.md"), table("docs/PLATFORMS.md"));
+});
+
+test("docs/PLATFORMS.md says of everything that was run on what, and when", () => {
+  const lines = table("docs/PLATFORMS.md").split("\n");
+  const rows = lines.map((line) => line.slice(2, -2).split("|").map((cell) => cell.trim()));
+  assertEquals(rows[0], ["platform", "run", "only built", "on", "date"]);
+  assert(rows.length > 3, "rows");
+  for (const [platform = "", run = "", built = "", on = "", date = "", ...more] of rows.slice(2)) {
+    assertEquals(more, [], platform);
+    assert(run !== "" && built !== "" && on !== "", platform);
+    if (run === "nothing") assertEquals(on, "–", platform);
+    else assert(on !== "–", platform);
+    assertMatch(date, /^20\d\d-\d\d-\d\d$/, platform);
+  }
+});
