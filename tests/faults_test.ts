@@ -245,7 +245,9 @@ function check(name: FaultName, action: string, code: string, signal: string | n
     signal,
   ]);
   assertEquals(failure?.argument, fault.argument ?? null);
-  assertEquals(result?.changed, []);
+  // Threads that the runtime makes meanwhile keep the mask that glibc makes them with.
+  const ofOthers = name === "sigprocmask" ? "thread " : "none";
+  assertEquals(result?.changed.filter((change) => !change.startsWith(ofOthers)), []);
 }
 
 /** A test in which the step's call is refused. */

@@ -354,7 +354,8 @@ function snapshot(): Map<string, string> {
     const fields = statusFields(readIfThere(`/proc/self/task/${task}/status`));
     if (fields.get("SigBlk") === libraryMask) threads++;
     for (const name of ["SigBlk", "SigIgn", "SigCgt"]) {
-      state.set(`${thread} ${task} (${fields.get("Name")}) ${name}`, fields.get(name) ?? "");
+      const which = task === `${process.pid}` ? "main thread" : `${thread} ${task}`;
+      state.set(`${which} (${fields.get("Name")}) ${name}`, fields.get(name) ?? "");
     }
   }
   state.set("threads of the library", `${threads}`);

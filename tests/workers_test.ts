@@ -144,13 +144,17 @@ async function killDriver(
 /** Waits until there is no process with this mark, and hands out those that there are. */
 async function untilGone(mark: string, look: (pid: number) => void): Promise<void> {
   let clear = 0;
-  await until("their end", () => {
-    const left = marked(mark);
-    for (const pid of left) look(pid);
-    // In the middle of its exec a process has no environment for a moment.
-    clear = left.length === 0 ? clear + 1 : 0;
-    return clear === 3;
-  });
+  try {
+    await until("their end", () => {
+      const left = marked(mark);
+      for (const pid of left) look(pid);
+      // In the middle of its exec a process has no environment for a moment.
+      clear = left.length === 0 ? clear + 1 : 0;
+      return clear === 3;
+    });
+  } finally {
+    for (const pid of marked(mark)) process.kill(pid, "SIGKILL");
+  }
 }
 
 const rounds = 15;

@@ -4,7 +4,7 @@
  * to this kernel, and where a vfork shares no memory.
  *
  *     node tools/arm64.mjs             the unit tests, the spawn storm, and the tour in arm64's Bun
- *     node tools/arm64.mjs --suite     on that kernel, all of the tests in arm64's Bun
+ *     node tools/arm64.mjs --suite     on that kernel, all of the tests in arm64's Bun: very slow
  *     node tools/arm64.mjs --user      the first under qemu-user
  *
  * QEMU is installed by apt-get if it is not there, which takes root. The kernel and what the guest needs
@@ -36,7 +36,7 @@ const folder = join(root, ".tools/arm64");
 /** What of Debian is in the guest. The first process there runs on busybox alone. */
 const GUEST_PACKAGES = [
   ...["busybox-static", "base-files", "base-passwd", "netbase", "libc6", "dash"],
-  ...["coreutils", "findutils", "grep", "mawk", "mount", "util-linux"],
+  ...["coreutils", "findutils", "grep", "mawk", "mount", "procps", "util-linux"],
 ];
 
 /** What those packages make when they are installed, which here they are not. */

@@ -5,7 +5,15 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { ToolError } from "./toolchain.mjs";
@@ -77,7 +85,10 @@ export class Packages {
    */
   #unpack(name, what, download) {
     const place = join(this.#folder, name);
-    if (existsSync(place)) return place;
+    // What it was made of, written last.
+    const stamp = `${place}.packages`;
+    if (existsSync(stamp) && readFileSync(stamp, "utf8") === what) return place;
+    rmSync(place, { recursive: true, force: true });
     process.stderr.write(`Getting Debian's ${what}\n`);
     this.#refresh();
     const archives = join(this.#folder, "archives");
@@ -89,6 +100,7 @@ export class Packages {
     for (const file of files) run("dpkg-deb", ["-x", file, "unpacked"], archives);
     renameSync(join(archives, "unpacked"), place);
     rmSync(archives, { recursive: true });
+    writeFileSync(stamp, what);
     return place;
   }
 
