@@ -180,9 +180,10 @@ test(
     using _stdin = command.stdinPipe();
     const child = command.start();
     assert(child.pidfd !== null);
-    await impersonate("pidfdsignal", ["2"], { extraFiles: [child.pidfd] }).run();
+    // Not Go's SIGINT, which a job in the background ignores, and its children with it.
+    await impersonate("pidfdsignal", ["15"], { extraFiles: [child.pidfd] }).run();
     const error = await assertRejects(() => command.wait(), ExitError);
-    assertEquals([error.signal, error.message], ["SIGINT", "signal: interrupt"]);
+    assertEquals([error.signal, error.message], ["SIGTERM", "signal: terminated"]);
     assertStrictEquals(child.pidfd, null);
   },
 );

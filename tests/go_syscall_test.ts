@@ -288,9 +288,10 @@ for (
       using _stdin = command.stdinPipe();
       const { pidfd } = command.start();
       assert(pidfd !== null);
-      await impersonate("pidfdsignal", ["2"], { extraFiles: [pidfd] }).run();
+      // Not Go's SIGINT, which a job in the background ignores, and its children with it.
+      await impersonate("pidfdsignal", ["15"], { extraFiles: [pidfd] }).run();
       const error = await assertRejects(() => command.wait(), ExitError);
-      assertEquals(error.signal, "SIGINT");
+      assertEquals(error.signal, "SIGTERM");
     } finally {
       forceRungs(0);
     }
