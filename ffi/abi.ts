@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1210429258, -1274945173] as const;
+export const FINGERPRINT = [-1325305257, -94576577] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -11,7 +11,7 @@ export const Request = {
   magic: 0,
   length: 4,
   clone_flags: 8,
-  reserved_word: 12,
+  deferred: 12,
   path: 16,
   path_length: 20,
   argv: 24,
@@ -32,13 +32,14 @@ export const StepHeader = {
 } as const;
 
 export const Answer = {
-  size: 24,
+  size: 28,
   pid: 0,
   pidfd: 4,
   step: 8,
   errno: 12,
   signal: 16,
   rungs: 20,
+  pending: 24,
 } as const;
 
 export const Exit = {
@@ -146,6 +147,7 @@ export const STEPS = [
 export const SYMBOLS = {
   osexec_abi: { parameters: ["i32"], result: "i32" },
   osexec_spawn: { parameters: ["buffer", "i32", "buffer"], result: "void" },
+  osexec_settle: { parameters: ["i32", "buffer"], result: "i32" },
   osexec_exec: { parameters: ["buffer", "i32", "buffer"], result: "void" },
   osexec_wait: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   osexec_signal: { parameters: ["i32", "i32", "i32"], result: "i32" },

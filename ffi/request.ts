@@ -38,6 +38,16 @@ export interface StartAnswer {
   readonly signal: number;
   /** Bits of the generated `Rung`: what this start went without. */
   readonly rungs: number;
+  /** What settle() is to be asked for, once; -1: it is known to have started. */
+  readonly pending: number;
+}
+
+/** How to make a start. */
+export interface StartOptions {
+  /** Bits of the generated `Rung` that it is to do without. */
+  readonly without: number;
+  /** Whether what comes of it may be asked for later: then this thread need not stand still for execve. */
+  readonly deferred: boolean;
 }
 
 const codes: ReadonlyMap<string, number> = new Map(STEPS.map(({ step }, code) => [step, code]));
@@ -60,17 +70,26 @@ export function forceRungs(rungs: number): void {
   forcedRungs = rungs;
 }
 
-/** Starts a process: one native call. `without`: bits of the generated `Rung` that it is to do without. */
-export function start(request: StartRequest, without = 0): StartAnswer {
-  const bytes = encode(request, without | forcedRungs);
-  library().osexec_spawn(bytes, bytes.length, answerBytes);
+/** Starts a process: one native call. */
+export function start(request: StartRequest, { without, deferred }: StartOptions): StartAnswer {
+  const length = encode(request, without | forcedRungs, deferred);
+  library().osexec_spawn(scratch, length, answerBytes);
+  return decode();
+}
+
+/**
+ * Waits until a pending start has come to execve or has failed, and answers as start() would have. `signal`
+ * is -1 for a child that was killed before: by what, its own status tells. The caller reaps it.
+ */
+export function settle(pending: number): StartAnswer {
+  library().osexec_settle(pending, answerBytes);
   return decode();
 }
 
 /** Replaces this process: returns only when that failed. */
 export function replace(request: StartRequest): StartAnswer {
-  const bytes = encode(request, forcedRungs);
-  library().osexec_exec(bytes, bytes.length, answerBytes);
+  const length = encode(request, forcedRungs, false);
+  library().osexec_exec(scratch, length, answerBytes);
   return decode();
 }
 
@@ -83,18 +102,19 @@ function decode(): StartAnswer {
     errno: answer.getInt32(Answer.errno, true),
     signal: answer.getInt32(Answer.signal, true),
     rungs: answer.getUint32(Answer.rungs, true),
+    pending: answer.getInt32(Answer.pending, true),
   };
 }
 
-/** The request as bytes. They are only good until the next call. */
-export function encode(request: StartRequest, forced: number): Uint8Array {
+/** Puts the request into `scratch`; answers its length. */
+function encode(request: StartRequest, forced: number, deferred: boolean): number {
   const argv = block(request.argv);
   const envp = encodedEnvironment(request);
   reserve(measure(request, argv, envp));
 
   let offset: number = Request.size;
-  const path = { offset, length: putText(offset, request.path + "\0") };
-  offset += path.length;
+  const pathLength = putText(offset, request.path + "\0");
+  offset += pathLength;
   const argvLength = putText(offset, argv);
   const argvOffset = offset;
   offset += argvLength;
@@ -108,8 +128,9 @@ export function encode(request: StartRequest, forced: number): Uint8Array {
   view.setUint32(Request.magic, MAGIC, true);
   view.setUint32(Request.length, offset, true);
   view.setUint32(Request.clone_flags, request.cloneFlags, true);
-  view.setUint32(Request.path, path.offset, true);
-  view.setUint32(Request.path_length, path.length, true);
+  view.setUint32(Request.deferred, deferred ? 1 : 0, true);
+  view.setUint32(Request.path, Request.size, true);
+  view.setUint32(Request.path_length, pathLength, true);
   view.setUint32(Request.argv, argvOffset, true);
   view.setUint32(Request.argv_length, argvLength, true);
   view.setUint32(Request.argv_count, request.argv.length, true);
@@ -119,7 +140,7 @@ export function encode(request: StartRequest, forced: number): Uint8Array {
   view.setUint32(Request.steps, stepsOffset, true);
   view.setUint32(Request.steps_length, offset - stepsOffset, true);
   view.setUint32(Request.forced, forced, true);
-  return scratch.subarray(0, offset);
+  return offset;
 }
 
 /** Strings one after the other, each with a NUL at its end. */
@@ -157,8 +178,23 @@ function resize(size: number): void {
   view = new DataView(scratch.buffer);
 }
 
+/** Short texts, as paths and arguments are, take longer to hand over to the encoder than to write. */
+const shortText = 128;
+
 function putText(offset: number, text: string): number {
+  const { length } = text;
+  if (length <= shortText && putAscii(offset, text)) return length;
   return encoder.encodeInto(text, scratch.subarray(offset)).written;
+}
+
+/** False: it has other characters. */
+function putAscii(offset: number, text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index);
+    if (unit > 0x7f) return false;
+    scratch[offset + index] = unit;
+  }
+  return true;
 }
 
 function putStep(offset: number, { step, text, words }: RequestStep): number {
@@ -167,15 +203,17 @@ function putStep(offset: number, { step, text, words }: RequestStep): number {
   const start = offset + StepHeader.size;
   let length = 0;
   if (text !== undefined) length = putText(start, text + "\0");
-  for (const word of words ?? []) {
-    view.setUint32(start + length, word, true);
-    length += 4;
+  if (words !== undefined) {
+    for (const word of words) {
+      view.setUint32(start + length, word, true);
+      length += 4;
+    }
   }
   view.setUint16(offset + StepHeader.code, code, true);
   view.setUint16(offset + StepHeader.code + 2, 0, true);
   view.setUint32(offset + StepHeader.length, length, true);
   const end = align(start + length);
-  scratch.fill(0, start + length, end);
+  for (let index = start + length; index < end; index++) scratch[index] = 0;
   return end;
 }
 

@@ -6,7 +6,7 @@ import { currentOS, type OS } from "./os.ts";
 
 /** A step as errors and explain() name it. */
 export interface PlannedStep extends RequestStep {
-  /** The argument in words: "/nope" for chdir, "1337" for setuid. */
+  /** The argument in words: "/nope" for chdir, "1337" for setuid. Absent: see stepArgument(). */
   readonly argument?: string;
 }
 

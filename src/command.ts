@@ -15,6 +15,7 @@ import {
   type CapturedOutput,
   ExecError,
   ExitError,
+  SpawnError,
   StateError,
   SyscallError,
   WaitDelayError,
@@ -24,7 +25,7 @@ import { linesOf } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
-import { type Process, startChild } from "./process.ts";
+import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { describeStdio, openStdio, type Stdin, type Stdio, type Stdout } from "./stdio.ts";
 import { checkSyncStdio, runToEnd, type SyncResult } from "./sync.ts";
@@ -163,6 +164,10 @@ export class Command implements AsyncDisposable {
 
   /** The process, once started. */
   get process(): Process | undefined {
+    // A start that nobody has waited for yet may have failed, and then there is none.
+    if (this.#process !== undefined && settleStart(this.#process) !== null) {
+      this.#process = undefined;
+    }
     return this.#process;
   }
 
@@ -176,10 +181,7 @@ export class Command implements AsyncDisposable {
    * SyscallError if a pipe cannot be made, TypeError for a value of the wrong type.
    */
   start(): Process {
-    return this.#start((stdio) => {
-      if (stdio.feed !== null) this.#stdin = this.#track(feed(stdio.feed));
-      this.#outputs = stdio.drains.map((each) => this.#track(drain(each)));
-    });
+    return this.#startCopying({ deferred: false });
   }
 
   /**
@@ -193,7 +195,7 @@ export class Command implements AsyncDisposable {
 
   /** start() and wait(). */
   async run(): Promise<ProcessState> {
-    this.start();
+    this.#startCopying({ deferred: true });
     return await this.wait();
   }
 
@@ -203,7 +205,7 @@ export class Command implements AsyncDisposable {
    */
   async output(): Promise<Uint8Array> {
     const capture = this.#capture();
-    this.start();
+    this.#startCopying({ deferred: true });
     await this.#wait(capture);
     return capture.stdout;
   }
@@ -211,7 +213,7 @@ export class Command implements AsyncDisposable {
   /** stdout and stderr through one pipe; a failing exit's ExitError has it in .stdout. */
   async combinedOutput(): Promise<Uint8Array> {
     const capture = this.#captureCombined();
-    this.start();
+    this.#startCopying({ deferred: true });
     await this.#wait(capture);
     return capture.stdout;
   }
@@ -363,7 +365,7 @@ export class Command implements AsyncDisposable {
    */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#abort?.dispose();
-    const process = this.#process;
+    const { process } = this;
     if (process !== undefined) await process[Symbol.asyncDispose]();
     this.#stopCopies();
     for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) end.close();
@@ -379,8 +381,21 @@ export class Command implements AsyncDisposable {
     }
   }
 
-  /** The start proper: `begin` begins the copying. */
-  #start(begin: (stdio: Stdio) => void, blocking = false): Process {
+  #startCopying(way: { readonly deferred: boolean }): Process {
+    return this.#start({ ...way, blocking: false }, (stdio) => {
+      if (stdio.feed !== null) this.#stdin = this.#track(feed(stdio.feed));
+      this.#outputs = stdio.drains.map((each) => this.#track(drain(each)));
+    });
+  }
+
+  /**
+   * The start proper: `begin` begins the copying. `deferred`: that it has failed may be told by the wait.
+   * `blocking`: this thread waits for the end.
+   */
+  #start(
+    { deferred, blocking }: { readonly deferred: boolean; readonly blocking: boolean },
+    begin: (stdio: Stdio) => void,
+  ): Process {
     if (this.#started) throw new StateError("exec: already started");
     this.#started = true;
     let stdio: Stdio | undefined;
@@ -391,7 +406,10 @@ export class Command implements AsyncDisposable {
         this.path,
         this.#argv(),
         this.#attributes(stdio.files),
-        { pidfd: !this.#blocksUntilExit(stdio, blocking) },
+        {
+          pidfd: !this.#blocksUntilExit(stdio, blocking),
+          deferred: deferred && this.#mayDefer(stdio),
+        },
       );
     } catch (error) {
       for (const { end } of stdio?.drains ?? []) end.close();
@@ -413,10 +431,26 @@ export class Command implements AsyncDisposable {
     return process;
   }
 
+  /** Whether a start that fails later than it is made has done nothing meanwhile that cannot be undone. */
+  #mayDefer({ feed }: Stdio): boolean {
+    const { stdin } = this;
+    // A source would have been asked for chunks, and an output's pipe handed over.
+    if (feed !== null && typeof feed.source !== "string" && !(feed.source instanceof Uint8Array)) {
+      return false;
+    }
+    if (typeof stdin === "object" && outputPipes.has(stdin)) return false;
+    return this.#pipes.childEnds.length === 0;
+  }
+
   /** Ends a child whose copying could not begin or go on: its start has failed after all. */
-  #abandon(process: Process, { feed, drains }: Stdio): void {
+  #abandon(process: Process, stdio: Stdio): void {
     process.kill();
     process.waitSync();
+    this.#giveUp(stdio);
+  }
+
+  /** There is no process. */
+  #giveUp({ feed, drains }: Stdio): void {
     this.#process = undefined;
     this.#stopCopies();
     feed?.end.close();
@@ -500,6 +534,11 @@ export class Command implements AsyncDisposable {
     } catch (error) {
       this.#waited = false;
       this.#abort?.dispose();
+      if (error instanceof SpawnError) {
+        this.#process = undefined;
+        this.#stopCopies();
+        throw error;
+      }
       // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
       if (!(error instanceof StateError)) {
         this.#closeInput();
@@ -539,9 +578,9 @@ export class Command implements AsyncDisposable {
     checkSyncStdio(this);
     let stdio: Stdio | undefined;
     const { signal } = this;
-    const process = this.#start((opened) => {
+    const process = this.#start({ deferred: true, blocking: true }, (opened) => {
       stdio = opened;
-    }, true);
+    });
     // Nothing of it can be heard while this thread waits.
     if (signal !== undefined) this.#abort?.dispose();
     this.#waited = true;
@@ -559,7 +598,8 @@ export class Command implements AsyncDisposable {
     try {
       return runToEnd(process, stdio, this.waitDelay);
     } catch (error) {
-      this.#abandon(process, stdio);
+      if (error instanceof SpawnError) this.#giveUp(stdio);
+      else this.#abandon(process, stdio);
       throw error;
     }
   }

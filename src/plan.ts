@@ -11,7 +11,7 @@ import {
   type PlannedStep,
 } from "./checks.ts";
 import { environmentList, environmentProblem, isCleanEnvironment } from "./environment.ts";
-import { type Fd, fdNumber } from "./file.ts";
+import { fdNumber } from "./file.ts";
 import { limitSteps } from "./limits.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inheritedEnvironment } from "./native.ts";
@@ -42,7 +42,41 @@ const linuxOnly = [
 export function planStart(name: string, argv: readonly string[], attr: ProcAttr): StartPlan {
   const context = planContext(name);
   checkProgram(context, name, argv);
-  const sys = attr.sys ?? {};
+  const { sys } = attr;
+  const steps = sys === undefined
+    ? plainSteps(context, name, attr)
+    : allSteps(context, name, attr, sys);
+  const envp = environment(context, attr);
+  return {
+    path: name,
+    argv,
+    envp,
+    envpLasts: isCleanEnvironment(envp),
+    steps,
+    cloneFlags: (sys?.cloneflags ?? 0) >>> 0,
+  };
+}
+
+const sigaction: PlannedStep = { step: "sigaction" };
+const sigprocmask: PlannedStep = { step: "sigprocmask" };
+
+/** What allSteps() comes to where `sys` asks for nothing: most starts, in a quarter of the time. */
+function plainSteps(context: PlanContext, name: string, attr: ProcAttr): PlannedStep[] {
+  return [
+    sigaction,
+    ...directorySteps(context, attr),
+    ...descriptorSteps(context, attr),
+    sigprocmask,
+    { step: "exec", argument: name },
+  ];
+}
+
+function allSteps(
+  context: PlanContext,
+  name: string,
+  attr: ProcAttr,
+  sys: SysProcAttr,
+): PlannedStep[] {
   checkFields(context, sys);
   if (context.os !== "linux") {
     for (const field of linuxOnly) {
@@ -51,8 +85,8 @@ export function planStart(name: string, argv: readonly string[], attr: ProcAttr)
   }
   const { limits, openFiles } = limitSteps(context, sys);
   const [keepCapabilities, capabilities] = capabilitySteps(context, sys);
-  const steps: PlannedStep[] = [
-    { step: "sigaction" },
+  return [
+    sigaction,
     ...cgroupSteps(context, sys),
     ...namespaceSteps(context, sys),
     ...selfMapSteps(context, sys),
@@ -71,18 +105,9 @@ export function planStart(name: string, argv: readonly string[], attr: ProcAttr)
     ...controllingTerminalSteps(context, attr),
     ...openFiles,
     ...flag(sys.ptrace, "ptrace"),
-    { step: "sigprocmask" },
+    sigprocmask,
     { step: "exec", argument: name },
   ];
-  const envp = environment(context, attr);
-  return {
-    path: name,
-    argv,
-    envp,
-    envpLasts: isCleanEnvironment(envp),
-    steps,
-    cloneFlags: (sys.cloneflags ?? 0) >>> 0,
-  };
 }
 
 /**
@@ -148,12 +173,22 @@ export function stepWord(step: PlannedStep): string {
   return STEPS.find((row) => row.step === step.step)?.word ?? step.step;
 }
 
+/** The argument of a step in words. That of a descriptor, which every start has, is made when asked for. */
+export function stepArgument({ step, words, argument }: PlannedStep): string | undefined {
+  if (argument !== undefined || words === undefined) return argument;
+  const [first = -1, second = -1] = words;
+  if (step === "close_range") return `from ${first}`;
+  if (step === "fd") return first < 0 ? `close ${second}` : `${first} -> ${second}`;
+  return undefined;
+}
+
 /** The plan for a person to read: a line for each step, in the words of SpawnStep. */
 export function explainPlan(plan: StartPlan): string {
   const clone = plan.cloneFlags === 0 ? "clone" : `clone ${namespaceNames(plan.cloneFlags)}`;
   const lines = plan.steps.map((step) => {
     const word = stepWord(step);
-    return step.argument === undefined ? word : `${word} ${step.argument}`;
+    const argument = stepArgument(step);
+    return argument === undefined ? word : `${word} ${argument}`;
   });
   return [clone, ...lines].join("\n");
 }
@@ -248,17 +283,13 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
     const file = files[target] ?? null;
     const source = file === null ? -1 : fdNumber(file);
     if (file !== null && source < 0) context.refuse(`file ${target} is closed`);
-    const argument = source < 0 ? `close ${target}` : `${describe(file, source)} -> ${target}`;
-    steps.push({ step: "fd", words: [source, target], argument });
+    const step: PlannedStep = { step: "fd", words: [source, target] };
+    // explain() opens nothing, and says what would be opened instead of its number.
+    const planned = typeof file === "object" && file !== null && "label" in file;
+    steps.push(planned ? { ...step, argument: `${file.label} -> ${target}` } : step);
   }
   if (sys?.closeFds ?? true) {
-    steps.push({ step: "close_range", words: [count], argument: `from ${count}` });
+    steps.push({ step: "close_range", words: [count] });
   }
   return steps;
-}
-
-/** explain() opens nothing, and says what would be opened instead of its number. */
-function describe(file: Fd | null, source: number): string {
-  const planned = typeof file === "object" && file !== null && "label" in file;
-  return planned ? `${file.label}` : `${source}`;
 }

@@ -3,14 +3,14 @@
 import { Exit, Rung, Stage, Wait } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
 import { forget, forgetProcess, type Watch, watch, watchProcess } from "../ffi/reactor.ts";
-import { start } from "../ffi/request.ts";
+import { settle, start, type StartAnswer } from "../ffi/request.ts";
 import type { ProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "./errors.ts";
 import { fdNumber, lend } from "./file.ts";
 import { syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
-import { planStart, type StartPlan, stepWord } from "./plan.ts";
+import { planStart, type StartPlan, stepArgument, stepWord } from "./plan.ts";
 import { type ProcessState, processState, type Rusage } from "./process_state.ts";
 import { type Signal, signalNumber } from "./signals.ts";
 
@@ -34,26 +34,48 @@ export function startProcess(
   argv: readonly string[],
   attr: ProcAttr = {},
 ): Process {
-  return startChild(name, argv, attr, { pidfd: true });
+  return startChild(name, argv, attr, { pidfd: true, deferred: false });
 }
 
-/**
- * startProcess(), for Command: `pidfd` says whether there is to be one. Making, waiting by and closing it
- * takes a fifth of a start's time (measured), and who waits for this one child at once needs none.
- */
+/** How Command makes a start. */
+export interface ChildOptions {
+  /**
+   * Whether there is to be a pidfd. Making, waiting by and closing it takes a fifth of a start's time
+   * (measured), and who waits for this one child at once needs none.
+   */
+  readonly pidfd: boolean;
+  /**
+   * Whether this thread need not stand still until the child has called execve, half of a start's time
+   * (measured): then wait() or settleStart() tells a failure.
+   */
+  readonly deferred: boolean;
+}
+
+/** startProcess(), for Command. */
 export function startChild(
   name: string,
   argv: readonly string[],
   attr: ProcAttr,
-  { pidfd }: { readonly pidfd: boolean },
+  { pidfd, deferred }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
   for (const file of attr.files ?? []) {
     if (file !== null) lend(fdNumber(file));
   }
-  const answer = start(plan, pidfd ? 0 : Rung.pidfd);
-  if (answer.errno !== 0 || answer.signal !== 0) throw spawnError(plan, answer);
-  return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd);
+  const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
+  if (hasFailed(answer)) throw spawnError(plan, answer);
+  const pending = answer.pending < 0 ? null : { number: answer.pending, plan };
+  return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd, false, pending);
+}
+
+/** A start of which it is not known whether it has reached execve. */
+interface PendingStart {
+  readonly number: number;
+  readonly plan: StartPlan;
+}
+
+function hasFailed({ errno, signal }: StartAnswer): boolean {
+  return errno !== 0 || signal !== 0;
 }
 
 /**
@@ -79,7 +101,7 @@ function spawnError(
   const signal = answer.signal === 0 ? undefined : answer.signal;
   const { path } = plan;
   if (failed !== undefined) {
-    const { argument } = failed;
+    const argument = stepArgument(failed);
     const step = stepWord(failed);
     return new SpawnError({ path, step, os, argument, errno: answer.errno, signal });
   }
@@ -113,6 +135,9 @@ function closeHandle(handle: Handle): void {
 /** For Command: whether a process has ended, be it reaped or not. */
 export let hasEnded: (child: Process) => boolean;
 
+/** For Command: why a deferred start has failed, once it has come to execve; null: it has not. */
+export let settleStart: (child: Process) => SpawnError | null;
+
 /**
  * A started process: Go's os.Process. It is waited for and signalled by its pidfd, so that no call
  * ever reaches another process that has got the same pid since. Made by startProcess(), findProcess()
@@ -124,6 +149,7 @@ export let hasEnded: (child: Process) => boolean;
 export class Process implements AsyncDisposable {
   static {
     hasEnded = (process) => process.#ended();
+    settleStart = (process) => process.#settle();
   }
 
   /** The process id. */
@@ -136,12 +162,20 @@ export class Process implements AsyncDisposable {
   #referenced = true;
   #watch: Watch | undefined;
   #waiting: PromiseWithResolvers<ProcessState> | undefined;
+  #pending: PendingStart | null;
+  #failure: SpawnError | null = null;
 
   /** For this package: the handle of a process that exists, or of one that is done. */
-  constructor(pid: number, pidfd: number | null, done = false) {
+  constructor(
+    pid: number,
+    pidfd: number | null,
+    done = false,
+    pending: PendingStart | null = null,
+  ) {
     this.pid = pid;
     this.#handle = { fd: pidfd ?? -1 };
     this.#done = done;
+    this.#pending = pending;
     if (pidfd !== null) registry().register(this, this.#handle);
   }
 
@@ -165,7 +199,8 @@ export class Process implements AsyncDisposable {
   wait(): Promise<ProcessState> {
     if (this.#waiting === undefined) {
       this.#waiting = Promise.withResolvers();
-      this.#waitFor(this.#waiting);
+      // What has only just been cloned has not ended.
+      this.#waitFor(this.#waiting, this.#pending === null);
     }
     return this.#waiting.promise;
   }
@@ -237,13 +272,13 @@ export class Process implements AsyncDisposable {
     }
   }
 
-  #waitFor(waiting: PromiseWithResolvers<ProcessState>): void {
+  #waitFor(waiting: PromiseWithResolvers<ProcessState>, mayHaveEnded: boolean): void {
     try {
-      const state = this.#reap(Wait.nohang);
+      const state = mayHaveEnded ? this.#reap(Wait.nohang) : null;
       if (state !== null) return waiting.resolve(state);
       const again = (): void => {
         this.#watch = undefined;
-        this.#waitFor(waiting);
+        this.#waitFor(waiting, true);
       };
       const { fd } = this.#handle;
       this.#watch = fd < 0 ? watchProcess(this.pid, again) : watch(fd, "in", again);
@@ -255,33 +290,53 @@ export class Process implements AsyncDisposable {
 
   /** Whether it has ended, reaped or not. */
   #ended(): boolean {
-    if (this.#done || this.#released) return true;
+    if (this.#settle() !== null || this.#done || this.#released) return true;
     const flags = Wait.nohang | Wait.nowait;
-    return library().osexec_wait(this.pid, this.#handle.fd, flags, new Uint8Array(Exit.size)) !==
-      0;
+    return library().osexec_wait(this.pid, this.#handle.fd, flags, exitBytes) !== 0;
   }
 
   /** The state, or null: it still runs. */
   #reap(flags: number): ProcessState | null {
     if (this.#state !== undefined) return this.#state;
+    if (this.#failure !== null) throw this.#failure;
     if (this.#done) throw syscallError(Errno.ECHILD, "wait");
     if (this.#released) throw released();
-    const bytes = new Uint8Array(Exit.size);
-    const answer = library().osexec_wait(this.pid, this.#handle.fd, flags, bytes);
+    const answer = library().osexec_wait(this.pid, this.#handle.fd, flags, exitBytes);
     if (answer === 0) return null;
-    if (answer < 0) throw syscallError(-answer, "waitid");
-    const exit = new DataView(bytes.buffer);
-    this.#state = processState(
-      this.pid,
-      exit.getInt32(Exit.status, true),
-      rusage(exit),
-      currentOS(),
-    );
+    if (answer < 0) throw this.#settle() ?? syscallError(-answer, "waitid");
+    const status = exitView.getInt32(Exit.status, true);
+    const usage = rusage(exitView);
     this.#done = true;
     this.#closePidfd();
+    const failure = this.#settle(status);
+    if (failure !== null) throw failure;
+    this.#state = processState(this.pid, status, usage, currentOS());
     // A waitSync() may be what ends a pending wait().
     this.#waiting?.resolve(this.#state);
     return this.#state;
+  }
+
+  /**
+   * Waits for a deferred start to come to execve: why it has failed, or null. `status`: it has been reaped
+   * with that one; it is reaped otherwise, if it has failed.
+   */
+  #settle(status?: number): SpawnError | null {
+    if (this.#pending === null) return this.#failure;
+    const { number, plan } = this.#pending;
+    this.#pending = null;
+    const answer = settle(number);
+    if (!hasFailed(answer)) return null;
+    this.#failure = spawnError(plan, withSignal(answer, status ?? this.#bury()));
+    this.#waiting?.reject(this.#failure);
+    return this.#failure;
+  }
+
+  /** Reaps a child that has failed before execve. Answers its status, or 0: somebody else has reaped it. */
+  #bury(): number {
+    const answer = library().osexec_wait(this.pid, this.#handle.fd, 0, exitBytes);
+    this.#done = true;
+    this.#closePidfd();
+    return answer > 0 ? exitView.getInt32(Exit.status, true) : 0;
   }
 
   #closePidfd(): void {
@@ -290,6 +345,17 @@ export class Process implements AsyncDisposable {
     closeHandle(this.#handle);
   }
 }
+
+/** A child that was killed before execve: its status tells by what, if nobody else has reaped it. */
+function withSignal(answer: StartAnswer, status: number): StartAnswer {
+  if (answer.errno !== 0) return answer;
+  const signal = status & 0x7f;
+  return { ...answer, signal, errno: signal === 0 ? Errno.ECHILD : 0 };
+}
+
+/** What native code tells of an end: read at once, so one serves all. */
+const exitBytes = new Uint8Array(Exit.size);
+const exitView = new DataView(exitBytes.buffer);
 
 function released(): StateError {
   return new StateError("os: process already released");

@@ -17,7 +17,8 @@ pub const Request = extern struct {
     length: u32,
     /// CLONE_NEW* for the clone itself.
     clone_flags: u32,
-    reserved_word: u32 = 0,
+    /// 1: the caller does not wait for execve if it need not, but asks for the outcome later.
+    deferred: u32 = 0,
     /// The program: one NUL-terminated string.
     path: u32,
     path_length: u32,
@@ -68,9 +69,11 @@ pub const Answer = extern struct {
     signal: i32,
     /// Bits of `Rung`: which parts of the ladder this start went without.
     rungs: u32,
+    /// What `osexec_settle` is to be asked for, once; -1: the child has called execve.
+    pending: i32,
 
     comptime {
-        assert(@sizeOf(Answer) == 24);
+        assert(@sizeOf(Answer) == 28);
     }
 };
 

@@ -43,15 +43,23 @@ var kept: [kept_max]Arena = @splat(.{ .base = undefined, .length = 0, .report = 
 
 /// An arena with `needed` bytes of room, or null without memory.
 pub fn acquire(needed: usize, spare: *Arena) ?*Arena {
-    if (needed <= room_size) for (&kept) |*arena| {
+    return acquireKept(needed) orelse acquireSpare(needed, spare);
+}
+
+/// One of those that are kept, or null: too big a request, or too many starts at once.
+pub fn acquireKept(needed: usize) ?*Arena {
+    if (needed > room_size) return null;
+    for (&kept) |*arena| {
         if (@cmpxchgStrong(u32, &arena.busy, 0, 1, .acquire, .monotonic) != null) continue;
-        if (arena.length == 0 and !mapMemory(arena, room_size)) {
-            @atomicStore(u32, &arena.busy, 0, .release);
-            return null;
-        }
-        return arena;
-    };
-    // Too big a request, or too many starts at once: this one pays for its own.
+        if (arena.length != 0 or mapMemory(arena, room_size)) return arena;
+        @atomicStore(u32, &arena.busy, 0, .release);
+        return null;
+    }
+    return null;
+}
+
+/// One of the start's own, which pays for it.
+pub fn acquireSpare(needed: usize, spare: *Arena) ?*Arena {
     if (!mapMemory(spare, std.mem.alignForward(usize, needed, guard_size))) return null;
     return spare;
 }
@@ -62,6 +70,11 @@ pub fn release(arena: *Arena, spare: *Arena) void {
         system.unmap(@ptrCast(@volatileCast(arena.report)), report_size);
         return;
     }
+    releaseKept(arena);
+}
+
+/// For one that is known to be none of a start's own.
+pub fn releaseKept(arena: *Arena) void {
     @atomicStore(u32, &arena.busy, 0, .release);
 }
 

@@ -27,6 +27,13 @@ pub const symbols = struct {
         spawn.start(request[0..@intCast(@max(length, 0))], answer);
     }
 
+    /// Waits until a pending start has come to execve or has failed, and tells in `answer` as
+    /// `osexec_spawn` would have, but for `signal`: -1 there is a child that was killed before, whose
+    /// own status tells by what. The caller reaps it. -EINVAL: there is none.
+    pub fn osexec_settle(pending: i32, answer: *abi.Answer) callconv(.c) i32 {
+        return spawn.settle(pending, answer);
+    }
+
     /// Returns only when it failed: why is in `answer`.
     pub fn osexec_exec(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
         spawn.replace(request[0..@intCast(@max(length, 0))], answer);

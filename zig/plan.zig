@@ -47,6 +47,8 @@ pub const Plan = struct {
     descriptors: []Descriptor,
     clone_flags: u32,
     forced: u32,
+    /// Nobody waits for execve: see `pending.zig`.
+    deferred: bool,
     /// Numbers of descriptors that the child uses before its own are in place: they lie in the
     /// records, and are rewritten there when a descriptor is moved into the window.
     borrowed: [2]?*i32 = .{ null, null },

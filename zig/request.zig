@@ -62,6 +62,7 @@ pub fn parse(bytes: []const u8, arena: []align(16) u8) Error!*Plan {
         .descriptors = &.{},
         .clone_flags = header.clone_flags,
         .forced = header.forced,
+        .deferred = header.deferred != 0,
         .paths_use_descriptors = false,
         .close_from = -1,
         .has_credentials = false,

@@ -25,6 +25,7 @@ pub const Shared = extern struct {
 
 var own: Shared = .{};
 var found: ?*Shared = null;
+var pinned: bool = false;
 
 /// Exported under `symbol`.
 pub fn address() callconv(.c) *Shared {
@@ -93,6 +94,7 @@ fn meet() ?*Shared {
 /// Keeps this copy loaded until the process ends: Deno unloads a Worker's libraries with the Worker, be
 /// there threads in them or not (seen: a segmentation fault).
 pub fn pin() void {
+    if (@atomicRmw(bool, &pinned, .Xchg, true, .monotonic)) return;
     const file = ownFile() orelse return;
     const open = dlopen orelse return;
     _ = open(file, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);

@@ -8,28 +8,66 @@ const child = @import("child.zig");
 const clone = @import("clone.zig");
 const dumpable = @import("dumpable.zig");
 const linux = @import("linux.zig");
+const pending = @import("pending.zig");
 const plans = @import("plan.zig");
 const requests = @import("request.zig");
+const shared = @import("shared.zig");
 const spawn_libc = @import("spawn_libc.zig");
 const system = @import("system.zig").system;
 const wait = @import("wait.zig");
 const window = @import("window.zig");
 const Plan = plans.Plan;
 
-/// Starts what `bytes` ask for. Blocks until the child has called execve or has failed.
+const nothing: abi.Answer = .{
+    .pid = -1,
+    .pidfd = -1,
+    .step = 0,
+    .errno = 0,
+    .signal = 0,
+    .rungs = 0,
+    .pending = -1,
+};
+
+/// Starts what `bytes` ask for. Blocks until the child has called execve or has failed, unless the start
+/// is deferred.
 pub fn start(bytes: []const u8, answer: *abi.Answer) void {
-    answer.* = .{ .pid = -1, .pidfd = -1, .step = 0, .errno = 0, .signal = 0, .rungs = 0 };
+    answer.* = nothing;
     const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
     var spare: arenas.Arena = undefined;
-    const arena = arenas.acquire(needed, &spare) orelse {
+    const arena = acquire(needed, &spare) orelse {
         return fail(answer, .clone, system.negative(.NOMEM));
     };
-    defer arenas.release(arena, &spare);
+    defer if (answer.pending < 0) arenas.release(arena, &spare);
     const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
+    // Memory of this start's own cannot outlive it.
+    if (arena == &spare) plan.deferred = false;
     switch (options.child) {
         .raw => run(plan, arena, answer),
         .libc => spawn_libc.run(plan, arena, answer),
     }
+}
+
+fn acquire(needed: usize, spare: *arenas.Arena) ?*arenas.Arena {
+    if (arenas.acquireKept(needed)) |arena| return arena;
+    if (options.child == .raw) {
+        pending.reclaim();
+        if (arenas.acquireKept(needed)) |arena| return arena;
+    }
+    return arenas.acquireSpare(needed, spare);
+}
+
+/// What has become of a pending start: see `osexec_settle`.
+pub fn settle(index: i32, answer: *abi.Answer) i32 {
+    answer.* = nothing;
+    const none = system.negative(.INVAL);
+    const report = switch (options.child) {
+        .raw => pending.settle(index) orelse return none,
+        .libc => return none,
+    };
+    if (report.state == .execing) return 0;
+    answer.step = report.step;
+    if (report.state == .failed) answer.errno = report.errno else answer.signal = -1;
+    return 0;
 }
 
 fn refuse(answer: *abi.Answer, err: requests.Error) void {
@@ -54,6 +92,8 @@ const Mode = enum {
     futex,
     /// A copy of our memory, this thread free: a pipe reaches its end.
     fork,
+    /// As `futex`, but nobody waits: what came of it is asked for later.
+    deferred,
 };
 
 fn chooseMode(plan: *const Plan) Mode {
@@ -63,16 +103,25 @@ fn chooseMode(plan: *const Plan) Mode {
     const alone = has(plan.forced, .private) or
         (plan.has_credentials and dumpable.followsUser());
     if (plan.has_parent_steps) return if (alone) .fork else .futex;
-    return if (alone) .private else .vfork;
+    if (alone) return .private;
+    return if (mayDefer(plan)) .deferred else .vfork;
 }
 
-fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
+/// Not with a large table of descriptors, of which the child would get a copy: while it runs, this process
+/// may close what is its own, so they cannot share one.
+fn mayDefer(plan: *const Plan) bool {
+    return plan.deferred and !plan.has_credentials and !window.tableIsLarge();
+}
+
+fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
     arena.report.* = .{};
     plan.report = arena.report;
     plan.has_close_range = hasCloseRange() and !has(plan.forced, .close_range);
     // Before anything is opened here.
     noteClosed(plan);
-    const mode = chooseMode(plan);
+    var mode = chooseMode(plan);
+    const number = if (mode == .deferred) pending.reserve() else null;
+    if (mode == .deferred and number == null) mode = .vfork;
     // A child that the kernel reaps by itself leaves its status with the pidfd alone.
     if (has(plan.forced, .pidfd) and reapsByItself()) plan.forced &= ~rung(.pidfd);
     var pipe: [2]i32 = .{ -1, -1 };
@@ -94,7 +143,7 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     var lease: window.Lease = .{};
     defer lease.end();
     // Where this thread goes on while the child starts, nobody would know when a slot may be let go.
-    if (mode != .fork) useWindow(plan, &lease);
+    if (mode != .fork and mode != .deferred) useWindow(plan, &lease);
 
     const guarded = plan.has_credentials and (mode == .vfork or mode == .futex);
     const mask = linux.maskSignals(linux.sigset_all);
@@ -106,8 +155,19 @@ fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     answer.rungs = made.rungs;
     if (plan.unshare_from == 0) answer.rungs |= @backingInt(abi.Rung.window);
     if (!plan.has_close_range) answer.rungs |= @backingInt(abi.Rung.close_range);
-    if (made.pid < 0) return failClone(plan, answer, made.pid);
-
+    if (made.pid < 0) {
+        if (number) |index| pending.cancel(index);
+        return failClone(plan, answer, made.pid);
+    }
+    if (number) |index| {
+        // The child still runs what lies in here.
+        shared.pin();
+        pending.keep(index, arena, plan);
+        answer.pid = made.pid;
+        answer.pidfd = made.pidfd;
+        answer.pending = index;
+        return;
+    }
     conclude(plan, made.pid, made.pidfd, parent_failure, answer);
 }
 
@@ -194,7 +254,7 @@ pub const ParentFailure = struct { step: i32, answer: i32 };
 
 /// The parent's part while the child runs, where it has one: its own steps, and the wait for the end.
 fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
-    if (mode == .vfork or mode == .private) return null;
+    if (mode != .futex and mode != .fork) return null;
     const failure = takeSteps(plan, made.pid);
     // By pid: the child is not reaped before we do it.
     if (failure != null) _ = linux.call(.kill, .{ made.pid, linux.SIGKILL });
@@ -323,7 +383,7 @@ fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
                 @atomicStore(u32, &first_rung, @intCast(index), .monotonic);
             }
             const how: u32 = switch (mode) {
-                .vfork, .futex => 0,
+                .vfork, .futex, .deferred => 0,
                 .private => rung(.private),
                 .fork => rung(.fork),
             };
@@ -354,7 +414,7 @@ fn tryClone(
     var flags: u64 = plan.clone_flags | @as(u64, switch (mode) {
         .vfork => clone.VM | clone.VFORK,
         .private => clone.VFORK,
-        .futex => clone.VM | clone.CHILD_CLEARTID,
+        .futex, .deferred => clone.VM | clone.CHILD_CLEARTID,
         .fork => 0,
     });
     if (plan.unshare_from != 0) flags |= clone.FILES;
@@ -421,9 +481,9 @@ fn sharesMemory() bool {
     var info: linux.ChildInfo = .{};
     const flags_of_wait = linux.WEXITED | linux.WALL;
     _ = linux.retry(.waitid, .{ linux.P_PID, pid, &info, flags_of_wait, null });
-    const shared = @as(*volatile u32, &word).* == 1;
-    @atomicStore(u32, &shares_memory_state, if (shared) yes else no, .monotonic);
-    return shared;
+    const reached = @as(*volatile u32, &word).* == 1;
+    @atomicStore(u32, &shares_memory_state, if (reached) yes else no, .monotonic);
+    return reached;
 }
 
 /// Why execve refused; everything is as it was before.
@@ -445,7 +505,7 @@ fn replaceRaw(plan: *const Plan) i32 {
 
 /// Replaces this process's image: returns only when that failed, with everything as it was before.
 pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
-    answer.* = .{ .pid = -1, .pidfd = -1, .step = 0, .errno = 0, .signal = 0, .rungs = 0 };
+    answer.* = nothing;
     const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
     var spare: arenas.Arena = undefined;
     const arena = arenas.acquire(needed, &spare) orelse {

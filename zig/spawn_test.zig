@@ -5,6 +5,7 @@ const builtin = @import("builtin");
 const options = @import("options");
 const abi = @import("abi.zig");
 const libc = @import("libc.zig");
+const spawn = @import("spawn.zig");
 const system = @import("system.zig").system;
 const testing = @import("testing.zig");
 const waiting = @import("wait.zig");
@@ -37,6 +38,54 @@ test "what a child cost comes with its end" {
     try std.testing.expect(exit.max_rss > 100_000 and exit.max_rss < 1e9);
     // By pid: a pidfd would still know how it ended.
     try expectEqual(system.negative(.CHILD), waiting.wait(answer.pid, -1, 0, &exit));
+}
+
+test "a start that nobody waits for tells later what came of it" {
+    if (options.child != .raw) return error.SkipZigTest;
+    const before = testing.openCount();
+    var answer: abi.Answer = undefined;
+    var outcome: abi.Answer = undefined;
+    var request: Request = .shell("exit 3");
+    request.deferred = true;
+    _ = request.step(.sigaction, "");
+    _ = request.start(&answer);
+    try testing.expectStarted(&answer);
+    // In some emulators a child shares no memory, and then nothing is put off.
+    if (answer.pending >= 0) {
+        try expectEqual(0, spawn.settle(answer.pending, &outcome));
+        try testing.expectOutcome(&outcome, 0, 0);
+        try expectEqual(system.negative(.INVAL), spawn.settle(answer.pending, &outcome));
+    }
+    try expectEqual(3 << 8, try testing.finish(&answer));
+
+    var nowhere: Request = .shell("exit 0");
+    nowhere.deferred = true;
+    _ = nowhere.step(.sigaction, "");
+    const chdir = nowhere.step(.chdir, "/nonexistent\x00");
+    _ = nowhere.start(&answer);
+    if (answer.pending < 0) return error.SkipZigTest;
+    try expectEqual(0, spawn.settle(answer.pending, &outcome));
+    try testing.expectOutcome(&outcome, chdir, system.negative(.NOENT));
+    _ = try testing.finish(&answer);
+    try expectEqual(before, testing.openCount());
+}
+
+test "more starts that nobody asks about than there is memory kept for" {
+    if (options.child != .raw) return error.SkipZigTest;
+    var answers: [40]abi.Answer = undefined;
+    var outcome: abi.Answer = undefined;
+    for (&answers) |*answer| {
+        var request: Request = .shell("exit 4");
+        request.deferred = true;
+        _ = request.start(answer);
+        try testing.expectStarted(answer);
+    }
+    for (&answers) |*answer| {
+        try expectEqual(4 << 8, try testing.finish(answer));
+        if (answer.pending < 0) continue;
+        try expectEqual(0, spawn.settle(answer.pending, &outcome));
+        try testing.expectOutcome(&outcome, 0, 0);
+    }
 }
 
 test "a child that runs still is waited for without hanging, and takes signals" {

@@ -18,6 +18,8 @@ pub const Request = struct {
     path: Span,
     argv: Span,
     argv_count: u32,
+    /// Nobody waits for execve.
+    deferred: bool = false,
 
     const Span = struct { offset: u32 = 0, length: u32 = 0 };
 
@@ -80,6 +82,7 @@ pub const Request = struct {
             .steps = request.steps,
             .steps_length = request.length - request.steps,
             .forced = request.forced,
+            .deferred = @intFromBool(request.deferred),
         };
         spawn.start(request.bytes[0..request.length], answer);
         return exec;
@@ -99,6 +102,14 @@ pub fn expectStarted(answer: *const abi.Answer) !void {
     try std.testing.expectEqual(0, answer.errno);
     try std.testing.expectEqual(0, answer.signal);
     try std.testing.expect(answer.pid > 0);
+}
+
+/// What a pending start has come to.
+pub fn expectOutcome(answer: *const abi.Answer, step: i32, errno: i32) !void {
+    errdefer std.debug.print("{any}\n", .{answer.*});
+    try std.testing.expectEqual(step, answer.step);
+    try std.testing.expectEqual(-errno, answer.errno);
+    try std.testing.expectEqual(0, answer.signal);
 }
 
 /// That it failed, so, and left no process.

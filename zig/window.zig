@@ -73,6 +73,19 @@ fn reserve(state: *State) void {
     @atomicStore(State.Stage, &state.stage, .ready, .release);
 }
 
+/// Whether copying the table takes longer than a child does to reach execve: whether a descriptor of a high
+/// number is open, as far as the lowest free one beyond `highest` tells.
+pub fn tableIsLarge() bool {
+    _ = boundary();
+    const state = &shared.state().window;
+    if (state.stage != .ready) return true;
+    const free = linux.result(.fcntl, .{ state.null_fd, linux.F_DUPFD_CLOEXEC, highest });
+    // No descriptor may have such a number: EINVAL. No other one is free: EMFILE.
+    if (free < 0) return free != linux.negative(.INVAL);
+    linux.close(free);
+    return free > highest;
+}
+
 /// The slots of one start.
 pub const Lease = struct {
     bits: u32 = 0,
