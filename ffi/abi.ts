@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1325305257, -94576577] as const;
+export const FINGERPRINT = [132837975, 946433714] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -159,6 +159,7 @@ export const SYMBOLS = {
   osexec_write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_poll: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   osexec_nonblock: { parameters: ["i32", "i32"], result: "i32" },
+  osexec_grow_pipe: { parameters: ["i32", "i32"], result: "i32" },
   osexec_executable: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_getcwd: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_environ: { parameters: ["buffer", "i32"], result: "i32" },

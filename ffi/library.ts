@@ -1,11 +1,11 @@
 /** Finds, opens and verifies the native library, once and at the first use. */
 
-import process from "node:process";
 import { FINGERPRINT, SYMBOLS } from "./abi.ts";
 import { embeddedLibrary } from "./embedded.ts";
 import {
   currentRuntime,
   type NativeFunction,
+  nodeModule,
   type Opened,
   type Runtime,
   type Signature,
@@ -103,12 +103,12 @@ export function loadLibrary(
 /** Where to look: OSEXEC_LIBRARY alone, for packagers, or else what this package carries. */
 function defaultPlaces(runtime: Runtime): LibraryPlace[] {
   const variable = "OSEXEC_LIBRARY";
-  const override = runtime.mayReadEnvironment(variable) ? process.env[variable] : undefined;
+  const override = runtime.variable(variable);
   if (override) {
     return [{ name: `${variable}=${override}`, open: () => ({ path: override }) }];
   }
   const places = [temporaryFilePlace()];
-  if (process.platform === "linux") places.unshift(memfdPlace());
+  if (runtime.platform === "linux") places.unshift(memfdPlace());
   return places;
 }
 
@@ -130,7 +130,7 @@ export function temporaryFilePlace(): LibraryPlace {
   return {
     name: "temporary file",
     open(runtime) {
-      const fs = process.getBuiltinModule("node:fs");
+      const fs = nodeModule("node:fs");
       const bytes = embeddedLibrary();
       const directory = runtime.makeTemporaryDirectory();
       const remove = (): void => fs.rmSync(directory, { recursive: true, force: true });

@@ -128,8 +128,9 @@ class Reactor {
     for (const interest of entry.interests) interest.end();
     this.#tokens.delete(entry.token);
     this.#entries.delete(fd);
-    // A process's watch cannot be taken back: its event will find nobody.
-    if (fd >= 0) this.#library.osexec_unwatch(this.#handle, fd);
+    // A process's watch cannot be taken back: its event will find nobody. What has had its event is
+    // disarmed, and leaves the set when its last copy is closed.
+    if (fd >= 0 && entry.token !== 0) this.#library.osexec_unwatch(this.#handle, fd);
   }
 
   reference(change: 1 | -1): void {
@@ -190,6 +191,7 @@ class Reactor {
     this.#tokens.delete(token);
     const entry = this.#entries.get(fd);
     if (entry === undefined || entry.token !== token) return;
+    entry.token = 0;
     const ended = (ready & (Ready.err | Ready.hup)) !== 0;
     const rest: Interest[] = [];
     for (const interest of entry.interests) {

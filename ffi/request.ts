@@ -71,7 +71,10 @@ export function forceRungs(rungs: number): void {
 }
 
 /** Starts a process: one native call. */
-export function start(request: StartRequest, { without, deferred }: StartOptions): StartAnswer {
+export function start(
+  request: StartRequest,
+  { without, deferred }: StartOptions = { without: 0, deferred: false },
+): StartAnswer {
   const length = encode(request, without | forcedRungs, deferred);
   library().osexec_spawn(scratch, length, answerBytes);
   return decode();

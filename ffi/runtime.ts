@@ -29,8 +29,12 @@ export interface EventStream {
   unref(): void;
 }
 
-/** What a runtime must offer. */
+/** What a runtime must offer. Nothing of it may load Node's modules at import: on Deno that takes 13 ms. */
 export interface Runtime {
+  /** The system, in the words of `process.platform`. */
+  readonly platform: string;
+  /** The processor, in the words of `process.arch`. */
+  readonly arch: string;
   /** Whether each bound function costs start-up time, so that it pays to bind them one by one. */
   readonly bindsOneByOne: boolean;
   /** Opens a library and binds functions of it. Opening the same path again is the same library. */
@@ -41,15 +45,33 @@ export interface Runtime {
   makeTemporaryDirectory(): string;
   /** Reads chunks from a socket that the stream then owns. It starts out without keeping the loop alive. */
   connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream;
-  /** Whether `process.env` is the runtime's own copy of the environment: else it writes through to libc's. */
-  readonly keepsEnvironment: boolean;
-  /** Whether a variable may be read from `process.env` without asking the user. */
-  mayReadEnvironment(variable: string): boolean;
+  /** The runtime's own copy of the environment, which programs write to; null: they write to libc's. */
+  readonly environment: Readonly<Record<string, string | undefined>> | null;
+  /** A variable of the environment, if it may be read without asking the user. */
+  variable(name: string): string | undefined;
 }
+
+let current: Runtime | undefined;
 
 /** The runtime that this code runs in. */
 export function currentRuntime(): Runtime {
+  return current ??= detect();
+}
+
+function detect(): Runtime {
   if ("Bun" in globalThis) return bunRuntime();
   if ("Deno" in globalThis) return denoRuntime();
   throw new Error("osexec runs in Bun and in Deno; this is neither");
+}
+
+/** One of Node's modules, now: import() is late, and a static import is paid for by who never needs it. */
+export function nodeModule(name: "node:fs"): typeof import("node:fs");
+export function nodeModule(name: "node:net"): typeof import("node:net");
+export function nodeModule(name: "node:os"): typeof import("node:os");
+export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
+export function nodeModule(name: string): unknown {
+  const { process } = globalThis as unknown as {
+    process: { getBuiltinModule(name: string): unknown };
+  };
+  return process.getBuiltinModule(name);
 }

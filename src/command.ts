@@ -568,6 +568,7 @@ export class Command implements AsyncDisposable {
   async #settleCopies(
     deadline = performance.now() + (this.waitDelay || Infinity),
   ): Promise<boolean> {
+    if (this.#outputs.length === 0) return false;
     const timer = new Timer(deadline, () => this.#expireCopies());
     const results = await Promise.all(this.#outputs.map((copy) => copy.done));
     timer.cancel();

@@ -2,7 +2,7 @@
 
 import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
-import { type OSFile, readAtOnce } from "./file.ts";
+import { type OSFile, readAtOnce, whenReadable } from "./file.ts";
 import {
   type Drain,
   type Feed,
@@ -54,16 +54,29 @@ export function drain({ end, sink }: Drain): Copy {
   const chunks = writer(sink);
   const ending = new Ending(end, () => chunks.release());
   let stuck = false;
-  ending.follow(async () => {
-    for await (const chunk of end) {
-      if (ending.has) return;
-      const writing = chunks.write(chunk);
-      if (writing === undefined) continue;
-      stuck = true;
-      await writing;
-      stuck = false;
+  const fail = (error: unknown): void => ending.finish({ failure: { error }, stopped: false });
+  // By callbacks: a promise for each step would cost more than the steps.
+  function pump(): void {
+    try {
+      for (let reads = 0; !ending.has && reads < readsMax; reads++) {
+        const chunk = readAtOnce(end);
+        if (chunk === undefined) break;
+        if (chunk === null) return ending.finish({ failure: null, stopped: false });
+        const writing = chunks.write(chunk);
+        if (writing === undefined) continue;
+        stuck = true;
+        writing.then(() => {
+          stuck = false;
+          pump();
+        }, fail);
+        return;
+      }
+    } catch (error) {
+      return fail(error);
     }
-  });
+    if (!ending.has) whenReadable(end, pump, fail);
+  }
+  whenReadable(end, pump, fail);
   function take(chunk: Uint8Array): boolean {
     const writing = chunks.write(chunk);
     writing?.catch(ignore);
@@ -102,6 +115,8 @@ export function pull(end: OSFile): Pull {
   };
 }
 
+/** How often a pipe is read without giving the event loop a turn. */
+const readsMax = 16;
 /** What expire() takes at most, from a child that writes for ever: the most that a pipe holds. */
 const restMax = 1024 * 1024;
 

@@ -1,7 +1,7 @@
 /** The environment of a child: Go's rules for duplicates and PWD, over a record or a list. */
 
-import { resolve } from "node:path/posix";
 import { goQuote } from "./errors.ts";
+import { absolutePath } from "./paths.ts";
 
 /**
  * The environment: a record (undefined deletes; an empty key or one with "=" is refused at the
@@ -94,15 +94,7 @@ function dedup(list: readonly string[]): string[] {
  * POSIX wants PWD to name the working directory. `cwd` is this process's, and must be absolute.
  */
 export function withPwd(list: readonly string[], dir: string, cwd: string): string[] {
-  return [...list, `PWD=${implicitPwd(dir, cwd)}`];
-}
-
-/**
- * Go's filepath.Abs: `dir` against `cwd`, with ".", ".." and doubled slashes resolved by their text
- * alone, so that a symbolic link in it keeps its name.
- */
-export function implicitPwd(dir: string, cwd: string): string {
-  return resolve(cwd, dir);
+  return [...list, `PWD=${absolutePath(dir, cwd)}`];
 }
 
 function keyOf(entry: string): string | null {

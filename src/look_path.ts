@@ -1,11 +1,11 @@
 /** Finding programs: Go's exec.LookPath. */
 
-import { dirname, join } from "node:path/posix";
 import { library } from "../ffi/library.ts";
 import { Errno } from "./errno.ts";
 import { ExecError } from "./errors.ts";
 import { cString, inheritedVariable } from "./native.ts";
 import { currentOS } from "./os.ts";
+import { joinPath, parentPath } from "./paths.ts";
 
 /**
  * Go's exec.LookPath, over this process's PATH: the first candidate that is a file, no directory, and
@@ -35,7 +35,7 @@ export function lookPath(file: string): string {
   }
   const path = inheritedVariable("PATH") ?? "";
   for (const element of path === "" ? [] : path.split(":")) {
-    const candidate = join(element === "" ? "." : element, file);
+    const candidate = joinPath(element === "" ? "." : element, file);
     if (whyNotExecutable(candidate) !== 0) continue;
     if (!candidate.startsWith("/")) {
       throw new ExecError({ command: file, code: "ERR_DOT", path: candidate });
@@ -50,7 +50,7 @@ function statFails(file: string, errno: number): "stat" | undefined {
   if (errno === Errno.EISDIR) return undefined;
   if (errno !== Errno.EACCES) return "stat";
   // Where the directory cannot be searched the file has not been seen.
-  return whyNotExecutable(`${dirname(file)}/.`) === Errno.EACCES ? "stat" : undefined;
+  return whyNotExecutable(`${parentPath(file)}/.`) === Errno.EACCES ? "stat" : undefined;
 }
 
 /** 0, or the errno. */

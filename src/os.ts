@@ -1,6 +1,6 @@
 /** The systems osexec runs on, in the words that `process.platform` uses. */
 
-import process from "node:process";
+import { currentRuntime } from "../ffi/runtime.ts";
 
 /** A supported operating system. */
 export type OS = "linux" | "darwin";
@@ -10,7 +10,7 @@ export type OS = "linux" | "darwin";
  * where a caller learns it: at the first use, not at import.
  */
 export function currentOS(): OS {
-  const platform = process.platform;
+  const { platform } = currentRuntime();
   if (platform === "linux" || platform === "darwin") return platform;
   throw new Error(`osexec supports Linux and macOS; this is ${platform}`);
 }

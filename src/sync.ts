@@ -5,6 +5,7 @@ import { library } from "../ffi/library.ts";
 import { exitDescriptor } from "../ffi/reactor.ts";
 import { toBytes } from "./copy.ts";
 import { Errno, wouldBlock } from "./errno.ts";
+import { readReady } from "./file.ts";
 import { check, syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
 import { hasEnded, type Process } from "./process.ts";
@@ -39,7 +40,6 @@ export function checkSyncStdio({ stdin, stdout, stderr }: StdioOptions): void {
   }
 }
 
-const chunkSize = 64 * 1024;
 /** How many chunks of each output are taken when waitDelay is over: as many as a pipe holds at most. */
 const lateMax = 16;
 
@@ -68,6 +68,14 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
   let late = 0;
   try {
     while (running || outputs.size > 0) {
+      const [only] = outputs;
+      if (!running && deadline === Infinity && outputs.size === 1 && only !== undefined) {
+        // There is nothing else to wait for: a read may block.
+        if (attempt(() => only.pump())) continue;
+        only.close();
+        outputs.clear();
+        break;
+      }
       const poll = new PollSet();
       const exit = running ? poll.add(exitFd, Ready.in) : -1;
       const feeding = running && input?.open ? poll.add(input.fd, Ready.out) : -1;
@@ -175,12 +183,11 @@ class SyncDrain {
 
   /** Reads once, which cannot block after poll's word. False: end of file. */
   pump(): boolean {
-    const { sink } = this.#drain;
-    const buffer = new Uint8Array(chunkSize);
-    const length = check(library().osexec_read(this.fd, buffer, buffer.length), "read", "|0");
-    if (length === 0) return false;
+    const { end, sink } = this.#drain;
+    const chunk = readReady(end);
+    if (chunk === null) return false;
     if (isWritableStream(sink)) throw new TypeError("a synchronous run needs a Writer");
-    sink.write(length < chunkSize / 2 ? buffer.slice(0, length) : buffer.subarray(0, length));
+    if (chunk !== undefined) sink.write(chunk);
     return true;
   }
 

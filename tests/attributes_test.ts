@@ -13,6 +13,7 @@ import {
 } from "@std/assert";
 import { Rung } from "../ffi/abi.ts";
 import { forceRungs } from "../ffi/request.ts";
+import { currentRuntime } from "../ffi/runtime.ts";
 import {
   Cap,
   CLONE_NEWPID,
@@ -775,8 +776,8 @@ test("contract: a value of the wrong type is a TypeError", () => {
 });
 
 test("contract: a Linux-only field is refused on another system, and named", () => {
-  const platform = Object.getOwnPropertyDescriptor(process, "platform");
-  assert(platform !== undefined);
+  const runtime = currentRuntime();
+  const { platform } = runtime;
   const maps = [{ containerID: 0, hostID: 0, size: 1 }];
   const fields: SysProcAttr[] = [
     { pdeathsig: "SIGTERM" },
@@ -789,12 +790,12 @@ test("contract: a Linux-only field is refused on another system, and named", () 
     { cgroupFD: 0 },
     { noNewPrivs: true },
   ];
-  Object.defineProperty(process, "platform", { configurable: true, value: "darwin" });
+  Object.defineProperty(runtime, "platform", { value: "darwin" });
   try {
     for (const sys of fields) {
       assertEquals(refusal(sys), `${Object.keys(sys)} is for Linux only`);
     }
   } finally {
-    Object.defineProperty(process, "platform", platform);
+    Object.defineProperty(runtime, "platform", { value: platform });
   }
 });

@@ -113,7 +113,7 @@ function replace({ path, argv, env }: ExecRequest): void {
 function plainRungs(): number {
   let rungs = 0;
   for (let round = 0; round < 2; round++) {
-    const answer = start(planStart(helper, ["helper", "exit", "0"], {}), 0);
+    const answer = start(planStart(helper, ["helper", "exit", "0"], {}));
     if (answer.errno !== 0) throw new Error(`errno ${answer.errno}`);
     new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd).waitSync();
     rungs = answer.rungs;

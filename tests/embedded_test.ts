@@ -3,22 +3,13 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertLessOrEqual, assertNotEquals } from "@std/assert";
 import { SYMBOLS } from "../ffi/abi.ts";
-import { decompress } from "../ffi/embedded.ts";
+import { type Embedded, unpack as bytesOf } from "../ffi/embedded.ts";
 import { LIBRARY as aarch64Linux } from "../ffi/embedded/aarch64_linux.ts";
 import { LIBRARY as aarch64Macos } from "../ffi/embedded/aarch64_macos.ts";
 import { LIBRARY as x86Linux } from "../ffi/embedded/x86_64_linux.ts";
 import { LIBRARY as x86Macos } from "../ffi/embedded/x86_64_macos.ts";
 import { readElf } from "./elf.ts";
 import { root } from "./helper.ts";
-
-interface Embedded {
-  readonly size: number;
-  readonly data: string;
-}
-
-function bytesOf({ size, data }: Embedded): Uint8Array {
-  return decompress(Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)), size);
-}
 
 const linux = [
   { name: "x86_64", library: x86Linux, machine: 62 },

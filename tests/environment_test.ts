@@ -5,9 +5,9 @@ import {
   type Env,
   environmentList,
   environmentProblem,
-  implicitPwd,
   withPwd,
 } from "../src/environment.ts";
+import { absolutePath, joinPath } from "../src/paths.ts";
 
 const NUL_PROBLEM = "environment variable contains NUL";
 
@@ -23,7 +23,23 @@ test("rule 16: PWD is the directory made absolute by its text alone", () => {
     ["//tmp/../var", "/var"],
     ["/", "/"],
   ];
-  for (const [dir, pwd] of rows) assertEquals(implicitPwd(dir, "/home/me"), pwd, dir);
+  for (const [dir, pwd] of rows) assertEquals(absolutePath(dir, "/home/me"), pwd, dir);
+});
+
+test("a name is joined to a directory as filepath.Join does it, whatever the directory looks like", () => {
+  const rows: [directory: string, path: string][] = [
+    ["/usr/bin", "/usr/bin/ls"],
+    ["/usr/bin/", "/usr/bin/ls"],
+    ["/usr//bin", "/usr/bin/ls"],
+    ["/usr/./bin", "/usr/bin/ls"],
+    ["/usr/../bin", "/bin/ls"],
+    ["/usr/.local", "/usr/.local/ls"],
+    ["/", "/ls"],
+    [".", "ls"],
+    ["./bin", "bin/ls"],
+    ["bin", "bin/ls"],
+  ];
+  for (const [directory, path] of rows) assertEquals(joinPath(directory, "ls"), path, directory);
 });
 
 test("rule 16: the added PWD beats an inherited one, and the list given is left alone", () => {

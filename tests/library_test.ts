@@ -3,7 +3,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { FINGERPRINT, SYMBOLS } from "../ffi/abi.ts";
-import { decompress, embeddedLibrary } from "../ffi/embedded.ts";
+import { embeddedLibrary, unpack } from "../ffi/embedded.ts";
 import {
   type Library,
   LibraryError,
@@ -16,7 +16,6 @@ import { currentRuntime } from "../ffi/runtime.ts";
 import {
   decode,
   Directory,
-  encode,
   environmentWith,
   findRuntime,
   isBun,
@@ -244,39 +243,10 @@ test("without --allow-ffi Deno's own error is thrown, at the first use", needsDe
   assertEquals([code, stdout], [0, "imported\nNotCapable false\n"]);
 });
 
-test("decompression follows LZ4's block format", () => {
-  const rows: [name: string, block: number[], text: string][] = [
-    ["nothing", [0x00], ""],
-    ["literals", [0x30, 97, 98, 99], "abc"],
-    ["a match", [0x32, 97, 98, 99, 3, 0, 0x10, 33], "abcabcabc!"],
-    ["a match that overlaps itself", [0x14, 97, 1, 0, 0x10, 98], "aaaaaaaaab"],
-    ["a match in the middle", [0x40, 97, 98, 99, 100, 3, 0, 0x10, 33], "abcdbcdb!"],
-    ["a long match", [0x1f, 97, 1, 0, 1, 0x00], "a".repeat(21)],
-    ["a longer match", [0x1f, 97, 1, 0, 255, 0, 0x00], "a".repeat(275)],
-    ["long literals", [0xf0, 2, ...encode("abcdefghijklmnopq")], "abcdefghijklmnopq"],
-    ["longer literals", [0xf0, 255, 0, ...encode("x".repeat(270))], "x".repeat(270)],
-  ];
-  for (const [name, block, text] of rows) {
-    assertEquals(decode(decompress(new Uint8Array(block), text.length)), text, name);
-  }
-});
-
-test("a damaged block is refused, and never a shorter library than was promised", () => {
-  const good = [0x32, 97, 98, 99, 3, 0, 0x10, 33];
-  const damaged: [block: number[], size: number][] = [
-    [good, 9],
-    [good, 11],
-    [[], 1],
-    [good.slice(0, 5), 10],
-    [good.slice(0, 4), 10],
-    [good.slice(0, 3), 3],
-    [[0x12, 97, 2, 0, 0x00], 7],
-    [[0xf0], 15],
-    [[0x1f, 97, 1, 0], 20],
-  ];
-  for (const [block, size] of damaged) {
-    assertThrows(() => decompress(new Uint8Array(block), size), Error, "", `${block} as ${size}`);
-  }
+test("a library is put together from its parts, with zeros between", () => {
+  const bytes = unpack({ size: 8, parts: [[1, btoa("ab")], [6, btoa("c")]] });
+  assertEquals([...bytes], [0, 97, 98, 0, 0, 0, 99, 0]);
+  assertThrows(() => unpack({ size: 2, parts: [[1, btoa("ab")]] }), RangeError);
 });
 
 /** The host's own C library, which exports nothing of ours. */

@@ -104,7 +104,7 @@ for (const [name, forced] of modes) {
 /** Starts a program as somebody else, and answers the rungs that it went without. */
 function startAsStranger(): number {
   const attr = { sys: { credential: stranger } };
-  const answer = start(planStart("/bin/true", ["true"], attr), 0);
+  const answer = start(planStart("/bin/true", ["true"], attr));
   assertEquals([answer.errno, answer.signal], [0, 0]);
   new Process(answer.pid, answer.pidfd).waitSync();
   return answer.rungs;

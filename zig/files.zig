@@ -3,8 +3,10 @@
 //! All answers are those of the system call, or -errno.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const libc = @import("libc.zig");
+const linux = @import("linux.zig");
 const system = @import("system.zig").system;
 
 /// `path` is `length` bytes, the last of which is NUL.
@@ -51,6 +53,13 @@ pub fn setNonblocking(fd: i32, on: i32) i32 {
         if (answer < 0) return answer;
     }
     return @intFromBool(was);
+}
+
+/// Makes a pipe hold more, where the system can and allows it: an ordinary user has 64 MiB of pipes in all
+/// (/proc/sys/fs/pipe-user-pages-soft).
+pub fn growPipe(fd: i32, size: i32) i32 {
+    if (builtin.os.tag != .linux) return system.negative(.NOSYS);
+    return system.fcntl(fd, linux.F_SETPIPE_SZ, size);
 }
 
 /// Go's findExecutable: a file, no directory, that this process's effective user may execute.

@@ -79,6 +79,10 @@ pub const symbols = struct {
         return files.setNonblocking(fd, on);
     }
 
+    pub fn osexec_grow_pipe(fd: i32, size: i32) callconv(.c) i32 {
+        return files.growPipe(fd, size);
+    }
+
     pub fn osexec_executable(path: [*]const u8, length: i32) callconv(.c) i32 {
         return files.executable(path, length);
     }

@@ -208,6 +208,13 @@ pub fn fileMode(path: [*]const u8) i32 {
     return if (found < 0) found else status.mode;
 }
 
+/// How many descriptors this process has open, or -1: Linux < 6.2, or no /proc.
+pub fn openCount() i64 {
+    var status: Statx = undefined;
+    const found = result(.statx, .{ AT_FDCWD, "/proc/self/fd", 0, Statx.SIZE, &status });
+    return if (found < 0 or status.size == 0) -1 else @intCast(status.size);
+}
+
 const Statx = extern struct {
     mask: u32,
     block_size: u32,
@@ -217,14 +224,18 @@ const Statx = extern struct {
     gid: u32,
     mode: u16,
     padding: u16,
-    rest: [224]u8,
+    inode: u64,
+    size: u64,
+    rest: [208]u8,
 
     const TYPE = 1;
     const MODE = 2;
+    const SIZE = 0x200;
 
     comptime {
         std.debug.assert(@sizeOf(Statx) == 256);
         std.debug.assert(@offsetOf(Statx, "mode") == 28);
+        std.debug.assert(@offsetOf(Statx, "size") == 40);
     }
 };
 

@@ -15,12 +15,13 @@ const arenas = @import("arena.zig");
 const plans = @import("plan.zig");
 const linux = @import("linux.zig");
 
+/// All zeros when free, so that the table takes no room in the library's file.
 const Entry = struct {
     taken: bool = false,
     /// Null once the child has left: then `outcome` tells how.
     arena: ?*arenas.Arena = null,
-    plan: *plans.Plan = undefined,
-    outcome: plans.Report = .{},
+    plan: ?*plans.Plan = null,
+    outcome: plans.Report = std.mem.zeroes(plans.Report),
 };
 
 /// A start that finds no room waits for its exec, as any other.
@@ -81,7 +82,7 @@ pub fn settle(index: i32) ?plans.Report {
             return outcome;
         }
         // Kept mapped for good, so that a look that comes late reads another start's at worst.
-        const word = &entry.plan.child_tid;
+        const word = &entry.plan.?.child_tid;
         lock.release();
         // The kernel's wake is not a private one.
         _ = linux.call(.futex, .{ word, linux.FUTEX_WAIT, tid, null, null, 0 });
@@ -100,9 +101,10 @@ pub fn reclaim() void {
 /// Under the lock. 0: the child has left, and what it ran on is let go of.
 fn leave(entry: *Entry) u32 {
     const arena = entry.arena orelse return 0;
-    const tid = @atomicLoad(u32, &entry.plan.child_tid, .acquire);
+    const plan = entry.plan.?;
+    const tid = @atomicLoad(u32, &plan.child_tid, .acquire);
     if (tid != 0) return tid;
-    entry.outcome = entry.plan.report.*;
+    entry.outcome = plan.report.*;
     arenas.releaseKept(arena);
     entry.arena = null;
     return 0;

@@ -73,17 +73,31 @@ fn reserve(state: *State) void {
     @atomicStore(State.Stage, &state.stage, .ready, .release);
 }
 
-/// Whether copying the table takes longer than a child does to reach execve: whether a descriptor of a high
-/// number is open, as far as the lowest free one beyond `highest` tells.
+/// Whether copying the table of descriptors takes longer than a child does to reach execve. Looked at now and
+/// then only: a start that is wrong about it is slow, and no more.
 pub fn tableIsLarge() bool {
+    const turn = @atomicRmw(u32, &turns, .Add, 1, .monotonic);
+    if (turn % turns_kept == 0) @atomicStore(bool, &is_large, holdsMany(), .monotonic);
+    return @atomicLoad(bool, &is_large, .monotonic);
+}
+
+const turns_kept = 16;
+var turns: u32 = 0;
+var is_large: bool = false;
+
+/// By the lowest free number where nothing tells the count. The last number that a table has at first: any
+/// higher one would make the kernel double the table, which takes 10 ms in a process with threads.
+fn holdsMany() bool {
+    const count = linux.openCount();
+    if (count >= 0) return count >= highest;
     _ = boundary();
     const state = &shared.state().window;
     if (state.stage != .ready) return true;
-    const free = linux.result(.fcntl, .{ state.null_fd, linux.F_DUPFD_CLOEXEC, highest });
+    const free = linux.result(.fcntl, .{ state.null_fd, linux.F_DUPFD_CLOEXEC, word - 1 });
     // No descriptor may have such a number: EINVAL. No other one is free: EMFILE.
     if (free < 0) return free != linux.negative(.INVAL);
     linux.close(free);
-    return free > highest;
+    return free >= word;
 }
 
 /// The slots of one start.
