@@ -23,6 +23,7 @@ import {
   startProcess,
 } from "../mod.ts";
 import { planStart } from "../src/plan.ts";
+import { startChild } from "../src/process.ts";
 import {
   cgroupNumber,
   changesSince,
@@ -55,13 +56,18 @@ function attributes(one: DriverCase): { readonly attr: ProcAttr; readonly opened
   return { attr, opened };
 }
 
+/** startProcess(), but what came of it is told by the wait. */
+function startDeferred(name: string, argv: readonly string[], attr?: ProcAttr): Process {
+  return startChild(name, argv, attr ?? {}, { pidfd: true, deferred: true });
+}
+
 /** What the program printed; throws SpawnError. */
-function runOne(one: DriverCase): string {
+function runOne(one: DriverCase, how: typeof startProcess): string {
   const { attr, opened } = attributes(one);
   const argv = ["helper", ...one.argv ?? ["exit", "0"]];
   forceRungs(one.forced ?? 0);
   try {
-    const { child, stdout } = startPiped(one.path ?? helper, argv, attr);
+    const { child, stdout } = startPiped(one.path ?? helper, argv, attr, how);
     const output = readAll(stdout);
     stdout.close();
     const state = child.waitSync();
@@ -72,9 +78,11 @@ function runOne(one: DriverCase): string {
   }
 }
 
-function resultOf(one: DriverCase): Omit<DriverResult, "changed"> {
+type Outcome = Omit<DriverResult, "changed">;
+
+function resultOf(one: DriverCase, how = startProcess): Outcome {
   try {
-    return { failure: null, output: runOne(one) };
+    return { failure: null, output: runOne(one, how) };
   } catch (error) {
     if (!(error instanceof SpawnError)) throw error;
     const { step, argument = null, code, signal = null, message } = error;
@@ -89,6 +97,10 @@ function results(cases: readonly DriverCase[]): DriverResult[] {
   return cases.map((one) => {
     const before = parentState();
     const result = resultOf(one);
+    const deferred = one.isOfWindow ? result : resultOf(one, startDeferred);
+    if (JSON.stringify(deferred.failure) !== JSON.stringify(result.failure)) {
+      throw new Error(`deferred, it comes to ${JSON.stringify([deferred, result])}`);
+    }
     return { ...result, changed: changesSince(before) };
   });
 }

@@ -53,7 +53,11 @@ const RLIMIT_MEMLOCK = 8;
 
 const faults = {
   "clone (refused)": { rule: "clone3:1=64", start: {}, isAlone: true },
-  "clone (the descriptor table)": { rule: "close_range:2=2", start: {}, isAlone: true },
+  "clone (the descriptor table)": {
+    rule: "close_range:2=2",
+    start: { isOfWindow: true },
+    isAlone: true,
+  },
   "clone (the wait for the maps)": {
     rule: `prctl:0=1,1=${SIGKILL}`,
     start: { sys: { ...born, uidMappings } },

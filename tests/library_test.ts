@@ -13,14 +13,7 @@ import {
   temporaryFilePlace,
 } from "../ffi/library.ts";
 import { currentRuntime } from "../ffi/runtime.ts";
-import {
-  decode,
-  Directory,
-  environmentWith,
-  findRuntime,
-  isBun,
-  runScript,
-} from "./helper.ts";
+import { decode, Directory, environmentWith, findRuntime, isBun, runScript } from "./helper.ts";
 
 /** A library file at such a path. */
 function at(path: string, name = "there"): LibraryPlace {

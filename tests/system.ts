@@ -107,17 +107,18 @@ export function helperFolder(): Disposable & { readonly path: string; readonly h
   };
 }
 
-/** Starts a program with a pipe as its stdout. */
+/** Starts a program with a pipe as its stdout. `start`: how, if not by startProcess(). */
 export function startPiped(
   path: string,
   argv: readonly string[],
   attr: ProcAttr = {},
+  start: typeof startProcess = startProcess,
 ): { readonly child: Process; readonly stdout: OSFile } {
   const [stdout, writing] = pipe();
   try {
     const files = [...attr.files ?? [null, null, 2]];
     files[1] = writing;
-    return { child: startProcess(path, argv, { ...attr, files }), stdout };
+    return { child: start(path, argv, { ...attr, files }), stdout };
   } catch (error) {
     stdout.close();
     throw error;
@@ -461,6 +462,8 @@ export interface DriverCase {
   readonly inOwnGroup?: boolean;
   /** ctty: a copy of descriptor 0, at this number or above. */
   readonly terminal?: number;
+  /** It is about the descriptor window, which a deferred start does without. */
+  readonly isOfWindow?: boolean;
 }
 
 /** What came of it. */
