@@ -53,6 +53,9 @@ const grownSize = 1024 * 1024;
 const bulkSize = 256 * 1024;
 /** So many in a row make a bulk: a program that fills one pipe and ends is no stream. */
 const bulkReads = 2;
+/** What pipe2(2) answers: read at once, so one serves all. */
+const pipeEnds = new Int32Array(2);
+const pipeBytes = new Uint8Array(pipeEnds.buffer);
 /** Where small chunks are read into, so that each takes no more memory than it has bytes. */
 let scratch: Uint8Array | undefined;
 
@@ -130,9 +133,8 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /** A close-on-exec pipe: pipe2(2). */
   static pipe(): [OSFile, OSFile] {
-    const ends = new Int32Array(2);
-    check(library().osexec_pipe(new Uint8Array(ends.buffer)), "pipe2");
-    const [reading = -1, writing = -1] = ends;
+    check(library().osexec_pipe(pipeBytes), "pipe2");
+    const [reading = -1, writing = -1] = pipeEnds;
     return [new OSFile(reading, "|0", true, true), new OSFile(writing, "|1", true, true)];
   }
 

@@ -110,7 +110,10 @@ fn chooseMode(plan: *const Plan) Mode {
 /// Not with a large table of descriptors, of which the child would get a copy: while it runs, this process
 /// may close what is its own, so they cannot share one.
 fn mayDefer(plan: *const Plan) bool {
-    return plan.deferred and !plan.has_credentials and !window.tableIsLarge();
+    if (!plan.deferred or plan.has_credentials) return false;
+    // To have its place while there are low numbers: a later start may need it.
+    _ = window.boundary();
+    return !window.tableIsLarge();
 }
 
 fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {

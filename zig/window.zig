@@ -90,7 +90,6 @@ var is_large: bool = false;
 fn holdsMany() bool {
     const count = linux.openCount();
     if (count >= 0) return count >= highest;
-    _ = boundary();
     const state = &shared.state().window;
     if (state.stage != .ready) return true;
     const free = linux.result(.fcntl, .{ state.null_fd, linux.F_DUPFD_CLOEXEC, word - 1 });
