@@ -112,7 +112,7 @@ fn chooseMode(plan: *const Plan) Mode {
 fn mayDefer(plan: *const Plan) bool {
     if (!plan.deferred or plan.has_credentials) return false;
     // To have its place while there are low numbers: a later start may need it.
-    _ = window.boundary();
+    if (plan.has_close_range) _ = window.boundary();
     return !window.tableIsLarge();
 }
 
