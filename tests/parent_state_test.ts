@@ -10,13 +10,13 @@ import {
   type DriverCase,
   dumpable,
   inNamespace,
-  needsLinuxChild,
   needsRoot,
   needsUserNamespaces,
   ownMaps,
   prctl,
   self,
 } from "./system.ts";
+import { needsLinuxChild } from "./refused.ts";
 
 const isRoot = self.uid === 0;
 const stranger = { uid: 12345, gid: 23456, groups: [7] };

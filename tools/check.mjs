@@ -59,7 +59,7 @@ function allChecks(tools) {
       { name: "deno-user", title: "the tests under Deno, not as root", run: denoTest(asUser) },
     );
   }
-  if (process.platform === "linux") list.push(...ladderChecks(here));
+  if (process.platform === "linux") list.push(...libcChecks(zig, here), ...ladderChecks(here));
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
     check("deno-lint", "lint", [deno, "lint"]),
@@ -71,6 +71,31 @@ function allChecks(tools) {
     check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
   );
   return list;
+}
+
+/**
+ * The whole suite again with a library whose child goes through libc, which is macOS's way.
+ *
+ * @param {string} zig
+ * @param {() => SuitePlace} where
+ * @returns {Check[]}
+ */
+function libcChecks(zig, where) {
+  const prefix = join(scratch, "libc");
+  // Optimized as what is shipped is, so that the tests' time is that of the usual run.
+  const build = [zig, "build", "-Dchild=libc", "-Doptimize=safe", "--prefix", prefix];
+  const there = () => {
+    const place = where();
+    const library = join(prefix, "lib/libosexec.so");
+    return { ...place, env: { ...place.env, OSEXEC_LIBRARY: library, OSEXEC_CHILD: "libc" } };
+  };
+  const after = (/** @type {Run} */ suite) => async (/** @type {Job} */ job) =>
+    await job.run(build) ? suite(job) : one(false);
+  const title = (/** @type {string} */ runtime) => `the tests under ${runtime}, the child of macOS`;
+  return [
+    { name: "bun-libc", title: title("Bun"), run: after(bunTest(there)), isSlow: true },
+    { name: "deno-libc", title: title("Deno"), run: after(denoTest(there)), isSlow: true },
+  ];
 }
 
 /**
