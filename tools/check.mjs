@@ -59,7 +59,11 @@ function allChecks(tools) {
       { name: "deno-user", title: "the tests under Deno, not as root", run: denoTest(asUser) },
     );
   }
-  if (process.platform === "linux") list.push(...libcChecks(zig, here), ...ladderChecks(here));
+  if (process.platform === "linux") {
+    list.push(...libcChecks(zig, here, "", ""));
+    if (process.getuid?.() === 0) list.push(...libcChecks(zig, asUser, "-user", ", not as root"));
+    list.push(...ladderChecks(here));
+  }
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
     check("deno-lint", "lint", [deno, "lint"]),
@@ -78,9 +82,11 @@ function allChecks(tools) {
  *
  * @param {string} zig
  * @param {() => SuitePlace} where
+ * @param {string} ending of the checks' names
+ * @param {string} remark the end of their titles
  * @returns {Check[]}
  */
-function libcChecks(zig, where) {
+function libcChecks(zig, where, ending, remark) {
   const prefix = join(scratch, "libc");
   // Optimized as what is shipped is, so that the tests' time is that of the usual run.
   const build = [zig, "build", "-Dchild=libc", "-Doptimize=safe", "--prefix", prefix];
@@ -89,13 +95,14 @@ function libcChecks(zig, where) {
     const library = join(prefix, "lib/libosexec.so");
     return { ...place, env: { ...place.env, OSEXEC_LIBRARY: library, OSEXEC_CHILD: "libc" } };
   };
-  const after = (/** @type {Run} */ suite) => async (/** @type {Job} */ job) =>
-    await job.run(build) ? suite(job) : one(false);
-  const title = (/** @type {string} */ runtime) => `the tests under ${runtime}, the child of macOS`;
-  return [
-    { name: "bun-libc", title: title("Bun"), run: after(bunTest(there)), isSlow: true },
-    { name: "deno-libc", title: title("Deno"), run: after(denoTest(there)), isSlow: true },
-  ];
+  /** @type {[name: string, runtime: string, suite: Run][]} */
+  const suites = [["bun", "Bun", bunTest(there)], ["deno", "Deno", denoTest(there)]];
+  return suites.map(([name, runtime, suite]) => ({
+    name: `${name}-libc${ending}`,
+    title: `the tests under ${runtime}, the child of macOS${remark}`,
+    run: async (job) => await job.run(build) ? suite(job) : one(false),
+    isSlow: true,
+  }));
 }
 
 /**
