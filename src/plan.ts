@@ -23,7 +23,7 @@ export interface StartPlan extends StartRequest {
 }
 
 /** Fields that only Linux has. */
-const linuxOnly = [
+export const linuxOnly = [
   "pdeathsig",
   "cloneflags",
   "unshareflags",

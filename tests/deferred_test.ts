@@ -9,7 +9,7 @@ import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows }
 import { CLONE_NEWPID, Command, ExitError, OSFile, SpawnError } from "../mod.ts";
 import { Directory, helper, needsRoot, readAll, sh, WorkingDirectory } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
-import { needsLinuxChild } from "./system.ts";
+import { needsLinuxChild } from "./refused.ts";
 
 const missing = "/nonexistent/program";
 

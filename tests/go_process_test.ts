@@ -34,8 +34,6 @@ import {
   ended,
   impersonate,
   isRoot,
-  needsLinux,
-  needsPidfd,
   openDescriptors,
   program,
   readAll,
@@ -45,7 +43,7 @@ import {
   turn,
   until,
 } from "./impersonator.ts";
-import { needsCall } from "./refused.ts";
+import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
 
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 
@@ -245,7 +243,7 @@ for (
 
 test(
   "gap: a pid that another process has by now is never reached",
-  { skip: needsLinux || needsCall("pidfd_open") },
+  { skip: needsLinuxChild || needsCall("pidfd_open") },
   async () => {
     const sysProcAttr: SysProcAttr = { cloneflags: CLONE_NEWPID, unshareflags: CLONE_NEWNS };
     if (!isRoot) {

@@ -35,15 +35,13 @@ import {
   decode,
   impersonate,
   isRoot,
-  needsLinux,
-  needsPidfd,
   needsRoot,
   program,
   readText,
   script,
   temporaryDirectory,
 } from "./impersonator.ts";
-import { needsCall } from "./refused.ts";
+import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
 
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 const nobody = 65534;
@@ -196,7 +194,7 @@ test("TestGroupCleanupUserNamespace: so it does in a user namespace", {
 });
 
 test("TestUnshareMountNameSpace: what is mounted there is not mounted here", {
-  skip: needsRoot || needsLinux,
+  skip: needsRoot || needsLinuxChild,
 }, async () => {
   const directory = mkdtempSync("/tmp/osexec-mount-");
   const sysProcAttr = { unshareflags: CLONE_NEWNS };
@@ -206,7 +204,7 @@ test("TestUnshareMountNameSpace: what is mounted there is not mounted here", {
 });
 
 test("TestUnshareMountNameSpaceChroot: nor is what is mounted below a new root", {
-  skip: needsRoot || needsLinux,
+  skip: needsRoot || needsLinuxChild,
 }, async () => {
   const directory = mkdtempSync("/tmp/osexec-mount-");
   copyFileSync(program, join(directory, "program"));
@@ -244,7 +242,7 @@ const cgroups = ((): { path: string; reason: string | false } => {
   const [, own = ""] = readFileSync("/proc/self/cgroup", "utf8").match(/^0::(.*)$/m) ?? [];
   const directory = join(path, own);
   if (path === "" || !existsSync(directory)) return { path: "", reason: "needs cgroup v2" };
-  return { path: directory, reason: needsRoot || needsLinux };
+  return { path: directory, reason: needsRoot || needsLinuxChild };
 })();
 
 test("TestUseCgroupFD: a child is born in the cgroup that it is to be in", {
@@ -310,7 +308,7 @@ function publicProgram(): Disposable & { readonly path: string } {
 
 for (
   const [name, skip, sysProcAttr] of [
-    ["TestAmbientCaps", needsRoot || needsLinux, {}],
+    ["TestAmbientCaps", needsRoot || needsLinuxChild, {}],
     ["TestAmbientCapsUserns", needsUserNamespace, {
       cloneflags: CLONE_NEWUSER,
       uidMappings: [{ containerID: nobody, hostID: uid, size: 1 }],
@@ -334,7 +332,7 @@ for (
 }
 
 test("TestDeathSignalSetuid: who has other credentials hears of its parent's death", {
-  skip: needsLinux,
+  skip: needsLinuxChild,
 }, async () => {
   using file = publicProgram();
   const parent = script("leaveOrphan", [file.path]);

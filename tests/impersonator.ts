@@ -10,14 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import {
-  Command,
-  type CommandOptions,
-  type OSFile,
-  type Process,
-  startProcess,
-  type Writer,
-} from "../mod.ts";
+import { Command, type CommandOptions, type OSFile, type Process, type Writer } from "../mod.ts";
 
 /** The child program, built by `zig build` from `zig/impersonator.zig`. */
 export const program = fileURLToPath(new URL("../zig-out/bin/impersonator", import.meta.url));
@@ -46,24 +39,6 @@ export function script(
 export const isRoot = process.getuid?.() === 0;
 /** For `skip` where a test needs that. */
 export const needsRoot: string | false = isRoot ? false : "needs root";
-
-/** For `skip` where a test is about pidfds, which macOS and old kernels have none of. */
-export const needsPidfd: string | false = ((): string | false => {
-  const child = startProcess(program, ["impersonator", "exit", "0"]);
-  const { pidfd } = child;
-  child.waitSync();
-  return pidfd === null && "needs pidfds";
-})();
-
-/** For `skip` where a test is about an attribute that only Linux has. */
-export const needsLinux: string | false = ((): string | false => {
-  try {
-    impersonate("exit", ["0"], { sysProcAttr: { noNewPrivs: true } }).runSync();
-    return false;
-  } catch (error) {
-    return `needs what is for Linux only: ${error}`;
-  }
-})();
 
 /** A Writer that keeps the text. */
 export class TextWriter implements Writer {

@@ -13,7 +13,6 @@ import {
   helper,
   helperFolder,
   inNamespace,
-  needsLinuxChild,
   needsUserNamespaces,
   ownMaps,
   runProgram,
@@ -21,7 +20,7 @@ import {
   self,
   temporaryFolder,
 } from "./system.ts";
-import { needsCall } from "./refused.ts";
+import { needsCall, needsLinuxChild } from "./refused.ts";
 
 const isRoot = self.uid === 0;
 

@@ -1,6 +1,14 @@
-/** What the kernel refuses to this whole run: `tools/check.mjs` runs the suite under such filters too. */
+/**
+ * What this whole run goes without: `tools/check.mjs` runs the suite under filters that refuse system
+ * calls, and with a library whose child goes through libc, as on macOS.
+ */
 
 import process from "node:process";
+import { Rung } from "../ffi/abi.ts";
+import { start } from "../ffi/request.ts";
+import { Process } from "../mod.ts";
+import { planStart } from "../src/plan.ts";
+import { helper } from "./helper.ts";
 
 /** The system calls that a filter around this run refuses, by their names. */
 const refused: readonly string[] = (process.env.OSEXEC_REFUSED ?? "").split(",").filter(Boolean);
@@ -13,3 +21,34 @@ export function needsCall(name?: string): string | false {
   const found = name === undefined ? refused[0] : refused.find((call) => call === name);
   return found === undefined ? false : `the kernel refuses ${found} in this run`;
 }
+
+/** Every rung of the ladder: a child through libc goes without them all, and says so. */
+const allRungs = Object.values(Rung).reduce((all, rung) => all | rung, 0);
+
+/** A start that asks for nothing. */
+const plain = ((): { readonly rungs: number; readonly pidfd: boolean } => {
+  const answer = start(planStart(helper, ["helper", "exit", "0"], {}));
+  if (answer.errno === 0 && answer.signal === 0) {
+    new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd).waitSync();
+  }
+  return { rungs: answer.rungs, pidfd: answer.pidfd >= 0 };
+})();
+
+/** How the library of this run makes children, asked of the library itself. */
+export const childPath: "raw" | "libc" = plain.rungs === allRungs ? "libc" : "raw";
+
+/**
+ * The reason to skip a test of what only Linux's own child can do, or false: a library built with
+ * `-Dchild=libc` makes children as on macOS. `tests/libc_child_test.ts` has what comes of it there.
+ */
+export const needsLinuxChild: string | false = childPath === "raw"
+  ? false
+  : "needs Linux's own child, and this library's goes through libc";
+
+/** The reason to skip a test of a child through libc, or false. */
+export const needsLibcChild: string | false = childPath === "libc"
+  ? false
+  : "needs a library built with -Dchild=libc";
+
+/** The reason to skip a test about pidfds, which macOS and old kernels have none of, or false. */
+export const needsPidfd: string | false = plain.pidfd ? false : "needs pidfds";

@@ -27,6 +27,7 @@ import {
   startProcess,
   type SysProcAttr,
 } from "../mod.ts";
+import { needsLinuxChild } from "./refused.ts";
 
 /** The static program of zig/helper.zig, which `zig build` makes. */
 export const helper: string = fileURLToPath(new URL("../zig-out/bin/helper", import.meta.url));
@@ -56,22 +57,9 @@ export function inNamespace(cloneflags: number): SysProcAttr {
   return uid === 0 ? { cloneflags } : { cloneflags: cloneflags | CLONE_NEWUSER, ...ownMaps() };
 }
 
-/**
- * The reason to skip a test of what only Linux's own child can do, or false: a library built with
- * `-Dchild=libc` makes children as on macOS.
- */
-export const needsLinuxChild: string | false = (() => {
-  try {
-    run(["exit", "0"], { sys: { noNewPrivs: true } });
-    return false;
-  } catch (error) {
-    if (error instanceof SpawnError) return `needs Linux's own child: ${error.message}`;
-    throw error;
-  }
-})();
-
 /** The reason to skip a test of user namespaces, or false: some distributions forbid them. */
 export const needsUserNamespaces: string | false = (() => {
+  if (needsLinuxChild) return needsLinuxChild;
   try {
     run(["exit", "0"], { sys: { cloneflags: CLONE_NEWUSER | CLONE_NEWNS, ...ownMaps() } });
     return false;

@@ -7,7 +7,6 @@ import {
   drive,
   type DriverCase,
   helper,
-  needsLinuxChild,
   needsRoot,
   needsUser,
   openTerminal,
@@ -17,6 +16,7 @@ import {
   type Stat,
   statOf,
 } from "./system.ts";
+import { needsLinuxChild } from "./refused.ts";
 
 function failure(
   sys: SysProcAttr,

@@ -12,7 +12,6 @@ import {
   dumpable,
   helperFolder,
   inNamespace,
-  needsLinuxChild,
   needsRoot,
   needsUserNamespaces,
   ownMaps,
@@ -26,7 +25,7 @@ import {
   statusFields,
   until,
 } from "./system.ts";
-import { needsCall } from "./refused.ts";
+import { needsCall, needsLinuxChild } from "./refused.ts";
 
 /** A Worker at its task, and its report. */
 function startWorker(workerData: WorkerTask): { worker: Worker; report: Promise<WorkerReport> } {

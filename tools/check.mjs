@@ -59,7 +59,11 @@ function allChecks(tools) {
       { name: "deno-user", title: "the tests under Deno, not as root", run: denoTest(asUser) },
     );
   }
-  if (process.platform === "linux") list.push(...ladderChecks(here));
+  if (process.platform === "linux") {
+    list.push(...libcChecks(zig, here, "", ""));
+    if (process.getuid?.() === 0) list.push(...libcChecks(zig, asUser, "-user", ", not as root"));
+    list.push(...ladderChecks(here));
+  }
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
     check("deno-lint", "lint", [deno, "lint"]),
@@ -71,6 +75,34 @@ function allChecks(tools) {
     check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
   );
   return list;
+}
+
+/**
+ * The whole suite again with a library whose child goes through libc, which is macOS's way.
+ *
+ * @param {string} zig
+ * @param {() => SuitePlace} where
+ * @param {string} ending of the checks' names
+ * @param {string} remark the end of their titles
+ * @returns {Check[]}
+ */
+function libcChecks(zig, where, ending, remark) {
+  const prefix = join(scratch, "libc");
+  // Optimized as what is shipped is, so that the tests' time is that of the usual run.
+  const build = [zig, "build", "-Dchild=libc", "-Doptimize=safe", "--prefix", prefix];
+  const there = () => {
+    const place = where();
+    const library = join(prefix, "lib/libosexec.so");
+    return { ...place, env: { ...place.env, OSEXEC_LIBRARY: library, OSEXEC_CHILD: "libc" } };
+  };
+  /** @type {[name: string, runtime: string, suite: Run][]} */
+  const suites = [["bun", "Bun", bunTest(there)], ["deno", "Deno", denoTest(there)]];
+  return suites.map(([name, runtime, suite]) => ({
+    name: `${name}-libc${ending}`,
+    title: `the tests under ${runtime}, the child of macOS${remark}`,
+    run: async (job) => await job.run(build) ? suite(job) : one(false),
+    isSlow: true,
+  }));
 }
 
 /**
