@@ -82,10 +82,11 @@ export function start(
 
 /**
  * Waits until a pending start has come to execve or has failed, and answers as start() would have. `signal`
- * is -1 for a child that was killed before: by what, its own status tells. The caller reaps it.
+ * is -1 for a child that was killed before: by what, its own status tells. The caller reaps it; `pid` is 0
+ * if that is done.
  */
-export function settle(pending: number): StartAnswer {
-  library().osexec_settle(pending, answerBytes);
+export function settle(pending: number, pid: number): StartAnswer {
+  library().osexec_settle(pending, pid, answerBytes);
   return decode();
 }
 

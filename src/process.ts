@@ -176,7 +176,8 @@ export class Process implements AsyncDisposable {
     this.#handle = { fd: pidfd ?? -1 };
     this.#done = done;
     this.#pending = pending;
-    if (pidfd !== null) registry().register(this, this.#handle);
+    // Who has a start pending waits for its end, and so closes the pidfd: registering takes longer than that.
+    if (pidfd !== null && pending === null) registry().register(this, this.#handle);
   }
 
   /**
@@ -324,7 +325,7 @@ export class Process implements AsyncDisposable {
     if (this.#pending === null) return this.#failure;
     const { number, plan } = this.#pending;
     this.#pending = null;
-    const answer = settle(number);
+    const answer = settle(number, status === undefined ? this.pid : 0);
     if (!hasFailed(answer)) return null;
     this.#failure = spawnError(plan, withSignal(answer, status ?? this.#bury()));
     this.#waiting?.reject(this.#failure);

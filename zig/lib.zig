@@ -29,9 +29,9 @@ pub const symbols = struct {
 
     /// Waits until a pending start has come to execve or has failed, and tells in `answer` as
     /// `osexec_spawn` would have, but for `signal`: -1 there is a child that was killed before, whose
-    /// own status tells by what. The caller reaps it. -EINVAL: there is none.
-    pub fn osexec_settle(pending: i32, answer: *abi.Answer) callconv(.c) i32 {
-        return spawn.settle(pending, answer);
+    /// own status tells by what. The caller reaps it; `pid` is 0 if that is done. -EINVAL: there is none.
+    pub fn osexec_settle(pending: i32, pid: i32, answer: *abi.Answer) callconv(.c) i32 {
+        return spawn.settle(pending, pid, answer);
     }
 
     /// Returns only when it failed: why is in `answer`.

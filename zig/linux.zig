@@ -208,6 +208,19 @@ pub fn fileMode(path: [*]const u8) i32 {
     return if (found < 0) found else status.mode;
 }
 
+/// Waits a while for the kernel to clear `tid`, which holds `value`, because `pid` has left this memory.
+/// True: that child has ended, though the word may still stand: Linux before 5.17 leaves it alone where the
+/// child dumps core.
+pub fn waitCleared(tid: *u32, value: u32, pid: i32) bool {
+    const time: Timespec = .{ .sec = 0, .nsec = 20_000_000 };
+    // The kernel's wake is not a private one.
+    const answer = result(.futex, .{ tid, FUTEX_WAIT, value, &time, null, 0 });
+    if (answer != negative(.TIMEDOUT)) return false;
+    var info: ChildInfo = .{};
+    const options = WEXITED | WNOHANG | WNOWAIT | WALL;
+    return retry(.waitid, .{ P_PID, pid, &info, options, null }) < 0 or info.pid != 0;
+}
+
 /// How many descriptors this process has open, or -1: Linux < 6.2, or no /proc.
 pub fn openCount() i64 {
     var status: Statx = undefined;

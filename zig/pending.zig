@@ -63,17 +63,18 @@ pub fn keep(index: i32, arena: *arenas.Arena, plan: *plans.Plan) void {
 }
 
 /// Waits until the child has called execve or has gone, answers how far it came, and forgets the entry.
-/// Null: there is no such entry.
-pub fn settle(index: i32) ?plans.Report {
+/// `pid`: the child's, or 0: it has been reaped. Null: there is no such entry.
+pub fn settle(index: i32, pid: i32) ?plans.Report {
     if (index < 0 or index >= entries_max) return null;
     const entry = &entries[@intCast(index)];
+    var ended = pid == 0;
     while (true) {
         lock.acquire();
         if (!entry.taken) {
             lock.release();
             return null;
         }
-        const tid = leave(entry);
+        const tid = leave(entry, ended);
         if (tid == 0) {
             entry.taken = false;
             next_free = @intCast(index);
@@ -84,8 +85,7 @@ pub fn settle(index: i32) ?plans.Report {
         // Kept mapped for good, so that a look that comes late reads another start's at worst.
         const word = &entry.plan.?.child_tid;
         lock.release();
-        // The kernel's wake is not a private one.
-        _ = linux.call(.futex, .{ word, linux.FUTEX_WAIT, tid, null, null, 0 });
+        ended = linux.waitCleared(word, tid, pid);
     }
 }
 
@@ -94,16 +94,16 @@ pub fn reclaim() void {
     lock.acquire();
     defer lock.release();
     for (&entries) |*entry| {
-        if (entry.taken) _ = leave(entry);
+        if (entry.taken) _ = leave(entry, false);
     }
 }
 
 /// Under the lock. 0: the child has left, and what it ran on is let go of.
-fn leave(entry: *Entry) u32 {
+fn leave(entry: *Entry, ended: bool) u32 {
     const arena = entry.arena orelse return 0;
     const plan = entry.plan.?;
     const tid = @atomicLoad(u32, &plan.child_tid, .acquire);
-    if (tid != 0) return tid;
+    if (tid != 0 and !ended) return tid;
     entry.outcome = plan.report.*;
     arenas.releaseKept(arena);
     entry.arena = null;
@@ -119,14 +119,28 @@ test "an entry is settled once the child has left" {
     const arena = arenas.acquire(0, &spare).?;
     const index = reserve().?;
     keep(index, arena, &plan);
-    const outcome = settle(index).?;
+    const outcome = settle(index, 1).?;
     try std.testing.expectEqual(plans.Report.State.failed, outcome.state);
     try std.testing.expectEqual(3, outcome.step);
-    try std.testing.expectEqual(null, settle(index));
+    try std.testing.expectEqual(null, settle(index, 1));
     // The memory is free again.
     const again = arenas.acquire(0, &spare).?;
     try std.testing.expectEqual(arena, again);
     arenas.release(again, &spare);
+}
+
+test "a child that has ended has left, even if the kernel did not say so" {
+    var plan: plans.Plan = undefined;
+    var report: plans.Report = .{ .state = .execing };
+    plan.report = &report;
+    plan.child_tid = 1;
+    var spare: arenas.Arena = undefined;
+    for ([_]i32{ 0, linux.result(.getpid, .{}) }) |pid| {
+        const index = reserve().?;
+        keep(index, arenas.acquire(0, &spare).?, &plan);
+        // This process is no child of its own, so there is nobody to wait for.
+        try std.testing.expectEqual(plans.Report.State.execing, settle(index, pid).?.state);
+    }
 }
 
 test "entries run out, and come back" {

@@ -57,11 +57,11 @@ fn acquire(needed: usize, spare: *arenas.Arena) ?*arenas.Arena {
 }
 
 /// What has become of a pending start: see `osexec_settle`.
-pub fn settle(index: i32, answer: *abi.Answer) i32 {
+pub fn settle(index: i32, pid: i32, answer: *abi.Answer) i32 {
     answer.* = nothing;
     const none = system.negative(.INVAL);
     const report = switch (options.child) {
-        .raw => pending.settle(index) orelse return none,
+        .raw => pending.settle(index, pid) orelse return none,
         .libc => return none,
     };
     if (report.state == .execing) return 0;
@@ -123,7 +123,7 @@ fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
     // Before anything is opened here.
     noteClosed(plan);
     var mode = chooseMode(plan);
-    const number = if (mode == .deferred) pending.reserve() else null;
+    var number = if (mode == .deferred) pending.reserve() else null;
     if (mode == .deferred and number == null) mode = .vfork;
     // A child that the kernel reaps by itself leaves its status with the pidfd alone.
     if (has(plan.forced, .pidfd) and reapsByItself()) plan.forced &= ~rung(.pidfd);
@@ -152,16 +152,20 @@ fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
     const mask = linux.maskSignals(linux.sigset_all);
     defer _ = linux.maskSignals(mask);
     if (guarded) dumpable.enter();
-    const made = makeProcess(plan, arena, mode);
+    var made = makeProcess(plan, arena, mode);
+    if (number) |index| if (made.pid < 0) {
+        // Shared memory without CLONE_VFORK is nothing that sandboxes expect.
+        pending.cancel(index);
+        number = null;
+        mode = .vfork;
+        made = makeProcess(plan, arena, mode);
+    };
     const parent_failure = if (made.pid < 0) null else attend(plan, mode, made, &pipe);
     if (guarded) dumpable.leave();
     answer.rungs = made.rungs;
     if (plan.unshare_from == 0) answer.rungs |= @backingInt(abi.Rung.window);
     if (!plan.has_close_range) answer.rungs |= @backingInt(abi.Rung.close_range);
-    if (made.pid < 0) {
-        if (number) |index| pending.cancel(index);
-        return failClone(plan, answer, made.pid);
-    }
+    if (made.pid < 0) return failClone(plan, answer, made.pid);
     if (number) |index| {
         // The child still runs what lies in here.
         shared.pin();
@@ -273,9 +277,7 @@ fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
     }
     while (true) {
         const tid = @atomicLoad(u32, &plan.child_tid, .acquire);
-        if (tid == 0) return failure;
-        // The kernel's wake is not a private one.
-        _ = linux.call(.futex, .{ &plan.child_tid, linux.FUTEX_WAIT, tid, null, null, 0 });
+        if (tid == 0 or linux.waitCleared(&plan.child_tid, tid, made.pid)) return failure;
     }
 }
 

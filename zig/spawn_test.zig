@@ -52,9 +52,9 @@ test "a start that nobody waits for tells later what came of it" {
     try testing.expectStarted(&answer);
     // In some emulators a child shares no memory, and then nothing is put off.
     if (answer.pending >= 0) {
-        try expectEqual(0, spawn.settle(answer.pending, &outcome));
+        try expectEqual(0, spawn.settle(answer.pending, answer.pid, &outcome));
         try testing.expectOutcome(&outcome, 0, 0);
-        try expectEqual(system.negative(.INVAL), spawn.settle(answer.pending, &outcome));
+        try expectEqual(system.negative(.INVAL), spawn.settle(answer.pending, answer.pid, &outcome));
     }
     try expectEqual(3 << 8, try testing.finish(&answer));
 
@@ -64,7 +64,7 @@ test "a start that nobody waits for tells later what came of it" {
     const chdir = nowhere.step(.chdir, "/nonexistent\x00");
     _ = nowhere.start(&answer);
     if (answer.pending < 0) return error.SkipZigTest;
-    try expectEqual(0, spawn.settle(answer.pending, &outcome));
+    try expectEqual(0, spawn.settle(answer.pending, answer.pid, &outcome));
     try testing.expectOutcome(&outcome, chdir, system.negative(.NOENT));
     _ = try testing.finish(&answer);
     try expectEqual(before, testing.openCount());
@@ -83,7 +83,7 @@ test "more starts that nobody asks about than there is memory kept for" {
     for (&answers) |*answer| {
         try expectEqual(4 << 8, try testing.finish(answer));
         if (answer.pending < 0) continue;
-        try expectEqual(0, spawn.settle(answer.pending, &outcome));
+        try expectEqual(0, spawn.settle(answer.pending, answer.pid, &outcome));
         try testing.expectOutcome(&outcome, 0, 0);
     }
 }
