@@ -62,7 +62,8 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
   let deadline = Infinity;
   // Without a feed and a delay the outputs' ends are all there is to wait for before the exit.
   const needsExit = input !== null || waitDelay > 0;
-  const exitFd = process.pidfd ?? (needsExit ? exitDescriptor(process.pid) : -1);
+  const { pidfd } = process;
+  const exitFd = pidfd ?? (needsExit ? exitDescriptor(process.pid) : -1);
   let running = exitFd >= 0;
   let expired = false;
   let late = 0;
@@ -99,7 +100,8 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
       }
     }
   } finally {
-    if (process.pidfd === null && exitFd >= 0) library().osexec_close(exitFd);
+    // Not by what process.pidfd says now: that goes when a start has turned out to have failed.
+    if (pidfd === null && exitFd >= 0) library().osexec_close(exitFd);
     input?.close();
     for (const output of outputs) output.close();
   }

@@ -6,8 +6,9 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { library } from "../ffi/library.ts";
 import { CLONE_NEWPID, Command, ExitError, OSFile, SpawnError } from "../mod.ts";
-import { Directory, helper, needsRoot, readAll, sh, WorkingDirectory } from "./helper.ts";
+import { Directory, encode, helper, needsRoot, readAll, sh, WorkingDirectory } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
 import { needsLinuxChild } from "./refused.ts";
 
@@ -29,6 +30,28 @@ test("a start that fails rejects with its step, and leaves nothing", async () =>
       assertStrictEquals(command.process, undefined, method);
     }
   });
+});
+
+test("no descriptor is closed twice by a start that fails, which might be another's by then", async () => {
+  const native = library();
+  const close = native.osexec_close;
+  const answers: number[] = [];
+  const record = (fd: number): number => {
+    const answer = close(fd);
+    answers.push(answer);
+    return answer;
+  };
+  Object.defineProperty(native, "osexec_close", { value: record, configurable: true });
+  try {
+    for (const options of [{}, { stdin: ["text"] }, { stdin: encode("text") }, { waitDelay: 1 }]) {
+      assertThrows(() => new Command(missing, [], options).outputSync(), SpawnError);
+      await assertRejects(() => new Command(missing, [], options).output(), SpawnError);
+    }
+  } finally {
+    Object.defineProperty(native, "osexec_close", { value: close, configurable: true });
+  }
+  assertEquals(answers.filter((answer) => answer !== 0), []);
+  assert(answers.length > 0);
 });
 
 test("who looks at the process of a start that has failed finds none, and the error still comes", async () => {
