@@ -19,6 +19,7 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const linux = @import("linux.zig");
+const spawn = @import("spawn.zig");
 const testing = @import("testing.zig");
 const wait = @import("wait.zig");
 const Request = testing.Request;
@@ -250,6 +251,7 @@ fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
         .exec => .init("/no/such/program", &.{"program"}),
     };
     request.forced = forced;
+    request.deferred = random.boolean();
     _ = request.step(.sigaction, "");
     if (kind == .mapped) map(&request);
     var step: ?i32 = if (kind == .chdir) request.step(.chdir, "/no/such/place\x00") else null;
@@ -264,12 +266,26 @@ fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
     var answer: abi.Answer = undefined;
     const exec = request.start(&answer);
     if (kind == .exec) step = exec;
+    if (answer.pending >= 0) settle(&answer);
     if (forced == 0 and answer.pid >= 0) _ = @atomicRmw(u32, &missing, .Or, answer.rungs, .monotonic);
     return judge(kind, forced, &answer, step, switch (kind) {
         .plain => code << 8,
         .killed => signal,
         else => 0,
     });
+}
+
+/// Makes the answer of a deferred start what it would have been if somebody had waited.
+fn settle(answer: *abi.Answer) void {
+    var outcome: abi.Answer = undefined;
+    if (spawn.settle(answer.pending, answer.pid, &outcome) < 0) complain("nothing to settle", .{});
+    if (outcome.errno == 0 and outcome.signal == 0) return;
+    var exit: abi.Exit = undefined;
+    if (wait.wait(answer.pid, answer.pidfd, 0, &exit) != 1) complain("nobody to reap", .{});
+    if (answer.pidfd >= 0) linux.close(answer.pidfd);
+    outcome.rungs = answer.rungs;
+    if (outcome.signal < 0) outcome.signal = exit.status & 0x7f;
+    answer.* = outcome;
 }
 
 /// The files in a random order, some of them from beyond the window, some closed.
