@@ -23,6 +23,7 @@ import { joinPath, parentPath } from "./paths.ts";
  * ```
  */
 export function lookPath(file: string): string {
+  if (typeof file !== "string") throw new TypeError("The program's name is not a string");
   const os = currentOS();
   // An executable file as an element of PATH would make these three a match (CVE-2025-47906).
   if (file === "" || file === "." || file === "..") {

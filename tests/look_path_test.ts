@@ -234,6 +234,8 @@ test("rule 15: the path may be changed after the look-up, and its error stays", 
 });
 
 test("contract: what is no string is a TypeError", () => {
+  // A clean PATH, to which a name is joined without a look at it.
+  using _ = new Variable("PATH", "/bin:/usr/bin");
   for (const name of [undefined, null, 7, ["sh"], {}]) {
     assertThrows(() => lookPath(wrong<string>(name)), TypeError);
   }
