@@ -3,7 +3,8 @@
 //! The contract, which every line here keeps:
 //! - Raw system calls on memory that was prepared before the clone. No allocation, no lock taken,
 //!   no libc, no std function that may panic or log, no thread-local. The child usually shares the
-//!   parent's whole memory and its thread is suspended: whatever it writes, the parent will find.
+//!   parent's whole memory, whose thread is suspended or goes on meanwhile: whatever it writes, the
+//!   parent will find, and what it reads, nobody else may write.
 //! - It never returns. It ends in execve, or in exit with the failure in the report.
 //! - All 64 signals are blocked from before the clone until the step before exec, so that no
 //!   handler of the host runs here and no stop signal halts a half-made child (go.dev/issue/18600).
