@@ -4,6 +4,8 @@
 //! many as starts have ever overlapped, up to `kept_max`.
 
 const std = @import("std");
+const options = @import("options");
+const pending = @import("pending.zig");
 const plans = @import("plan.zig");
 const system = @import("system.zig").system;
 
@@ -43,12 +45,19 @@ var kept: [kept_max]Arena = @splat(.{ .base = undefined, .length = 0, .report = 
 
 /// An arena with `needed` bytes of room, or null without memory.
 pub fn acquire(needed: usize, spare: *Arena) ?*Arena {
-    return acquireKept(needed) orelse acquireSpare(needed, spare);
+    if (needed <= room_size) {
+        if (acquireKept()) |arena| return arena;
+        if (options.child == .raw) {
+            pending.reclaim();
+            if (acquireKept()) |arena| return arena;
+        }
+    }
+    // Too big a request, or too many starts at once: this one pays for its own.
+    if (!mapMemory(spare, std.mem.alignForward(usize, needed, guard_size))) return null;
+    return spare;
 }
 
-/// One of those that are kept, or null: too big a request, or too many starts at once.
-pub fn acquireKept(needed: usize) ?*Arena {
-    if (needed > room_size) return null;
+fn acquireKept() ?*Arena {
     for (&kept) |*arena| {
         if (@cmpxchgStrong(u32, &arena.busy, 0, 1, .acquire, .monotonic) != null) continue;
         if (arena.length != 0 or mapMemory(arena, room_size)) return arena;
@@ -56,12 +65,6 @@ pub fn acquireKept(needed: usize) ?*Arena {
         return null;
     }
     return null;
-}
-
-/// One of the start's own, which pays for it.
-pub fn acquireSpare(needed: usize, spare: *Arena) ?*Arena {
-    if (!mapMemory(spare, std.mem.alignForward(usize, needed, guard_size))) return null;
-    return spare;
 }
 
 pub fn release(arena: *Arena, spare: *Arena) void {

@@ -34,7 +34,7 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
     answer.* = nothing;
     const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
     var spare: arenas.Arena = undefined;
-    const arena = acquire(needed, &spare) orelse {
+    const arena = arenas.acquire(needed, &spare) orelse {
         return fail(answer, .clone, system.negative(.NOMEM));
     };
     defer if (answer.pending < 0) arenas.release(arena, &spare);
@@ -45,15 +45,6 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
         .raw => run(plan, arena, answer),
         .libc => spawn_libc.run(plan, arena, answer),
     }
-}
-
-fn acquire(needed: usize, spare: *arenas.Arena) ?*arenas.Arena {
-    if (arenas.acquireKept(needed)) |arena| return arena;
-    if (options.child == .raw) {
-        pending.reclaim();
-        if (arenas.acquireKept(needed)) |arena| return arena;
-    }
-    return arenas.acquireSpare(needed, spare);
 }
 
 /// What has become of a pending start: see `osexec_settle`.

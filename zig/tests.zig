@@ -5,6 +5,7 @@ const builtin = @import("builtin");
 test {
     _ = @import("abi.zig");
     _ = @import("arena.zig");
+    _ = @import("embed_gen.zig");
     _ = @import("files.zig");
     _ = @import("filter.zig");
     _ = @import("request.zig");
