@@ -1,13 +1,7 @@
 /** Bun's side of the seam: bun:ffi, and Bun.connect for the reactor's socket. */
 
-import {
-  type EventStream,
-  type NativeFunction,
-  nodeModule,
-  type Opened,
-  type Runtime,
-  type Signature,
-} from "./runtime.ts";
+import { makeMemfd, nodeModule, openLibc } from "./host.ts";
+import type { EventStream, NativeFunction, Opened, Runtime, Signature } from "./runtime.ts";
 
 interface BunFunction {
   args: string[];
@@ -83,34 +77,21 @@ function open(
   return { functions: opened.symbols, close: () => opened.close() };
 }
 
+/** Not by node:fs for the one write, which takes 2 ms to load. */
 function memfd(name: string, bytes: Uint8Array): number {
-  // Loading node:fs for the one write takes 2 ms.
-  const { memfd_create, write } = openLibc({
-    memfd_create: { parameters: ["buffer", "i32"], result: "i32" },
-    write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-  });
-  const MFD_CLOEXEC = 1;
-  const fd = memfd_create!(new TextEncoder().encode(`${name}\0`), MFD_CLOEXEC);
-  if (fd < 0) throw new Error("memfd_create failed");
-  for (let offset = 0; offset < bytes.length;) {
-    const rest = bytes.subarray(offset);
-    const written = write!(fd, rest, rest.length);
-    if (written <= 0) throw new Error("writing to the memfd failed");
-    offset += written;
-  }
-  return fd;
-}
-
-/** The host's own libc: by glibc's name, or by musl's. */
-function openLibc(
-  symbols: Readonly<Record<string, Signature>>,
-): Record<string, NativeFunction> {
-  try {
-    return open("libc.so.6", symbols).functions;
-  } catch {
-    const arch = bunProcess().arch === "arm64" ? "aarch64" : "x86_64";
-    return open(`libc.musl-${arch}.so.1`, symbols).functions;
-  }
+  const libc = openLibc(bunProcess().arch, (path) =>
+    open(path, {
+      memfd_create: { parameters: ["buffer", "i32"], result: "i32" },
+      write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+    }).functions);
+  return makeMemfd(
+    {
+      create: (text, flags) => libc.memfd_create!(text, flags),
+      write: (fd, rest) => libc.write!(fd, rest, rest.length),
+    },
+    name,
+    bytes,
+  );
 }
 
 function makeTemporaryDirectory(): string {

@@ -2,10 +2,10 @@
 
 import { FINGERPRINT, SYMBOLS } from "./abi.ts";
 import { embeddedLibrary } from "./embedded.ts";
+import { nodeModule } from "./host.ts";
 import {
   currentRuntime,
   type NativeFunction,
-  nodeModule,
   type Opened,
   type Runtime,
   type Signature,

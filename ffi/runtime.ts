@@ -63,15 +63,3 @@ function detect(): Runtime {
   if ("Deno" in globalThis) return denoRuntime();
   throw new Error("osexec runs in Bun and in Deno; this is neither");
 }
-
-/** One of Node's modules, now: import() is late, and a static import is paid for by who never needs it. */
-export function nodeModule(name: "node:fs"): typeof import("node:fs");
-export function nodeModule(name: "node:net"): typeof import("node:net");
-export function nodeModule(name: "node:os"): typeof import("node:os");
-export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
-export function nodeModule(name: string): unknown {
-  const { process } = globalThis as unknown as {
-    process: { getBuiltinModule(name: string): unknown };
-  };
-  return process.getBuiltinModule(name);
-}

@@ -1,6 +1,6 @@
 /** Paths by their text: node:path's rules, without loading it for the paths that need none of them. */
 
-import { nodeModule } from "../ffi/runtime.ts";
+import { nodeModule } from "../ffi/host.ts";
 
 /** Absolute, with neither a doubled slash nor one at the end, and no part that begins with a dot. */
 const clean = /^(?:\/[^/.][^/]*)+$/;
