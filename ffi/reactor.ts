@@ -203,8 +203,9 @@ class Reactor {
 
 /** Not by a DataView, for which Bun must first give the bytes a buffer: that takes longer than all the rest. */
 function word(bytes: Uint8Array, offset: number): number {
-  const byte = (index: number): number => bytes[offset + index] ?? 0;
-  return (byte(0) | byte(1) << 8 | byte(2) << 16 | byte(3) << 24) >>> 0;
+  const low = (bytes[offset] ?? 0) | (bytes[offset + 1] ?? 0) << 8;
+  const high = (bytes[offset + 2] ?? 0) | (bytes[offset + 3] ?? 0) << 8;
+  return (low | high << 16) >>> 0;
 }
 
 /** A native reactor, and the socket its records come by: closing that ends it. */

@@ -182,23 +182,8 @@ function resize(size: number): void {
   view = new DataView(scratch.buffer);
 }
 
-/** Short texts, as paths and arguments are, take longer to hand over to the encoder than to write. */
-const shortText = 128;
-
 function putText(offset: number, text: string): number {
-  const { length } = text;
-  if (length <= shortText && putAscii(offset, text)) return length;
   return encoder.encodeInto(text, scratch.subarray(offset)).written;
-}
-
-/** False: it has other characters. */
-function putAscii(offset: number, text: string): boolean {
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    if (unit > 0x7f) return false;
-    scratch[offset + index] = unit;
-  }
-  return true;
 }
 
 function putStep(offset: number, { step, text, words }: RequestStep): number {

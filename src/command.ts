@@ -20,7 +20,7 @@ import {
   SyscallError,
   WaitDelayError,
 } from "./errors.ts";
-import { type Fd, type OSFile, pipe } from "./file.ts";
+import { type Fd, OSFile, pipe } from "./file.ts";
 import { linesOf } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment, workingDirectory } from "./native.ts";
@@ -65,7 +65,11 @@ interface OwnPipes {
 }
 
 /** Reading ends that stdoutPipe() gave out: as another command's stdin they are handed over for good. */
-const outputPipes = new WeakSet<object>();
+const outputPipes = new WeakSet<OSFile>();
+
+function isOutputPipe(stdin: Stdin | undefined): stdin is OSFile {
+  return stdin instanceof OSFile && outputPipes.has(stdin);
+}
 
 /**
  * An external command being prepared or run: Go's exec.Cmd. One use: start it once; clone() it to run it
@@ -412,9 +416,7 @@ export class Command implements AsyncDisposable {
         },
       );
     } catch (error) {
-      for (const { end } of stdio?.drains ?? []) end.close();
-      stdio?.feed?.end.close();
-      for (const end of this.#pipes.parentEnds) end.close();
+      this.#giveUp(stdio);
       throw error;
     } finally {
       for (const end of [...stdio?.childEnds ?? [], ...this.#pipes.childEnds]) end.close();
@@ -438,7 +440,7 @@ export class Command implements AsyncDisposable {
     if (feed !== null && typeof feed.source !== "string" && !(feed.source instanceof Uint8Array)) {
       return false;
     }
-    if (typeof stdin === "object" && outputPipes.has(stdin)) return false;
+    if (isOutputPipe(stdin)) return false;
     return this.#pipes.childEnds.length === 0;
   }
 
@@ -450,11 +452,11 @@ export class Command implements AsyncDisposable {
   }
 
   /** There is no process. */
-  #giveUp({ feed, drains }: Stdio): void {
+  #giveUp(stdio?: Stdio): void {
     this.#process = undefined;
     this.#stopCopies();
-    feed?.end.close();
-    for (const { end } of drains) end.close();
+    stdio?.feed?.end.close();
+    for (const { end } of stdio?.drains ?? []) end.close();
     for (const end of this.#pipes.parentEnds) end.close();
   }
 
@@ -492,8 +494,7 @@ export class Command implements AsyncDisposable {
   /** Another command's output pipe belongs to the child now: kept open here, its writer got no SIGPIPE. */
   #closeHandedOver(): void {
     const { stdin } = this;
-    if (typeof stdin !== "object" || !outputPipes.has(stdin)) return;
-    if ("close" in stdin && typeof stdin.close === "function") stdin.close();
+    if (isOutputPipe(stdin)) stdin.close();
   }
 
   #watchSignal(process: Process): void {
@@ -535,8 +536,7 @@ export class Command implements AsyncDisposable {
       this.#waited = false;
       this.#abort?.dispose();
       if (error instanceof SpawnError) {
-        this.#process = undefined;
-        this.#stopCopies();
+        this.#giveUp();
         throw error;
       }
       // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.

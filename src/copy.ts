@@ -2,7 +2,7 @@
 
 import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
-import { type OSFile, readAtOnce, whenReadable } from "./file.ts";
+import { type OSFile, pipeMax, readAtOnce, whenReadable } from "./file.ts";
 import {
   type Drain,
   type Feed,
@@ -115,10 +115,8 @@ export function pull(end: OSFile): Pull {
   };
 }
 
-/** How often a pipe is read without giving the event loop a turn. */
+/** How often a pipe is read without giving the event loop a turn: 4 MiB where it is a stream. */
 const readsMax = 16;
-/** What expire() takes at most, from a child that writes for ever: the most that a pipe holds. */
-const restMax = 1024 * 1024;
 
 /** The end of a copy, which comes once. */
 class Ending {
@@ -162,11 +160,14 @@ class Ending {
     this.finish({ failure: null, stopped: true });
   }
 
-  /** stop(), but what is in the pipe goes to `take` first, until that says false: it must wait. */
+  /**
+   * stop(), but what is in the pipe goes to `take` first, until that says false: it must wait. No more than a
+   * pipe holds, from a child that writes for ever.
+   */
   expire(take: (chunk: Uint8Array) => boolean): void {
     let stopped = true;
     try {
-      for (let size = 0; !this.#has && size < restMax;) {
+      for (let size = 0; !this.#has && size < pipeMax;) {
         const chunk = readAtOnce(this.#end);
         if (chunk === null) stopped = false;
         if (chunk === null || chunk === undefined || !take(chunk)) break;

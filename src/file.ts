@@ -45,10 +45,10 @@ let turns = 0;
 /** What a pipe holds until it is grown. */
 const chunkSize = 64 * 1024;
 /**
- * What a pipe is made to hold that has been full: with 64 KiB on two processors the one end mostly waits
- * for the other (measured: 0.8 GiB/s).
+ * What a pipe is made to hold that has been full, and so the most that one of ours ever holds: with 64 KiB
+ * on two processors the one end mostly waits for the other (measured: 0.8 GiB/s).
  */
-const grownSize = 1024 * 1024;
+export const pipeMax: number = 1024 * 1024;
 /** How much is read at once where chunk after chunk was full. */
 const bulkSize = 256 * 1024;
 /** So many in a row make a bulk: a program that fills one pipe and ends is no stream. */
@@ -178,9 +178,8 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     const kept = this.#takeLeftover(p);
     if (kept > 0) return kept;
     while (true) {
-      const answer = library().osexec_read(this.#open("read"), p, p.length);
-      if (answer >= 0) return answer === 0 ? null : answer;
-      if (!blocks(answer)) throw syscallError(-answer, "read", this.#name);
+      const length = this.#readInto(p);
+      if (length !== undefined) return length === 0 ? null : length;
       block(this.#fd, "in");
     }
   }
@@ -332,7 +331,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #grow(): boolean {
     if (!this.#growable) return false;
     this.#growable = false;
-    return library().osexec_grow_pipe(this.#fd, grownSize) >= 0;
+    return library().osexec_grow_pipe(this.#fd, pipeMax) >= 0;
   }
 
   async #writeNow(p: Uint8Array): Promise<number> {

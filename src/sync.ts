@@ -40,7 +40,7 @@ export function checkSyncStdio({ stdin, stdout, stderr }: StdioOptions): void {
   }
 }
 
-/** How many chunks of each output are taken when waitDelay is over: as many as a pipe holds at most. */
+/** How many chunks of each output are taken when waitDelay is over: at least what a pipe holds at most. */
 const lateMax = 16;
 
 /** Runs a started process to its end. `waitDelay`: as Command's. */
