@@ -25,7 +25,7 @@ import {
   statusFields,
   until,
 } from "./system.ts";
-import { needsCall, needsLinuxChild } from "./refused.ts";
+import { needsLinuxChild } from "./refused.ts";
 
 /** A Worker at its task, and its report. */
 function startWorker(workerData: WorkerTask): { worker: Worker; report: Promise<WorkerReport> } {
@@ -159,7 +159,7 @@ async function untilGone(mark: string, look: (pid: number) => void): Promise<voi
 const rounds = 15;
 
 test("contract: a parent killed at any time leaves no child that asked to die with it", {
-  skip: needsLinuxChild || needsCall("pidfd_open"),
+  skip: needsLinuxChild,
   timeout: 300_000,
 }, async () => {
   using folder = helperFolder();

@@ -70,9 +70,12 @@ pub const Plan = struct {
     has_close_range: bool = true,
     /// The clone put the child into its cgroup.
     in_cgroup: bool = false,
-    /// This process, for a child that must notice its death: getppid(2) is 0 across pid namespaces.
-    parent_pidfd: i32 = -1,
+    /// This process, for a child that must notice its death.
     parent_pid: i32 = 0,
+    /// /proc, or -1: where a child of another pid namespace looks, as its getppid(2) is 0.
+    proc: i32 = -1,
+    /// This process as that /proc numbers it: it may belong to an outer pid namespace.
+    parent_in_proc: i32 = 0,
     /// The kernel clears it, and wakes whoever waits, when the child has left our memory.
     child_tid: u32 = 0,
     /// The writing end of a close-on-exec pipe, or -1: the parent takes its end for the exec.

@@ -99,9 +99,10 @@ fn chooseMode(plan: *const Plan) Mode {
 }
 
 /// Not with a large table of descriptors, of which the child would get a copy: while it runs, this process
-/// may close what is its own, so they cannot share one.
+/// may close what is its own, so they cannot share one. Nor may the thread end whose death is to be
+/// signalled: a suspended one cannot.
 fn mayDefer(plan: *const Plan) bool {
-    if (!plan.deferred or plan.has_credentials) return false;
+    if (!plan.deferred or plan.has_credentials or plan.has_pdeathsig) return false;
     // To have its place while there are low numbers: a later start may need it.
     if (plan.has_close_range) _ = window.boundary();
     return !window.tableIsLarge();
@@ -128,11 +129,10 @@ fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
         if (end >= 0) linux.close(end);
     };
     if (plan.has_pdeathsig or plan.has_parent_steps) {
-        plan.parent_pid = linux.result(.getpid, .{});
-        plan.parent_pidfd = linux.result(.pidfd_open, .{ plan.parent_pid, 0 });
+        noteSelf(plan);
     }
-    const parent_pidfd = plan.parent_pidfd;
-    defer if (parent_pidfd >= 0) linux.close(parent_pidfd);
+    const proc = plan.proc;
+    defer if (proc >= 0) linux.close(proc);
 
     var lease: window.Lease = .{};
     defer lease.end();
@@ -216,6 +216,19 @@ pub fn noteClosed(plan: *Plan) void {
     for (plan.borrowed) |each| if (each) |fd| {
         if (!isOpen(fd.*)) fd.* = -1;
     };
+}
+
+/// What a child has to know this process by, to notice its death.
+fn noteSelf(plan: *Plan) void {
+    plan.parent_pid = linux.result(.getpid, .{});
+    const flags = linux.O_PATH | linux.O_DIRECTORY | linux.O_CLOEXEC;
+    const proc = linux.retry(.openat, .{ linux.AT_FDCWD, "/proc", flags, 0 });
+    if (proc < 0) return;
+    var link: [16]u8 = undefined;
+    const length = linux.result(.readlinkat, .{ proc, "self", &link, link.len });
+    const text = link[0..@intCast(@max(length, 0))];
+    plan.parent_in_proc = std.fmt.parseInt(i32, text, 10) catch return linux.close(proc);
+    plan.proc = proc;
 }
 
 fn isOpen(fd: i32) bool {
@@ -322,7 +335,7 @@ fn leaseAll(plan: *Plan, lease: *window.Lease, boundary: u32) bool {
     for (plan.borrowed) |each| {
         if (each) |fd| if (!leaseOne(fd, lease, boundary)) return false;
     }
-    return leaseOne(&plan.parent_pidfd, lease, boundary);
+    return leaseOne(&plan.proc, lease, boundary);
 }
 
 fn leaseOne(fd: *i32, lease: *window.Lease, boundary: u32) bool {

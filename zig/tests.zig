@@ -17,6 +17,7 @@ test {
         _ = @import("child.zig");
         _ = @import("dumpable.zig");
         _ = @import("linux.zig");
+        _ = @import("orphan_test.zig");
         _ = @import("pending.zig");
         _ = @import("window.zig");
     }

@@ -1,0 +1,138 @@
+//! A child whose parent is killed while it starts it, and the signal that it asked for.
+//!
+//! The kernel sends that signal when the thread that made the child ends, and gives the child another
+//! parent in the same moment; the rest of the old parent's threads may take milliseconds more to end.
+//! Here the child asks just then: a fifo holds it back in the step before until it has been given away,
+//! and a tracer keeps one thread of its parent's for as long.
+
+const std = @import("std");
+const abi = @import("abi.zig");
+const child_path = @import("child.zig");
+const options = @import("options");
+const testing = @import("testing.zig");
+const linux = std.os.linux;
+
+const __WALL = 0x40000000;
+
+/// How the parent ends where the namespace is refused to it.
+const not_permitted = 3;
+
+test "a child whose parent is dying dies too, if it asked to" {
+    if (options.child != .raw) return error.SkipZigTest;
+    try orphan(0);
+}
+
+test "a child in a pid namespace of its own, where getppid(2) is 0, dies with its parent too" {
+    if (options.child != .raw) return error.SkipZigTest;
+    try orphan(linux.CLONE.NEWPID);
+}
+
+fn orphan(flags: u32) !void {
+    _ = linux.prctl(@backingInt(linux.PR.SET_CHILD_SUBREAPER), 1, 0, 0, 0);
+    defer _ = linux.prctl(@backingInt(linux.PR.SET_CHILD_SUBREAPER), 0, 0, 0, 0);
+    var buffer: [64]u8 = undefined;
+    const path = try std.fmt.bufPrintSentinel(&buffer, "/tmp/osexec-orphan-{d}", .{linux.getpid()}, 0);
+    if (linux.errno(linux.mkdir(path, 0o700)) != .SUCCESS) return error.NoFolder;
+    defer _ = linux.rmdir(path);
+    const folder: i32 = @intCast(linux.open(path, .{ .PATH = true, .CLOEXEC = true }, 0));
+    defer _ = linux.close(folder);
+    const fifo = "cgroup.procs";
+    if (linux.errno(linux.mknodat(folder, fifo, linux.S.IFIFO | 0o600, 0)) != .SUCCESS) return error.NoFifo;
+    defer _ = linux.unlinkat(folder, fifo, 0);
+
+    const parent = std.c.fork();
+    if (parent < 0) return error.NoFork;
+    if (parent == 0) startUnder(folder, flags);
+    const child = childOf(parent) orelse return switch (reap(parent)) {
+        not_permitted << 8 => error.SkipZigTest,
+        else => error.NotStarted,
+    };
+    const thread = otherThread(parent) orelse return error.NoThread;
+    // Where nothing can be traced nothing is held: under qemu-user, and in some sandboxes.
+    const traced = linux.errno(linux.ptrace(linux.PTRACE.SEIZE, thread, 0, 0, 0)) == .SUCCESS;
+    _ = linux.kill(parent, .KILL);
+    while (parentOf(child) != linux.getpid()) {}
+    const gate: i32 = @intCast(linux.openat(folder, fifo, .{ .NONBLOCK = true, .CLOEXEC = true }, 0));
+    defer _ = linux.close(gate);
+    // The init of a pid namespace cannot kill itself.
+    const expected = if (flags == 0) 9 else @as(i32, child_path.exit_failed) << 8;
+    const status = reap(child);
+    if (traced) _ = reap(thread);
+    try std.testing.expectEqual(9, reap(parent));
+    try std.testing.expectEqual(expected, status);
+    if (!traced) return error.SkipZigTest;
+}
+
+/// The parent: it ends in the middle of the start, or because it may not start so.
+fn startUnder(folder: i32, flags: u32) noreturn {
+    _ = std.Thread.spawn(.{}, testing.sleep, .{-1}) catch linux.exit_group(2);
+    var request: testing.Request = .shell("exit 1");
+    request.clone_flags = flags;
+    // Into a cgroup step by step, as the clone cannot: the fifo's opening for writing waits for a reader.
+    request.forced = @backingInt(abi.Rung.into_cgroup);
+    _ = request.step(.cgroup, std.mem.asBytes(&folder));
+    _ = request.step(.pdeathsig, std.mem.asBytes(&@as(u32, 9)));
+    var answer: abi.Answer = undefined;
+    _ = request.start(&answer);
+    linux.exit_group(if (answer.errno == @backingInt(linux.E.PERM)) not_permitted else 1);
+}
+
+/// The process that this one is about to start; null: it has ended instead.
+fn childOf(parent: i32) ?i32 {
+    var path: [64]u8 = undefined;
+    const format = "/proc/{d}/task/{d}/children";
+    const name = std.fmt.bufPrintSentinel(&path, format, .{ parent, parent }, 0) catch unreachable;
+    while (true) {
+        var buffer: [64]u8 = undefined;
+        const text = read(name, &buffer);
+        if (std.mem.findScalar(u8, text, ' ')) |end| {
+            return std.fmt.parseInt(i32, text[0..end], 10) catch null;
+        }
+        var fields = stat(parent, &buffer);
+        if (std.mem.eql(u8, fields.next() orelse "Z", "Z")) return null;
+    }
+}
+
+/// A thread of the process that is not its first.
+fn otherThread(pid: i32) ?i32 {
+    var path: [64]u8 = undefined;
+    // Threads get their ids from the same row as processes.
+    for (1..1000) |distance| {
+        const thread = pid + @as(i32, @intCast(distance));
+        const format = "/proc/{d}/task/{d}/stat";
+        const name = std.fmt.bufPrintSentinel(&path, format, .{ pid, thread }, 0) catch unreachable;
+        var buffer: [16]u8 = undefined;
+        if (read(name, &buffer).len > 0) return thread;
+    }
+    return null;
+}
+
+fn parentOf(pid: i32) i32 {
+    var buffer: [64]u8 = undefined;
+    var fields = stat(pid, &buffer);
+    _ = fields.next();
+    return std.fmt.parseInt(i32, fields.next() orelse return -1, 10) catch -1;
+}
+
+/// What /proc/PID/stat has behind the program's name: the state first, then the parent.
+fn stat(pid: i32, buffer: []u8) std.mem.TokenIterator(u8, .scalar) {
+    var path: [64]u8 = undefined;
+    const name = std.fmt.bufPrintSentinel(&path, "/proc/{d}/stat", .{pid}, 0) catch unreachable;
+    const text = read(name, buffer);
+    const end = std.mem.findScalarLast(u8, text, ')') orelse text.len;
+    return std.mem.tokenizeScalar(u8, text[@min(end + 1, text.len)..], ' ');
+}
+
+fn read(path: [*:0]const u8, buffer: []u8) []const u8 {
+    const fd: isize = @bitCast(linux.open(path, .{ .CLOEXEC = true }, 0));
+    if (fd < 0) return "";
+    defer _ = linux.close(@intCast(fd));
+    const length: isize = @bitCast(linux.read(@intCast(fd), buffer.ptr, buffer.len));
+    return buffer[0..@intCast(@max(length, 0))];
+}
+
+fn reap(pid: i32) i32 {
+    var status: i32 = 0;
+    while (linux.errno(linux.waitpid(pid, &status, __WALL)) == .INTR) {}
+    return status;
+}
