@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [1444373773, 398570895] as const;
+export const FINGERPRINT = [1686336843, -1171793743] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -158,6 +158,8 @@ export const SYMBOLS = {
   osexec_read: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_poll: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  osexec_busy_poll: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_idle_processors: { parameters: [], result: "i32" },
   osexec_nonblock: { parameters: ["i32", "i32"], result: "i32" },
   osexec_grow_pipe: { parameters: ["i32", "i32"], result: "i32" },
   osexec_executable: { parameters: ["buffer", "i32"], result: "i32" },

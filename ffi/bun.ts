@@ -51,6 +51,7 @@ export function bunRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory,
     connect,
+    setImmediate: () => globalThis.setImmediate,
     get environment() {
       return bunProcess().env;
     },

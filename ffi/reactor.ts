@@ -1,11 +1,13 @@
 /**
- * Readiness of descriptors, from the native reactor thread, as callbacks on this JavaScript thread.
+ * Readiness of descriptors, as callbacks on this JavaScript thread: by asking for a short while
+ * (`busy_poll.ts`), and from then on by the native reactor thread.
  *
  * The thread writes one record for each watched descriptor that became ready into a socket, which the
  * runtime's own event loop reads. The loop is kept alive exactly while some watch asks for it.
  */
 
 import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
+import { BusyPoll } from "./busy_poll.ts";
 import { type Library, library } from "./library.ts";
 import { currentRuntime, type EventStream } from "./runtime.ts";
 
@@ -22,6 +24,14 @@ export interface Watch {
 /** What to wait for. */
 export type Direction = "in" | "out";
 
+/** How a watch ends: by one of these, once, or by cancel(). */
+export interface WatchCallbacks {
+  /** The descriptor is ready, or has ended, or has failed: trying it tells which. */
+  ready(): void;
+  /** It cannot be watched. May be called at once. */
+  fail(error: unknown): void;
+}
+
 /** A native call failed: the errno, negated, as native code gives it. */
 export class NativeError extends Error {
   /** Positive. */
@@ -37,16 +47,18 @@ export class NativeError extends Error {
 class Interest implements Watch {
   readonly fd: number;
   readonly direction: Direction;
-  readonly callback: () => void;
+  readonly ready: () => void;
+  readonly fail: (error: unknown) => void;
   referenced = false;
   active = true;
   readonly #reactor: Reactor;
 
-  constructor(reactor: Reactor, fd: number, direction: Direction, callback: () => void) {
+  constructor(reactor: Reactor, fd: number, direction: Direction, callbacks: WatchCallbacks) {
     this.#reactor = reactor;
     this.fd = fd;
     this.direction = direction;
-    this.callback = callback;
+    this.ready = callbacks.ready;
+    this.fail = callbacks.fail;
   }
 
   ref(): void {
@@ -56,9 +68,9 @@ class Interest implements Watch {
   }
 
   unref(): void {
-    if (!this.referenced) return;
-    this.referenced = false;
-    this.#reactor.reference(-1);
+    if (!this.active) return;
+    this.#release();
+    this.#reactor.hush(this);
   }
 
   cancel(): void {
@@ -68,23 +80,30 @@ class Interest implements Watch {
   }
 
   end(): void {
-    this.unref();
+    this.#release();
     this.active = false;
+  }
+
+  #release(): void {
+    if (!this.referenced) return;
+    this.referenced = false;
+    this.#reactor.reference(-1);
   }
 }
 
 /** All interests in one descriptor: it can be registered only once. */
 interface Entry {
+  /** What the thread has it armed with; 0: it has not. */
   token: number;
   interests: Interest[];
 }
 
 class Reactor {
   readonly #library: Library;
-  readonly #handle: number;
-  readonly #stream: EventStream;
+  readonly #poll: BusyPoll;
   readonly #entries = new Map<number, Entry>();
   readonly #tokens = new Map<number, number>();
+  #thread: Thread | undefined;
   #nextToken = 1;
   #references = 0;
   /** A record whose rest is still to come. */
@@ -92,33 +111,38 @@ class Reactor {
 
   constructor() {
     this.#library = library();
-    const { handle, fd } = create(this.#library);
-    this.#handle = handle;
-    this.#stream = currentRuntime().connect(fd, (chunk) => this.#receive(chunk));
+    this.#poll = new BusyPoll(this.#library, {
+      ready: (fd, revents) => this.#polled(fd, revents),
+      giveUp: (fd) => this.#giveUp(fd),
+    });
   }
 
-  watch(fd: number, direction: Direction, callback: () => void): Watch {
-    return this.#add(fd, new Interest(this, fd, direction, callback));
+  watch(fd: number, direction: Direction, callbacks: WatchCallbacks): Watch {
+    const interest = new Interest(this, fd, direction, callbacks);
+    const entry = this.#add(interest);
+    const events = wanted(entry);
+    if (this.#poll.change(fd, events)) return interest;
+    if (entry.token === 0 && this.#poll.tries(fd, events)) return interest;
+    this.#arm(fd, entry);
+    return interest;
   }
 
   /** The end of a process that has no pidfd. Its entry goes under the pid's negative. */
-  watchProcess(pid: number, callback: () => void): Watch {
-    return this.#add(-pid, new Interest(this, -pid, "in", callback));
+  watchProcess(pid: number, callbacks: WatchCallbacks): Watch {
+    const interest = new Interest(this, -pid, "in", callbacks);
+    this.#arm(-pid, this.#add(interest));
+    return interest;
   }
 
-  #add(fd: number, interest: Interest): Watch {
-    const entry = this.#entries.get(fd) ?? { token: 0, interests: [] };
-    entry.interests.push(interest);
-    try {
-      this.#arm(fd, entry);
-    } catch (error) {
-      entry.interests.pop();
-      if (entry.interests.length === 0) this.#entries.delete(fd);
-      throw error;
+  #add(interest: Interest): Entry {
+    let entry = this.#entries.get(interest.fd);
+    if (entry === undefined) {
+      entry = { token: 0, interests: [] };
+      this.#entries.set(interest.fd, entry);
     }
-    this.#entries.set(fd, entry);
+    entry.interests.push(interest);
     interest.ref();
-    return interest;
+    return entry;
   }
 
   /** Takes the descriptor out of the native set; nothing may be waiting for it. */
@@ -126,18 +150,19 @@ class Reactor {
     const entry = this.#entries.get(fd);
     if (entry === undefined) return;
     for (const interest of entry.interests) interest.end();
+    this.#poll.delete(fd);
     this.#tokens.delete(entry.token);
     this.#entries.delete(fd);
     // A process's watch cannot be taken back: its event will find nobody. What has had its event is
     // disarmed, and leaves the set when its last copy is closed.
-    if (fd >= 0 && entry.token !== 0) this.#library.osexec_unwatch(this.#handle, fd);
+    if (fd >= 0 && entry.token !== 0) this.#library.osexec_unwatch(this.#started().handle, fd);
   }
 
   reference(change: 1 | -1): void {
     const before = this.#references;
     this.#references += change;
-    if (before === 0) this.#stream.ref();
-    else if (this.#references === 0) this.#stream.unref();
+    if (before === 0) this.#thread?.stream.ref();
+    else if (this.#references === 0) this.#thread?.stream.unref();
   }
 
   drop(interest: Interest): void {
@@ -145,20 +170,51 @@ class Reactor {
     if (entry === undefined) return;
     entry.interests = entry.interests.filter((other) => other !== interest);
     // Nothing to wait for: whatever event still comes finds nobody.
+    if (entry.interests.length === 0) this.#poll.delete(interest.fd);
+  }
+
+  /** Asking keeps the event loop alive, which this one is not to. */
+  hush({ fd }: Interest): void {
+    if (this.#poll.delete(fd)) this.#giveUp(fd);
+  }
+
+  #giveUp(fd: number): void {
+    const entry = this.#entries.get(fd);
+    if (entry !== undefined) this.#arm(fd, entry);
   }
 
   #arm(fd: number, entry: Entry): void {
-    let ready = 0;
-    for (const { direction } of entry.interests) ready |= Ready[direction];
+    try {
+      this.#armNow(fd, entry);
+    } catch (error) {
+      // None of them was armed before either.
+      const { interests } = entry;
+      this.#entries.delete(fd);
+      for (const interest of interests) interest.end();
+      for (const interest of interests) interest.fail(error);
+    }
+  }
+
+  #armNow(fd: number, entry: Entry): void {
+    const { handle } = this.#started();
     this.#tokens.delete(entry.token);
     // Never twice in a process's life, but for what wraps around after two thousand million.
     entry.token = this.#nextToken;
     this.#nextToken = this.#nextToken === 0x7fffffff ? 1 : this.#nextToken + 1;
     const answer = fd < 0
-      ? this.#library.osexec_watch_pid(this.#handle, -fd, entry.token)
-      : this.#library.osexec_watch(this.#handle, fd, ready, entry.token);
+      ? this.#library.osexec_watch_pid(handle, -fd, entry.token)
+      : this.#library.osexec_watch(handle, fd, wanted(entry), entry.token);
     if (answer < 0) throw new NativeError(answer);
     this.#tokens.set(entry.token, fd);
+  }
+
+  /** The thread, made for the first that must wait for long. */
+  #started(): Thread {
+    if (this.#thread !== undefined) return this.#thread;
+    const { handle, fd } = create(this.#library);
+    const stream = currentRuntime().connect(fd, (chunk) => this.#receive(chunk));
+    if (this.#references > 0) stream.ref();
+    return this.#thread = { handle, stream };
   }
 
   #receive(chunk: Uint8Array): void {
@@ -176,11 +232,7 @@ class Reactor {
       this.#collect(token, word(bytes, offset + Event.ready), due);
     }
     // After all records are taken in: a callback may watch, cancel and forget.
-    for (const interest of due) {
-      if (!interest.active) continue;
-      interest.end();
-      interest.callback();
-    }
+    call(due);
   }
 
   #collect(token: number, ready: number, due: Interest[]): void {
@@ -190,14 +242,46 @@ class Reactor {
     const entry = this.#entries.get(fd);
     if (entry === undefined || entry.token !== token) return;
     entry.token = 0;
-    const ended = (ready & (Ready.err | Ready.hup)) !== 0;
+    this.#takeReady(fd, entry, ready, due);
+  }
+
+  #polled(fd: number, revents: number): void {
+    const entry = this.#entries.get(fd);
+    if (entry === undefined) return;
+    const due: Interest[] = [];
+    this.#takeReady(fd, entry, revents, due);
+    call(due);
+  }
+
+  #takeReady(fd: number, entry: Entry, ready: number, due: Interest[]): void {
+    const ended = (ready & ~(Ready.in | Ready.out)) !== 0;
     const rest: Interest[] = [];
     for (const interest of entry.interests) {
-      const wanted = ended || (ready & Ready[interest.direction]) !== 0;
-      (wanted ? due : rest).push(interest);
+      const isDue = ended || (ready & Ready[interest.direction]) !== 0;
+      (isDue ? due : rest).push(interest);
     }
     entry.interests = rest;
     if (rest.length > 0) this.#arm(fd, entry);
+  }
+}
+
+/** The native thread that this one has, and the stream of its records. */
+interface Thread {
+  readonly handle: number;
+  readonly stream: EventStream;
+}
+
+function wanted(entry: Entry): number {
+  let ready = 0;
+  for (const { direction } of entry.interests) ready |= Ready[direction];
+  return ready;
+}
+
+function call(due: readonly Interest[]): void {
+  for (const interest of due) {
+    if (!interest.active) continue;
+    interest.end();
+    interest.ready();
   }
 }
 
@@ -236,18 +320,18 @@ export function exitDescriptor(pid: number): number {
 let reactor: Reactor | undefined;
 
 /**
- * Calls back once when `fd` is ready (or has ended, or failed), keeping the event loop alive until
- * then. Throws NativeError: EPERM for what is always ready (a regular file), EBADF.
+ * Calls back once when `fd` is ready, keeping the event loop alive until then. Fails with NativeError:
+ * EPERM for what is always ready (a regular file), EBADF.
  */
-export function watch(fd: number, direction: Direction, callback: () => void): Watch {
+export function watch(fd: number, direction: Direction, callbacks: WatchCallbacks): Watch {
   reactor ??= new Reactor();
-  return reactor.watch(fd, direction, callback);
+  return reactor.watch(fd, direction, callbacks);
 }
 
 /** Calls back once when a process that has no pidfd can be waited for, or can not be at all. */
-export function watchProcess(pid: number, callback: () => void): Watch {
+export function watchProcess(pid: number, callbacks: WatchCallbacks): Watch {
   reactor ??= new Reactor();
-  return reactor.watchProcess(pid, callback);
+  return reactor.watchProcess(pid, callbacks);
 }
 
 /** The same as forget(), for watchProcess(). */

@@ -406,14 +406,15 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     ready: () => void,
     fail: (error: unknown) => void,
   ): void {
-    try {
-      watch(this.#fd, direction, ready);
-    } catch (error) {
-      if (!(error instanceof NativeError)) return fail(error);
-      // A regular file is always ready, and epoll says so by refusing it.
-      if (error.errno === Errno.EPERM) setTimeout(ready, 0);
-      else fail(syscallError(error.errno, operation, this.#name));
-    }
+    watch(this.#fd, direction, {
+      ready,
+      fail: (error) => {
+        if (!(error instanceof NativeError)) return fail(error);
+        // A regular file is always ready, and epoll says so by refusing it.
+        if (error.errno === Errno.EPERM) setTimeout(ready, 0);
+        else fail(syscallError(error.errno, operation, this.#name));
+      },
+    });
   }
 }
 

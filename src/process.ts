@@ -277,12 +277,15 @@ export class Process implements AsyncDisposable {
     try {
       const state = mayHaveEnded ? this.#reap(Wait.nohang) : null;
       if (state !== null) return waiting.resolve(state);
-      const again = (): void => {
-        this.#watch = undefined;
-        this.#waitFor(waiting, true);
+      const callbacks = {
+        ready: (): void => {
+          this.#watch = undefined;
+          this.#waitFor(waiting, true);
+        },
+        fail: waiting.reject,
       };
       const { fd } = this.#handle;
-      this.#watch = fd < 0 ? watchProcess(this.pid, again) : watch(fd, "in", again);
+      this.#watch = fd < 0 ? watchProcess(this.pid, callbacks) : watch(fd, "in", callbacks);
       if (!this.#referenced) this.#watch.unref();
     } catch (error) {
       waiting.reject(error);

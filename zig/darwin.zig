@@ -56,6 +56,7 @@ const c = struct {
     extern "c" fn read(fd: c_int, buffer: [*]u8, length: usize) isize;
     extern "c" fn write(fd: c_int, buffer: [*]const u8, length: usize) isize;
     extern "c" fn poll(entries: [*]abi.Poll, count: c_uint, timeout: c_int) c_int;
+    extern "c" fn sched_yield() c_int;
     extern "c" fn fcntl(fd: c_int, command: c_int, ...) c_int;
     extern "c" fn faccessat(directory: c_int, path: [*]const u8, mode: c_int, flags: c_int) c_int;
     extern "c" fn getcwd(buffer: [*]u8, length: usize) ?[*:0]u8;
@@ -178,6 +179,10 @@ pub fn send(socket: i32, buffer: [*]const u8, length: usize) i32 {
 /// A negative time is no bound.
 pub fn poll(entries: [*]abi.Poll, count: u32, timeout_ms: i32) i32 {
     return result(c.poll(entries, count, @max(timeout_ms, -1)));
+}
+
+pub fn yield() void {
+    _ = c.sched_yield();
 }
 
 pub fn fcntl(fd: i32, command: i32, argument: i32) i32 {

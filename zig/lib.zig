@@ -4,6 +4,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const files = @import("files.zig");
+const processors = @import("processors.zig");
 const reactor = @import("reactor.zig");
 const shared = @import("shared.zig");
 const spawn = @import("spawn.zig");
@@ -73,6 +74,14 @@ pub const symbols = struct {
 
     pub fn osexec_poll(entries: [*]abi.Poll, count: i32, timeout_ms: i32) callconv(.c) i32 {
         return files.poll(entries, count, timeout_ms);
+    }
+
+    pub fn osexec_busy_poll(entries: [*]abi.Poll, count: i32) callconv(.c) i32 {
+        return files.busyPoll(entries, count);
+    }
+
+    pub fn osexec_idle_processors() callconv(.c) i32 {
+        return processors.idle();
     }
 
     pub fn osexec_nonblock(fd: i32, on: i32) callconv(.c) i32 {

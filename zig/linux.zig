@@ -197,6 +197,10 @@ pub fn poll(entries: [*]abi.Poll, count: u32, timeout_ms: i32) i32 {
     return result(.ppoll, .{ entries, count, bound, null, 8 });
 }
 
+pub fn yield() void {
+    _ = call(.sched_yield, .{});
+}
+
 pub fn fcntl(fd: i32, command: i32, argument: i32) i32 {
     return result(.fcntl, .{ fd, command, argument });
 }

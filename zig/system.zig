@@ -27,6 +27,7 @@ comptime {
         "write",
         "send",
         "poll",
+        "yield",
         "fcntl",
         "fileMode",
         "mayExecute",
