@@ -35,7 +35,7 @@ export function denoRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
     connect,
-    setImmediate: () => nodeModule("node:timers").setImmediate,
+    setImmediate: () => globalThis.setImmediate,
     environment: null,
     variable(name) {
       const { state } = deno().permissions.querySync({ name: "env", variable: name });
