@@ -2,10 +2,11 @@
  * Readiness by asking, in turns of the runtime's own event loop, instead of by being told.
  *
  * What the reactor tells takes two threads that sleep and are woken: of a child that ends after 100 µs
- * that is half the time until wait() knows it (measured). So a descriptor is asked for first, once a turn,
- * for as long as being told would cost, more or less; what takes longer is the reactor's. Other events get
- * their turns meanwhile. What mostly takes longer is asked for but rarely, and so is everything while
- * somebody else wants this processor.
+ * that is half the time until wait() knows it (measured). So for half a millisecond after a start what is
+ * waited for is asked for first, once a turn; what takes longer is the reactor's, and so is everything when
+ * no start was made of late, as a thread that asks uses up its processor. Other events get their turns
+ * meanwhile. Where it mostly was in vain it is tried but rarely, and not at all while somebody else wants
+ * this processor.
  */
 
 import type { Library } from "./library.ts";
@@ -25,7 +26,7 @@ export interface BusyPollListener {
 /** So many descriptors at once; with more of them there is enough to do without. */
 export const capacity = 64;
 
-/** Turns of the loop in which nothing was ready; each takes 1 to 2 µs. */
+/** Turns of the loop in which nothing was ready, after a start; each takes 1 to 2 µs. */
 export const patience = 256;
 
 /** Milliseconds. Giving way to a child of ours takes less, and to anybody else a slice: 3 ms, mostly. */
@@ -54,6 +55,8 @@ export class BusyPoll {
   readonly #deadlines = new Float64Array(capacity);
   #count = 0;
   #emptyTurns = 0;
+  /** By `#emptyTurns`: when the last start is too long ago. */
+  #end = 0;
   #scheduled = false;
   /** Whether asking has been worth it of late. */
   #credit = creditMax;
@@ -69,8 +72,14 @@ export class BusyPoll {
     this.#setImmediate = currentRuntime().setImmediate();
   }
 
+  /** A process has been started: some of what is waited for next may come soon. */
+  expect(): void {
+    this.#end = this.#emptyTurns + patience;
+  }
+
   /** Begins to ask, if that promises anything. False: it does not. */
   tries(fd: number, events: number): boolean {
+    if (this.#emptyTurns >= this.#end) return false;
     if (this.#attempts % looks === 0) {
       // What is asked for, and this one, are mostly children of ours, and among those that want one.
       this.#hasRoom = this.#library.osexec_idle_processors() + this.#count >= 0;
@@ -86,7 +95,7 @@ export class BusyPoll {
     this.#count += 1;
     this.#words[2 * index] = fd;
     this.#words[2 * index + 1] = events;
-    this.#deadlines[index] = this.#emptyTurns + patience;
+    this.#deadlines[index] = this.#end;
     this.#schedule();
     return true;
   }
@@ -159,6 +168,7 @@ export class BusyPoll {
 
   /** Gives up what has been asked for too long. */
   #expire(now: number): void {
+    const before = this.#count;
     for (let index = 0; index < this.#count;) {
       if ((this.#deadlines[index] ?? 0) > now) {
         index += 1;
@@ -166,9 +176,9 @@ export class BusyPoll {
       }
       const fd = this.#words[2 * index] ?? 0;
       this.#remove(index);
-      this.#lose(lossOfMiss);
       this.#listener.giveUp(fd);
     }
+    if (this.#count < before) this.#lose(lossOfMiss);
   }
 
   #win(): void {

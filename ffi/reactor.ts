@@ -117,6 +117,10 @@ class Reactor {
     });
   }
 
+  expect(): void {
+    this.#poll.expect();
+  }
+
   watch(fd: number, direction: Direction, callbacks: WatchCallbacks): Watch {
     const interest = new Interest(this, fd, direction, callbacks);
     const entry = this.#add(interest);
@@ -318,6 +322,12 @@ export function exitDescriptor(pid: number): number {
 }
 
 let reactor: Reactor | undefined;
+
+/** Says that a process was started whose end, or output, may be watched for at once. */
+export function expectSoon(): void {
+  reactor ??= new Reactor();
+  reactor.expect();
+}
 
 /**
  * Calls back once when `fd` is ready, keeping the event loop alive until then. Fails with NativeError:

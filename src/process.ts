@@ -2,7 +2,14 @@
 
 import { Exit, Rung, Stage, Wait } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
-import { forget, forgetProcess, type Watch, watch, watchProcess } from "../ffi/reactor.ts";
+import {
+  expectSoon,
+  forget,
+  forgetProcess,
+  type Watch,
+  watch,
+  watchProcess,
+} from "../ffi/reactor.ts";
 import { settle, start, type StartAnswer } from "../ffi/request.ts";
 import type { ProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
@@ -64,6 +71,8 @@ export function startChild(
   }
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
+  // Without a pidfd it is waited for by this thread, which then does nothing else.
+  if (pidfd) expectSoon();
   const pending = answer.pending < 0 ? null : { number: answer.pending, plan };
   return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd, false, pending);
 }

@@ -28,6 +28,12 @@ class Scene {
     giveUp: (fd) => void this.told.push(`${fd} given up`),
   });
 
+  /** As right after a start. */
+  tries(fd: number, events: number): boolean {
+    this.poll.expect();
+    return this.poll.tries(fd, events);
+  }
+
   #answer(bytes: Uint8Array, count: number): number {
     this.turns += 1;
     const end = performance.now() + this.slice;
@@ -54,9 +60,9 @@ class Scene {
 
 test("what is ready is told once, with what it is ready for", async () => {
   const scene = new Scene();
-  assert(scene.poll.tries(5, Ready.in));
-  assert(scene.poll.tries(6, Ready.out));
-  assert(scene.poll.tries(7, Ready.in));
+  assert(scene.tries(5, Ready.in));
+  assert(scene.tries(6, Ready.out));
+  assert(scene.tries(7, Ready.in));
   scene.ready.set(7, Ready.in | Ready.hup);
   scene.ready.set(6, Ready.in);
   await scene.until(1);
@@ -70,8 +76,18 @@ test("what is ready is told once, with what it is ready for", async () => {
 
 test("what takes long is given up, after so many turns in which nothing was ready", async () => {
   const scene = new Scene();
+  assert(scene.tries(5, Ready.in));
+  await scene.until(1);
+  assertEquals([scene.turns, scene.told], [patience, ["5 given up"]]);
+});
+
+test("nothing is asked for when no start was made of late", async () => {
+  const scene = new Scene();
+  assert(!scene.poll.tries(5, Ready.in));
+  scene.poll.expect();
   assert(scene.poll.tries(5, Ready.in));
   await scene.until(1);
+  assert(!scene.poll.tries(6, Ready.in));
   assertEquals([scene.turns, scene.told], [patience, ["5 given up"]]);
 });
 
@@ -80,7 +96,7 @@ test("what mostly takes long is asked for more and more rarely, until it no long
   let tried = 0;
   const pauses: number[] = [];
   for (let refused = 0; pauses.length < 3;) {
-    if (!scene.poll.tries(5, Ready.in)) {
+    if (!scene.tries(5, Ready.in)) {
       refused += 1;
       continue;
     }
@@ -92,14 +108,14 @@ test("what mostly takes long is asked for more and more rarely, until it no long
   assertEquals(pauses, [pauseMin, 2 * pauseMin, 4 * pauseMin]);
   scene.ready.set(5, Ready.in);
   for (let round = 0; round < 1000; round++) {
-    if (scene.poll.tries(5, Ready.in)) await scene.until(scene.told.length + 1);
+    if (scene.tries(5, Ready.in)) await scene.until(scene.told.length + 1);
   }
   scene.ready.clear();
   let more = 0;
-  for (; scene.poll.tries(5, Ready.in); more++) await scene.until(scene.told.length + 1);
+  for (; scene.tries(5, Ready.in); more++) await scene.until(scene.told.length + 1);
   assert(more > 1, "a few bad ones do not end it");
   let refused = 1;
-  while (!scene.poll.tries(5, Ready.in)) refused += 1;
+  while (!scene.tries(5, Ready.in)) refused += 1;
   assertEquals(refused, pauseMin);
   scene.poll.delete(5);
 });
@@ -107,11 +123,11 @@ test("what mostly takes long is asked for more and more rarely, until it no long
 test("nothing is asked for while all processors are busy, but with our own children", () => {
   const scene = new Scene();
   scene.idle = -1;
-  assert(!scene.poll.tries(5, Ready.in));
-  for (scene.idle = 0; !scene.poll.tries(5, Ready.in););
+  assert(!scene.tries(5, Ready.in));
+  for (scene.idle = 0; !scene.tries(5, Ready.in););
   scene.idle = -1;
   for (let fd = 6; scene.looks < 4; fd++) {
-    assert(scene.poll.tries(fd, Ready.in));
+    assert(scene.tries(fd, Ready.in));
     if (fd > 6) scene.poll.delete(fd);
   }
   scene.poll.delete(5);
@@ -121,16 +137,16 @@ test("nothing is asked for while all processors are busy, but with our own child
 test("all are given up when a turn was somebody else's for long", async () => {
   const scene = new Scene();
   scene.slice = 2;
-  assert(scene.poll.tries(5, Ready.in));
-  assert(scene.poll.tries(6, Ready.in));
+  assert(scene.tries(5, Ready.in));
+  assert(scene.tries(6, Ready.in));
   await scene.until(2);
   assertEquals([scene.turns, scene.told.sort()], [1, ["5 given up", "6 given up"]]);
-  assert(!scene.poll.tries(5, Ready.in));
+  assert(!scene.tries(5, Ready.in));
 });
 
 test("what is wanted can change, and who no longer wants anything is not asked for", async () => {
   const scene = new Scene();
-  assert(scene.poll.tries(5, Ready.in));
+  assert(scene.tries(5, Ready.in));
   scene.ready.set(5, Ready.out);
   assert(!scene.poll.change(6, Ready.in));
   assert(scene.poll.change(5, Ready.in | Ready.out));
@@ -144,7 +160,7 @@ test("what is wanted can change, and who no longer wants anything is not asked f
 
 test("there is an end to how many are asked for at once", () => {
   const scene = new Scene();
-  for (let fd = 0; fd < capacity; fd++) assert(scene.poll.tries(fd, Ready.in));
-  assert(!scene.poll.tries(capacity, Ready.in));
+  for (let fd = 0; fd < capacity; fd++) assert(scene.tries(fd, Ready.in));
+  assert(!scene.tries(capacity, Ready.in));
   for (let fd = 0; fd < capacity; fd++) assert(scene.poll.delete(fd));
 });

@@ -46,7 +46,7 @@ export const workloads = [
     unit: "µs",
     count: 2000,
     quick: 300,
-    warmup: 100,
+    warmup: 2000,
     size: 0,
   },
   {
@@ -56,7 +56,7 @@ export const workloads = [
     unit: "µs",
     count: 4000,
     quick: 600,
-    warmup: 100,
+    warmup: 2000,
     size: 16,
   },
   {
@@ -66,7 +66,7 @@ export const workloads = [
     unit: "µs",
     count: 1000,
     quick: 200,
-    warmup: 100,
+    warmup: 2000,
     size: 12,
   },
   {
@@ -76,7 +76,7 @@ export const workloads = [
     unit: "µs",
     count: 1000,
     quick: 200,
-    warmup: 100,
+    warmup: 2000,
     size: 65536,
   },
   {
@@ -136,7 +136,7 @@ export const workloads = [
     unit: "ms",
     count: 500,
     quick: 500,
-    warmup: 100,
+    warmup: 2000,
     size: 8,
     runs: 2,
   },
@@ -147,7 +147,7 @@ export const workloads = [
     unit: "MiB",
     count: 100_000,
     quick: 2000,
-    warmup: 10_000,
+    warmup: 100_000,
     size: 16,
     rounds: 1,
   },
