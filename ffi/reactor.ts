@@ -149,7 +149,7 @@ class Reactor {
     return entry;
   }
 
-  /** Takes the descriptor out of the native set; nothing may be waiting for it. */
+  /** Ends all watches of the descriptor, and takes it out of the native set. */
   forget(fd: number): void {
     const entry = this.#entries.get(fd);
     if (entry === undefined) return;
@@ -191,7 +191,7 @@ class Reactor {
     try {
       this.#armNow(fd, entry);
     } catch (error) {
-      // None of them was armed before either.
+      // Natively none of them is armed now, whatever was before.
       const { interests } = entry;
       this.#entries.delete(fd);
       for (const interest of interests) interest.end();
