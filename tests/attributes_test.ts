@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { basename } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
@@ -357,6 +365,18 @@ test("rule 127: a parent's death is noticed from another pid namespace too", {
   const cloneflags = CLONE_NEWPID;
   assertEquals(await runsAfterDeath({ cloneflags }), true);
   assertEquals(await runsAfterDeath({ cloneflags, pdeathsig: "SIGTERM" }), false);
+});
+
+test("rule 127: what the parent's death is noticed by leads out of no chroot", () => {
+  const sys: SysProcAttr = { pdeathsig: "SIGKILL" };
+  const held = new Set(readdirSync("/proc/self/fd").map(Number));
+  for (let fd = 3; fd < 64; fd++) {
+    if (held.has(fd)) continue;
+    const error = spawnFailure(() =>
+      startProcess(helper, ["h"], { dir: `/proc/self/fd/${fd}`, sys })
+    );
+    assertEquals(error.step, "chdir", `${fd}`);
+  }
 });
 
 test("rule 101: a parent's death while the child waits for its maps is noticed", {

@@ -74,6 +74,7 @@ fn enter(plan: *Plan) i32 {
     const answer = linux.result(.prctl, .{ PR_SET_PDEATHSIG, linux.SIGKILL, 0, 0, 0 });
     if (answer < 0) return answer;
     if (parentIsDead(plan)) exit();
+    if (!plan.has_pdeathsig) closeProc(plan);
     const gate: *u32 = @volatileCast(&plan.report.gate);
     while (@atomicLoad(u32, gate, .acquire) == 0) {
         _ = linux.call(.futex, .{ gate, linux.FUTEX_WAIT, 0, null, null, 0 });
@@ -95,6 +96,11 @@ fn parentIsDead(plan: *const Plan) bool {
     if (parent != 0) return parent != plan.parent_pid;
     const seen = parentInProc(plan.proc) orelse return false;
     return seen != plan.parent_in_proc;
+}
+
+/// As soon as it has served: a chdir to /proc/self/fd/N would lead out of a chroot by it (CVE-2024-21626).
+fn closeProc(plan: *const Plan) void {
+    if (plan.proc >= 0) linux.close(plan.proc);
 }
 
 /// From outside, what another pid namespace hides.
@@ -254,7 +260,9 @@ fn raiseCapabilities(wanted: [2]u32) i32 {
 fn setDeathSignal(plan: *const Plan, signal: u32) i32 {
     const answer = linux.result(.prctl, .{ PR_SET_PDEATHSIG, signal, 0, 0, 0 });
     if (answer < 0) return answer;
-    if (!parentIsDead(plan)) return 0;
+    const is_late = parentIsDead(plan);
+    closeProc(plan);
+    if (!is_late) return 0;
     const self = linux.result(.getpid, .{});
     // The init of a pid namespace is spared by the default action of every signal.
     if (self == 1) exit();

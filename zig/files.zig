@@ -46,9 +46,9 @@ pub fn poll(entries: [*]abi.Poll, count: i32, timeout_ms: i32) i32 {
 /// So many descriptors tell of one child: its end, and its outputs.
 const one_child = 3;
 
-/// What is ready now, for who asks again soon. What it waits for may be waiting for this very processor: a
-/// new child is, where the others are busy (seen as a start that takes 500 µs instead of 100). With several
-/// of them in flight there is enough to do without, and timers would be later for it.
+/// What is ready now, for who asks again soon. A new child may stand behind this thread in the queue of one
+/// processor, though another is idle (seen as a start that takes 500 µs instead of 100). With several of them
+/// in flight there is enough to do without, and timers would be later for it.
 pub fn busyPoll(entries: [*]abi.Poll, count: i32) i32 {
     if (count < 0) return system.negative(.INVAL);
     if (count <= one_child) system.yield();
