@@ -51,7 +51,7 @@ export function bunRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory,
     connect,
-    setImmediate: () => globalThis.setImmediate,
+    setImmediate: (turn) => void globalThis.setImmediate(turn),
     get environment() {
       return bunProcess().env;
     },

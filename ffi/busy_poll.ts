@@ -15,13 +15,18 @@ import { currentRuntime } from "./runtime.ts";
 /** What of the library is called here. */
 export type BusyPollLibrary = Pick<Library, "osexec_busy_poll" | "osexec_idle_processors">;
 
-/** Whose descriptors they are. */
-export interface BusyPollListener {
-  /** It is ready, with poll(2)'s revents, and is asked for no longer. */
-  ready(fd: number, revents: number): void;
-  /** It took too long, and is asked for no longer. */
-  giveUp(fd: number): void;
+/** What is ready, with poll(2)'s revents. */
+export interface ReadyDescriptor {
+  readonly fd: number;
+  readonly revents: number;
 }
+
+/**
+ * What a turn has come to: those that are ready, and those that took too long. None of them is asked for
+ * any longer. In one call, so that nobody closes one of them, and uses its number again, before the rest
+ * has been told.
+ */
+export type BusyPollListener = (ready: readonly ReadyDescriptor[], late: readonly number[]) => void;
 
 /** So many descriptors at once; with more of them there is enough to do without. */
 export const capacity = 64;
@@ -46,7 +51,7 @@ const pauseMax = 4096;
 export class BusyPoll {
   readonly #library: BusyPollLibrary;
   readonly #listener: BusyPollListener;
-  readonly #setImmediate: (turn: () => void) => void;
+  readonly #runtime = currentRuntime();
   readonly #turn = (): void => this.#ask();
   /** Two for each: the descriptor, and what is wanted and what there is, 16 bits each. */
   readonly #words = new Int32Array(capacity * 2);
@@ -69,7 +74,6 @@ export class BusyPoll {
   constructor(native: BusyPollLibrary, listener: BusyPollListener) {
     this.#library = native;
     this.#listener = listener;
-    this.#setImmediate = currentRuntime().setImmediate();
   }
 
   /** A process has been started: some of what is waited for next may come soon. */
@@ -123,16 +127,19 @@ export class BusyPoll {
     return -1;
   }
 
-  #remove(index: number): void {
+  /** Answers the descriptor; the last one takes its place. */
+  #remove(index: number): number {
+    const fd = this.#words[2 * index] ?? 0;
     const last = this.#count -= 1;
     this.#words.copyWithin(2 * index, 2 * last, 2 * last + 2);
     this.#deadlines[index] = this.#deadlines[last] ?? 0;
+    return fd;
   }
 
   #schedule(): void {
     if (this.#scheduled || this.#count === 0) return;
     this.#scheduled = true;
-    this.#setImmediate(this.#turn);
+    this.#runtime.setImmediate(this.#turn);
   }
 
   #ask(): void {
@@ -141,44 +148,34 @@ export class BusyPoll {
     const before = performance.now();
     const answer = this.#library.osexec_busy_poll(this.#bytes, this.#count);
     const isAlone = performance.now() - before < contention;
-    if (answer > 0) this.#takeReady(isAlone);
+    if (answer <= 0) this.#emptyTurns += 1;
+    const ready = answer > 0 ? this.#takeReady() : [];
+    const late = this.#takeLate(isAlone ? this.#emptyTurns : Infinity);
     if (!isAlone) this.#lose(this.#credit);
-    else if (answer <= 0) this.#emptyTurns += 1;
-    this.#expire(isAlone ? this.#emptyTurns : Infinity);
+    else if (late.length > 0) this.#lose(lossOfMiss);
+    else if (ready.length > 0) this.#win();
     this.#schedule();
+    if (ready.length > 0 || late.length > 0) this.#listener(ready, late);
   }
 
-  #takeReady(isAlone: boolean): void {
-    const due: number[] = [];
+  #takeReady(): ReadyDescriptor[] {
+    const ready: ReadyDescriptor[] = [];
     for (let index = 0; index < this.#count;) {
       const revents = (this.#words[2 * index + 1] ?? 0) >>> 16;
-      if (revents === 0) {
-        index += 1;
-        continue;
-      }
-      due.push(this.#words[2 * index] ?? 0, revents);
-      this.#remove(index);
+      if (revents === 0) index += 1;
+      else ready.push({ fd: this.#remove(index), revents });
     }
-    if (isAlone) this.#win();
-    // After all are taken out: a callback may begin to ask for anything anew.
-    for (let index = 0; index < due.length; index += 2) {
-      this.#listener.ready(due[index] ?? 0, due[index + 1] ?? 0);
-    }
+    return ready;
   }
 
-  /** Gives up what has been asked for too long. */
-  #expire(now: number): void {
-    const before = this.#count;
+  /** What has been asked for too long. */
+  #takeLate(now: number): number[] {
+    const late: number[] = [];
     for (let index = 0; index < this.#count;) {
-      if ((this.#deadlines[index] ?? 0) > now) {
-        index += 1;
-        continue;
-      }
-      const fd = this.#words[2 * index] ?? 0;
-      this.#remove(index);
-      this.#listener.giveUp(fd);
+      if ((this.#deadlines[index] ?? 0) > now) index += 1;
+      else late.push(this.#remove(index));
     }
-    if (this.#count < before) this.#lose(lossOfMiss);
+    return late;
   }
 
   #win(): void {

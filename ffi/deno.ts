@@ -35,7 +35,8 @@ export function denoRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
     connect,
-    setImmediate: () => globalThis.setImmediate,
+    // Of the globals, and looked at no earlier: node:timers takes 21 ms to load, the global 6.
+    setImmediate: (turn) => void globalThis.setImmediate(turn),
     environment: null,
     variable(name) {
       const { state } = deno().permissions.querySync({ name: "env", variable: name });

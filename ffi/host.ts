@@ -5,7 +5,6 @@ export function nodeModule(name: "node:fs"): typeof import("node:fs");
 export function nodeModule(name: "node:net"): typeof import("node:net");
 export function nodeModule(name: "node:os"): typeof import("node:os");
 export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
-export function nodeModule(name: "node:timers"): typeof import("node:timers");
 export function nodeModule(name: string): unknown {
   const { process } = globalThis as unknown as {
     process: { getBuiltinModule(name: string): unknown };

@@ -7,7 +7,7 @@
  */
 
 import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
-import { BusyPoll } from "./busy_poll.ts";
+import { BusyPoll, type ReadyDescriptor } from "./busy_poll.ts";
 import { type Library, library } from "./library.ts";
 import { currentRuntime, type EventStream } from "./runtime.ts";
 
@@ -47,8 +47,7 @@ export class NativeError extends Error {
 class Interest implements Watch {
   readonly fd: number;
   readonly direction: Direction;
-  readonly ready: () => void;
-  readonly fail: (error: unknown) => void;
+  readonly callbacks: WatchCallbacks;
   referenced = false;
   active = true;
   readonly #reactor: Reactor;
@@ -57,8 +56,7 @@ class Interest implements Watch {
     this.#reactor = reactor;
     this.fd = fd;
     this.direction = direction;
-    this.ready = callbacks.ready;
-    this.fail = callbacks.fail;
+    this.callbacks = callbacks;
   }
 
   ref(): void {
@@ -106,15 +104,14 @@ class Reactor {
   #thread: Thread | undefined;
   #nextToken = 1;
   #references = 0;
+  /** Taken out of their entries, and still to be called. */
+  readonly #due: Interest[] = [];
   /** A record whose rest is still to come. */
   #partial = new Uint8Array(0);
 
   constructor() {
     this.#library = library();
-    this.#poll = new BusyPoll(this.#library, {
-      ready: (fd, revents) => this.#polled(fd, revents),
-      giveUp: (fd) => this.#giveUp(fd),
-    });
+    this.#poll = new BusyPoll(this.#library, (ready, late) => this.#asked(ready, late));
   }
 
   expect(): void {
@@ -151,6 +148,7 @@ class Reactor {
 
   /** Ends all watches of the descriptor, and takes it out of the native set. */
   forget(fd: number): void {
+    for (const interest of this.#due) if (interest.fd === fd) interest.end();
     const entry = this.#entries.get(fd);
     if (entry === undefined) return;
     for (const interest of entry.interests) interest.end();
@@ -195,7 +193,7 @@ class Reactor {
       const { interests } = entry;
       this.#entries.delete(fd);
       for (const interest of interests) interest.end();
-      for (const interest of interests) interest.fail(error);
+      for (const { callbacks } of interests) callbacks.fail(error);
     }
   }
 
@@ -230,42 +228,53 @@ class Reactor {
     }
     const whole = bytes.length - bytes.length % Event.size;
     this.#partial = bytes.slice(whole);
-    const due: Interest[] = [];
+    const partly: number[] = [];
     for (let offset = 0; offset < whole; offset += Event.size) {
-      const token = word(bytes, offset + Event.token);
-      this.#collect(token, word(bytes, offset + Event.ready), due);
+      const fd = this.#disarm(word(bytes, offset + Event.token));
+      if (fd !== undefined) this.#takeReady(fd, word(bytes, offset + Event.ready), partly);
     }
-    // After all records are taken in: a callback may watch, cancel and forget.
-    call(due);
+    this.#settle(partly);
   }
 
-  #collect(token: number, ready: number, due: Interest[]): void {
+  /** The descriptor that a record is about, unless it is an old one. */
+  #disarm(token: number): number | undefined {
     const fd = this.#tokens.get(token);
-    if (fd === undefined) return;
+    if (fd === undefined) return undefined;
     this.#tokens.delete(token);
     const entry = this.#entries.get(fd);
-    if (entry === undefined || entry.token !== token) return;
+    if (entry === undefined || entry.token !== token) return undefined;
     entry.token = 0;
-    this.#takeReady(fd, entry, ready, due);
+    return fd;
   }
 
-  #polled(fd: number, revents: number): void {
+  #asked(ready: readonly ReadyDescriptor[], late: readonly number[]): void {
+    const rest = [...late];
+    for (const { fd, revents } of ready) this.#takeReady(fd, revents, rest);
+    this.#settle(rest);
+  }
+
+  /** Makes due what a descriptor is ready for, and adds it to `partly` if something else is waited for too. */
+  #takeReady(fd: number, ready: number, partly: number[]): void {
     const entry = this.#entries.get(fd);
     if (entry === undefined) return;
-    const due: Interest[] = [];
-    this.#takeReady(fd, entry, revents, due);
-    call(due);
-  }
-
-  #takeReady(fd: number, entry: Entry, ready: number, due: Interest[]): void {
     const ended = (ready & ~(Ready.in | Ready.out)) !== 0;
     const rest: Interest[] = [];
     for (const interest of entry.interests) {
       const isDue = ended || (ready & Ready[interest.direction]) !== 0;
-      (isDue ? due : rest).push(interest);
+      (isDue ? this.#due : rest).push(interest);
     }
     entry.interests = rest;
-    if (rest.length > 0) this.#arm(fd, entry);
+    if (rest.length > 0) partly.push(fd);
+  }
+
+  /** After all of a turn is taken in: a callback may watch, cancel and forget. */
+  #settle(rest: readonly number[]): void {
+    for (const fd of rest) this.#giveUp(fd);
+    for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) {
+      if (!next.active) continue;
+      next.end();
+      next.callbacks.ready();
+    }
   }
 }
 
@@ -279,14 +288,6 @@ function wanted(entry: Entry): number {
   let ready = 0;
   for (const { direction } of entry.interests) ready |= Ready[direction];
   return ready;
-}
-
-function call(due: readonly Interest[]): void {
-  for (const interest of due) {
-    if (!interest.active) continue;
-    interest.end();
-    interest.ready();
-  }
 }
 
 /** Not by a DataView, for which Bun must first give the bytes a buffer: that takes longer than all the rest. */

@@ -46,7 +46,7 @@ export interface Runtime {
   /** Reads chunks from a socket that the stream then owns. It starts out without keeping the loop alive. */
   connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream;
   /** Calls back in the event loop's next turn, without letting it wait for anything before. */
-  setImmediate(): (turn: () => void) => void;
+  setImmediate(turn: () => void): void;
   /** The runtime's own copy of the environment, which programs write to; null: they write to libc's. */
   readonly environment: Readonly<Record<string, string | undefined>> | null;
   /** A variable of the environment, if it may be read without asking the user. */
