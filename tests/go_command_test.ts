@@ -21,11 +21,11 @@ import {
   StateError,
   type Stdin,
 } from "../mod.ts";
+import { withoutLeaks } from "./holdings.ts";
 import {
   ArbitraryError,
   decode,
   impersonate,
-  openDescriptors,
   program,
   readAll,
   TextWriter,
@@ -107,14 +107,14 @@ test("TestNilProcessStateString: before a wait there is no state", async () => {
 });
 
 test("TestPipeLookPathLeak: a name that is not found leaves no descriptor of three pipes", async () => {
-  const before = openDescriptors();
-  for (let round = 0; round < 6; round++) {
-    const command = new Command("something-that-does-not-exist-executable");
-    const pipes = [command.stdinPipe(), command.stdoutPipe(), command.stderrPipe()];
-    await assertRejects(() => command.run(), ExecError, "executable file not found in $PATH");
-    assertEquals(pipes.map(({ closed }) => closed), [true, true, true]);
-  }
-  assertEquals(openDescriptors(), before);
+  await withoutLeaks(async () => {
+    for (let round = 0; round < 6; round++) {
+      const command = new Command("something-that-does-not-exist-executable");
+      const pipes = [command.stdinPipe(), command.stdoutPipe(), command.stderrPipe()];
+      await assertRejects(() => command.run(), ExecError, "executable file not found in $PATH");
+      assertEquals(pipes.map(({ closed }) => closed), [true, true, true]);
+    }
+  });
 });
 
 test("TestOutputStderrCapture: ExitError has what went to stderr", async () => {

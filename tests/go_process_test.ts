@@ -29,12 +29,12 @@ import {
   SyscallError,
   type SysProcAttr,
 } from "../mod.ts";
+import { withoutLeaks } from "./holdings.ts";
 import {
   encode,
   ended,
   impersonate,
   isRoot,
-  openDescriptors,
   program,
   readAll,
   readText,
@@ -162,12 +162,12 @@ test("TestStartProcessWithPidfd: another handle outlives the wait, and knows tha
 });
 
 test("TestPidfdLeak: a start that fails leaves no descriptor", async () => {
-  const before = openDescriptors();
-  for (let round = 0; round < 10; round++) {
-    await assertRejects(() => new Command("/noSuchExecutable").run(), SpawnError);
-    assertThrows(() => startProcess("/noSuchExecutable", []), SpawnError);
-  }
-  assertEquals(openDescriptors(), before);
+  await withoutLeaks(async () => {
+    for (let round = 0; round < 10; round++) {
+      await assertRejects(() => new Command("/noSuchExecutable").run(), SpawnError);
+      assertThrows(() => startProcess("/noSuchExecutable", []), SpawnError);
+    }
+  });
 });
 
 test(
@@ -314,18 +314,18 @@ test("contract: await using kills and reaps, whether it is a child or not", asyn
 });
 
 test("contract: await using ends a command, and its pipes with it", async () => {
-  const before = openDescriptors();
-  let pid: number;
-  {
-    await using command = impersonate("hang", ["600000", "-subsleep", "600000", "-probe", "1"], {
-      stderr: { write() {} },
-    });
-    command.stdinPipe();
-    command.stdoutPipe();
-    pid = command.start().pid;
-  }
-  assertEquals(stateOf(pid), "");
-  assertEquals(openDescriptors(), before);
+  await withoutLeaks(async () => {
+    let pid: number;
+    {
+      await using command = impersonate("hang", ["600000", "-subsleep", "600000", "-probe", "1"], {
+        stderr: { write() {} },
+      });
+      command.stdinPipe();
+      command.stdoutPipe();
+      pid = command.start().pid;
+    }
+    assertEquals(stateOf(pid), "");
+  });
   await using never = impersonate("cat");
   const stdin = never.stdinPipe();
   await never[Symbol.asyncDispose]();

@@ -13,12 +13,12 @@ import {
   SpawnError,
   type Writer,
 } from "../mod.ts";
+import { withoutLeaks } from "./holdings.ts";
 import {
   ArbitraryError,
   decode,
   encode,
   impersonate,
-  openDescriptors,
   readAll,
   stateOf,
   temporaryDirectory,
@@ -241,18 +241,18 @@ test("contract: a stream that was read to its end is released, one that was not 
   assert(!failing.locked);
 });
 
-test("contract: a stream that somebody else has locked is refused, and nothing was started", () => {
-  const before = openDescriptors();
+test("contract: a stream that somebody else has locked is refused, and nothing was started", async () => {
   const stdin = new ReadableStream<Uint8Array>();
   const stdout = new WritableStream<Uint8Array>();
   stdin.getReader();
   stdout.getWriter();
-  for (const options of [{ stdin }, { stdout }, { stderr: stdout }]) {
-    const command = impersonate("cat", [], options);
-    assertThrows(() => command.start(), TypeError, "is locked to");
-    assertStrictEquals(command.process, undefined);
-  }
-  assertEquals(openDescriptors(), before);
+  await withoutLeaks(() => {
+    for (const options of [{ stdin }, { stdout }, { stderr: stdout }]) {
+      const command = impersonate("cat", [], options);
+      assertThrows(() => command.start(), TypeError, "is locked to");
+      assertStrictEquals(command.process, undefined);
+    }
+  });
 });
 
 test("contract: an OSFile's streams are the pipe's", async () => {
@@ -270,17 +270,17 @@ test("contract: an OSFile's streams are the pipe's", async () => {
 // ------------------------------------------------------------------ pipelines
 
 test("contract: a pipe as another command's stdin is handed over: SIGPIPE ends the first", async () => {
-  const before = openDescriptors();
-  const yes = impersonate("yes");
-  const head = new Command("head", ["-n", "2"]);
-  const between = yes.stdoutPipe();
-  head.stdin = between;
-  yes.start();
-  const output = head.text();
-  assert(between.closed);
-  assertEquals(await output, "y\ny\n");
-  await assertRejects(() => yes.wait(), ExitError, "signal: broken pipe");
-  assertEquals(openDescriptors(), before);
+  await withoutLeaks(async () => {
+    const yes = impersonate("yes");
+    const head = new Command("head", ["-n", "2"]);
+    const between = yes.stdoutPipe();
+    head.stdin = between;
+    yes.start();
+    const output = head.text();
+    assert(between.closed);
+    assertEquals(await output, "y\ny\n");
+    await assertRejects(() => yes.wait(), ExitError, "signal: broken pipe");
+  });
 });
 
 test("contract: so it is whichever is started first, over three commands, and in the Sync methods", async () => {

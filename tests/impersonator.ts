@@ -5,7 +5,7 @@
  * @module
  */
 
-import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -102,19 +102,6 @@ export function stateOf(pid: number): string {
 /** Waits until a process has ended, without reaping it. */
 export function ended({ pid }: Process): Promise<void> {
   return until(() => ["Z", "X", ""].includes(stateOf(pid)));
-}
-
-/** The descriptors of this process, with what they are. */
-export function openDescriptors(): Map<string, string> {
-  const open = new Map<string, string>();
-  for (const fd of readdirSync("/proc/self/fd")) {
-    try {
-      open.set(fd, readlinkSync(`/proc/self/fd/${fd}`));
-    } catch {
-      // The one that listed the directory.
-    }
-  }
-  return open;
 }
 
 /** A directory that is removed at the end of its scope. */
