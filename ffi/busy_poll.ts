@@ -51,6 +51,8 @@ const pauseMax = 4096;
 export class BusyPoll {
   readonly #library: BusyPollLibrary;
   readonly #listener: BusyPollListener;
+  /** In milliseconds. */
+  readonly #now: () => number;
   readonly #runtime = currentRuntime();
   readonly #turn = (): void => this.#ask();
   /** Two for each: the descriptor, and what is wanted and what there is, 16 bits each. */
@@ -71,9 +73,14 @@ export class BusyPoll {
   /** Until the next attempt. */
   #refusals = 0;
 
-  constructor(native: BusyPollLibrary, listener: BusyPollListener) {
+  constructor(
+    native: BusyPollLibrary,
+    listener: BusyPollListener,
+    now: () => number = () => performance.now(),
+  ) {
     this.#library = native;
     this.#listener = listener;
+    this.#now = now;
   }
 
   /** A process has been started: some of what is waited for next may come soon. */
@@ -145,9 +152,9 @@ export class BusyPoll {
   #ask(): void {
     this.#scheduled = false;
     if (this.#count === 0) return;
-    const before = performance.now();
+    const before = this.#now();
     const answer = this.#library.osexec_busy_poll(this.#bytes, this.#count);
-    const isAlone = performance.now() - before < contention;
+    const isAlone = this.#now() - before < contention;
     if (answer <= 0) this.#emptyTurns += 1;
     const ready = answer > 0 ? this.#takeReady() : [];
     const late = this.#takeLate(isAlone ? this.#emptyTurns : Infinity);
