@@ -7,7 +7,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -73,6 +73,7 @@ function allChecks(tools) {
     check("tsc", "types, by tsc with Bun's", [process.execPath, tools.tsc, "-p", "tsconfig.json"]),
     check("tour-bun", "the tour under Bun", [bun, "run", "examples/tour.ts"]),
     check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
+    { name: "npm-package", title: "the tour with the npm package", run: npmPackage(tools) },
   );
   return list;
 }
@@ -159,6 +160,39 @@ function typeScript(folder) {
  */
 function check(name, title, argv) {
   return { name, title, run: async (job) => one(await job.run(argv)) };
+}
+
+/**
+ * Packs what npm would publish, installs that in a folder of its own, and runs the tour there on both
+ * runtimes; its types are to serve both ways in which tsc finds a package.
+ *
+ * @param {Tools} tools
+ * @returns {Run}
+ */
+function npmPackage({ bun, deno, tsc }) {
+  return async (job) => {
+    const folder = join(scratch, "npm-package");
+    const place = { ...checkout, cwd: folder };
+    const typeRoots = join(root, ".tools/node_modules");
+    const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const tour = readFileSync(join(root, "examples/tour.ts"), "utf8");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+    writeFileSync(join(folder, "tour.ts"), tour.replace('"../mod.ts"', `"${name}"`));
+    const pack = ["npm", "pack", "--pack-destination", folder];
+    const install = ["npm", "install", "--offline", "--no-audit", "--no-fund"];
+    const check = [
+      ...[process.execPath, tsc, "tour.ts", "--ignoreConfig", "--noEmit", "--strict", "--target"],
+      ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
+    ];
+    const succeeded = await job.run(pack) &&
+      await job.run([...install, `./${name}-${version}.tgz`], place) &&
+      await job.run([bun, "tour.ts"], place) &&
+      await job.run([deno, "run", "-A", "tour.ts"], place) &&
+      await job.run([...check, "--module", "Preserve"], place) &&
+      await job.run([...check, "--module", "NodeNext"], place);
+    return one(succeeded);
+  };
 }
 
 /**

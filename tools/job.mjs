@@ -42,7 +42,7 @@ const RUN_END = Date.now() + 80 * 60_000;
 const ORDINARY_ID = 54321;
 
 /** What is made, not written, and so is not part of a copy. */
-const MADE = [".git", ".tools", ".zig-cache", "zig-out", "node_modules"];
+const MADE = [".git", ".tools", "dist", ".zig-cache", "zig-out", "node_modules"];
 
 /** A folder for everything that is to be gone afterwards. Others may pass through it. */
 export const scratch = mkdtempSync(join(tmpdir(), "osexec-check-"));

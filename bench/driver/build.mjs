@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
+import { makePackage } from "../../tools/package.mjs";
 import { root, toolEnvironment, ToolError } from "../../tools/toolchain.mjs";
 import { findNode } from "./node.mjs";
 
@@ -46,10 +47,12 @@ const C_PROGRAMS = {
  * @param {boolean} withPeers also those that are neither ours, nor C, nor the runtimes' own
  * @returns {Programs}
  */
-export function build({ bun, deno, zig }, withPeers) {
+export function build(tools, withPeers) {
+  const { bun, deno, zig } = tools;
   mkdirSync(binFolder, { recursive: true });
   buildChildren(zig);
   buildC(zig);
+  makePackage(tools);
   const programs = { bun, deno, c: join(binFolder, "c"), measure: join(binFolder, "measure") };
   if (!withPeers) return programs;
   const { node, execa } = findNode();

@@ -189,6 +189,22 @@ function commonContestants(runtime, script, startup) {
     startup: startup("osexec_sync.mjs"),
     empty,
   }, {
+    name: `${prefix}-osexec-npm`,
+    label: `osexec on ${runtime}, npm's`,
+    kind: "ours",
+    argv: [],
+    workloads: [],
+    startup: startup("osexec_npm.mjs"),
+    empty,
+  }, {
+    name: `${prefix}-osexec-npm-sync`,
+    label: `osexec on ${runtime}, npm's, Sync`,
+    kind: "ours",
+    argv: [],
+    workloads: [],
+    startup: startup("osexec_npm_sync.mjs"),
+    empty,
+  }, {
     name: `${prefix}-floor`,
     label: `C over ${runtime === "Bun" ? "bun:ffi" : "Deno.dlopen"}`,
     kind: "bound",

@@ -166,8 +166,10 @@ function latenessChecks(find) {
  */
 function startupChecks(find) {
   return RUNTIMES.flatMap((runtime) =>
-    [`${runtime}-osexec-sync`, `${runtime}-osexec`].flatMap((name) => {
-      const what = `start-up above empty, ${name.endsWith("sync") ? "Sync, " : ""}${runtime}`;
+    ["-sync", "", "-npm-sync", "-npm"].flatMap((form) => {
+      const name = `${runtime}-osexec${form}`;
+      const how = (form.includes("npm") ? "npm's, " : "") + (form.endsWith("sync") ? "Sync, " : "");
+      const what = `start-up above empty, ${how}${runtime}`;
       return atMost(what, find("startup", name)?.above, STARTUP[runtime], " ms");
     })
   );

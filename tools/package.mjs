@@ -1,0 +1,64 @@
+/**
+ * The package for npm, in `dist/`: the whole of it as one module of JavaScript, and its types.
+ *
+ *     node tools/package.mjs
+ *
+ * `npm pack` and `npm publish` run it first. JSR takes the sources as they are. npm cannot: below
+ * node_modules only Bun runs TypeScript, and Deno refuses it. One module instead of forty also starts
+ * sooner (docs/PERFORMANCE.md, "Start-up").
+ */
+
+import { spawnSync } from "node:child_process";
+import { realpathSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { root, toolEnvironment, ToolError, tools } from "./toolchain.mjs";
+
+/** What package.json exports: its types are beside it. */
+export const packagedModule = join(root, "dist/mod.js");
+
+/**
+ * Makes `dist/` anew.
+ *
+ * @param {import("./toolchain.mjs").Tools} tools
+ */
+export function makePackage({ bun, tsc }) {
+  const folder = join(root, "dist");
+  rmSync(folder, { recursive: true, force: true });
+  // Not minified, which would save half a millisecond of start-up and cost every stack trace its names.
+  run([bun, "build", "mod.ts", "--target=bun", `--outfile=${packagedModule}`]);
+  run([
+    ...[process.execPath, tsc, "mod.ts", "--ignoreConfig", "--emitDeclarationOnly"],
+    ...["--declaration", "--rootDir", ".", "--outDir", folder, "--strict", "--lib", "ESNext"],
+    ...["--target", "ESNext", "--module", "Preserve", "--moduleResolution", "Bundler"],
+    ...["--allowImportingTsExtensions", "--typeRoots", ".tools/node_modules"],
+    ...["--types", "bun-types", "--exactOptionalPropertyTypes", "--verbatimModuleSyntax"],
+  ]);
+  // All their text once more, as a type that nothing mentions.
+  rmSync(join(folder, "ffi/embedded"), { recursive: true });
+}
+
+/** @param {string[]} argv */
+function run([program = "", ...parameters]) {
+  const { status, signal, error } = spawnSync(program, parameters, {
+    cwd: root,
+    env: toolEnvironment(),
+    // Standard output is `npm pack`'s, which prints there what it has made.
+    stdio: ["ignore", process.stderr.fd, process.stderr.fd],
+  });
+  if (status === 0) return;
+  const reason = error?.message ?? `exit ${status ?? signal}`;
+  throw new ToolError(`Cannot make the package: ${[program, ...parameters].join(" ")}: ${reason}`);
+}
+
+// Only when this file is the program.
+if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+  try {
+    makePackage(tools());
+  } catch (error) {
+    if (!(error instanceof ToolError)) throw error;
+    console.error(error.message);
+    process.exitCode = 1;
+  }
+}
