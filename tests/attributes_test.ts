@@ -367,7 +367,9 @@ test("rule 127: a parent's death is noticed from another pid namespace too", {
   assertEquals(await runsAfterDeath({ cloneflags, pdeathsig: "SIGTERM" }), false);
 });
 
-test("rule 127: what the parent's death is noticed by leads out of no chroot", () => {
+test("rule 127: what the parent's death is noticed by leads out of no chroot", {
+  skip: needsLinuxChild,
+}, () => {
   const sys: SysProcAttr = { pdeathsig: "SIGKILL" };
   const held = new Set(readdirSync("/proc/self/fd").map(Number));
   for (let fd = 3; fd < 64; fd++) {
