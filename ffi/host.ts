@@ -23,12 +23,17 @@ export interface MemfdCalls {
  * --allow-ffi nothing else can succeed, and Deno's own word is the best one.
  */
 export function openLibc<Opened>(arch: string, open: (name: string) => Opened): Opened {
-  try {
-    return open("libc.so.6");
-  } catch (error) {
-    if (error instanceof Error && error.name === "NotCapable") throw error;
-    return open(`libc.musl-${arch === "arm64" ? "aarch64" : "x86_64"}.so.1`);
+  const names = ["libc.so.6", `libc.musl-${arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
+  const reasons: string[] = [];
+  for (const name of names) {
+    try {
+      return open(name);
+    } catch (error) {
+      if (error instanceof Error && error.name === "NotCapable") throw error;
+      reasons.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    }
   }
+  throw new Error(reasons.join("; "));
 }
 
 /** Writes the bytes into a new memfd and answers its descriptor, which stays open. */

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { FINGERPRINT, SYMBOLS } from "../ffi/abi.ts";
 import { embeddedLibrary, unpack } from "../ffi/embedded.ts";
+import { openLibc } from "../ffi/host.ts";
 import {
   type Library,
   LibraryError,
@@ -149,6 +150,16 @@ test("the lack of a permission is no lack of a library, and is told as it is", (
     },
   };
   assert(assertThrows(() => load(place, memfdPlace())) === denied);
+});
+
+test("where there is no libc by either name, both reasons are told", () => {
+  const open = (name: string): never => {
+    throw new Error(name === "libc.so.6" ? "no FFI here" : "no such file");
+  };
+  const message = "libc.so.6: no FFI here; libc.musl-aarch64.so.1: no such file";
+  assertThrows(() => openLibc("arm64", open), Error, message);
+  const opened = openLibc("x64", (name) => name === "libc.so.6" ? open(name) : name);
+  assertEquals(opened, "libc.musl-x86_64.so.1");
 });
 
 test("OSEXEC_LIBRARY is the only place if it is set", async () => {
