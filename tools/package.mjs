@@ -13,7 +13,7 @@ import { realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { root, toolEnvironment, ToolError, tools } from "./toolchain.mjs";
+import { javaScriptTools, root, toolEnvironment, ToolError } from "./toolchain.mjs";
 
 /** What package.json exports: its types are beside it. */
 export const packagedModule = join(root, "dist/mod.js");
@@ -21,7 +21,7 @@ export const packagedModule = join(root, "dist/mod.js");
 /**
  * Makes `dist/` anew.
  *
- * @param {import("./toolchain.mjs").Tools} tools
+ * @param {ReturnType<typeof javaScriptTools>} tools
  */
 export function makePackage({ bun, tsc }) {
   const folder = join(root, "dist");
@@ -55,7 +55,7 @@ function run([program = "", ...parameters]) {
 // Only when this file is the program.
 if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
   try {
-    makePackage(tools());
+    makePackage(javaScriptTools());
   } catch (error) {
     if (!(error instanceof ToolError)) throw error;
     console.error(error.message);

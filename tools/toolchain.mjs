@@ -50,9 +50,16 @@ export class ToolError extends Error {
  * @returns {Tools}
  */
 export function tools() {
-  const javascript = findJavaScriptTools() ?? installJavaScriptTools();
-  const zig = findZig() ?? installZig();
-  return { ...javascript, zig };
+  return { ...javaScriptTools(), zig: findZig() ?? installZig() };
+}
+
+/**
+ * The same without zig, for what needs no Python.
+ *
+ * @returns {Omit<Tools, "zig">}
+ */
+export function javaScriptTools() {
+  return findJavaScriptTools() ?? installJavaScriptTools();
 }
 
 /**
