@@ -40,6 +40,9 @@ const contention = 1;
 /** So seldom it is looked whether there is a processor left for a child: that takes 5 µs. */
 const looks = 16;
 
+/** What most turns come to. */
+const none: readonly never[] = [];
+
 const creditMax = 32;
 const lossOfMiss = 8;
 
@@ -156,7 +159,7 @@ export class BusyPoll {
     const answer = this.#library.osexec_busy_poll(this.#bytes, this.#count);
     const isAlone = this.#now() - before < contention;
     if (answer <= 0) this.#emptyTurns += 1;
-    const ready = answer > 0 ? this.#takeReady() : [];
+    const ready = answer > 0 ? this.#takeReady() : none;
     const late = this.#takeLate(isAlone ? this.#emptyTurns : Infinity);
     if (!isAlone) this.#lose(this.#credit);
     else if (late.length > 0) this.#lose(lossOfMiss);
@@ -176,13 +179,13 @@ export class BusyPoll {
   }
 
   /** What has been asked for too long. */
-  #takeLate(now: number): number[] {
-    const late: number[] = [];
+  #takeLate(now: number): readonly number[] {
+    let late: number[] | undefined;
     for (let index = 0; index < this.#count;) {
       if ((this.#deadlines[index] ?? 0) > now) index += 1;
-      else late.push(this.#remove(index));
+      else (late ??= []).push(this.#remove(index));
     }
-    return late;
+    return late ?? none;
   }
 
   #win(): void {

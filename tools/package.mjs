@@ -9,11 +9,10 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { realpathSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { fileURLToPath } from "node:url";
-import { javaScriptTools, root, toolEnvironment, ToolError } from "./toolchain.mjs";
+import { isProgram, javaScriptTools, root, toolEnvironment, ToolError } from "./toolchain.mjs";
 
 /** What package.json exports: its types are beside it. */
 export const packagedModule = join(root, "dist/mod.js");
@@ -28,13 +27,7 @@ export function makePackage({ bun, tsc }) {
   rmSync(folder, { recursive: true, force: true });
   // Not minified, which would save half a millisecond of start-up and cost every stack trace its names.
   run([bun, "build", "mod.ts", "--target=bun", `--outfile=${packagedModule}`]);
-  run([
-    ...[process.execPath, tsc, "mod.ts", "--ignoreConfig", "--emitDeclarationOnly"],
-    ...["--declaration", "--rootDir", ".", "--outDir", folder, "--strict", "--lib", "ESNext"],
-    ...["--target", "ESNext", "--module", "Preserve", "--moduleResolution", "Bundler"],
-    ...["--allowImportingTsExtensions", "--typeRoots", ".tools/node_modules"],
-    ...["--types", "bun-types", "--exactOptionalPropertyTypes", "--verbatimModuleSyntax"],
-  ]);
+  run([process.execPath, tsc, "-p", "tools/tsconfig.package.json"]);
   // All their text once more, as a type that nothing mentions.
   rmSync(join(folder, "ffi/embedded"), { recursive: true });
 }
@@ -52,8 +45,7 @@ function run([program = "", ...parameters]) {
   throw new ToolError(`Cannot make the package: ${[program, ...parameters].join(" ")}: ${reason}`);
 }
 
-// Only when this file is the program.
-if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+if (isProgram(import.meta.url)) {
   try {
     makePackage(javaScriptTools());
   } catch (error) {

@@ -178,6 +178,15 @@ function firstThatIs(version, programs) {
 }
 
 /**
+ * Whether a module is the program, and not imported by another.
+ *
+ * @param {string} url its own
+ */
+export function isProgram(url) {
+  return process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(url);
+}
+
+/**
  * Runs one tool in the caller's place.
  *
  * @param {string | undefined} name
@@ -202,8 +211,7 @@ function main(name, parameters) {
   return result.status ?? 1;
 }
 
-// Only when this file is the program, and not when check.mjs imports it.
-if (process.argv[1] && realpathSync(process.argv[1]) === fileURLToPath(import.meta.url)) {
+if (isProgram(import.meta.url)) {
   try {
     process.exitCode = main(process.argv[2], process.argv.slice(3));
   } catch (error) {

@@ -1,11 +1,11 @@
 /** Builds the children and the contestants, and finds the programs that run them. */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { makePackage } from "../../tools/package.mjs";
+import { makePackage, packagedModule } from "../../tools/package.mjs";
 import { root, toolEnvironment, ToolError } from "../../tools/toolchain.mjs";
 import { findNode } from "./node.mjs";
 
@@ -53,12 +53,21 @@ export function build(tools, withPeers) {
   buildChildren(zig);
   buildC(zig);
   makePackage(tools);
+  writePackageScripts();
   const programs = { bun, deno, c: join(binFolder, "c"), measure: join(binFolder, "measure") };
   if (!withPeers) return programs;
   const { node, execa } = findNode();
   const optional = { go: buildGo(), rust: buildRust(), python: findPython(), node, execa };
   const there = Object.entries(optional).filter(([, program]) => program !== undefined);
   return { ...programs, ...Object.fromEntries(there) };
+}
+
+/** The start-up scripts, in `binFolder`, with npm's package instead of the sources. */
+function writePackageScripts() {
+  for (const name of ["osexec.mjs", "osexec_sync.mjs"]) {
+    const script = readFileSync(join(benchFolder, "startup", name), "utf8");
+    writeFileSync(join(binFolder, name), script.replace("../../mod.ts", packagedModule));
+  }
 }
 
 /** @param {string} zig */

@@ -1,7 +1,7 @@
 /** Who takes part, and in what. */
 
-import { join } from "node:path";
-import { benchFolder } from "./build.mjs";
+import { join, resolve } from "node:path";
+import { benchFolder, binFolder } from "./build.mjs";
 import { REFERENCE } from "./workloads.mjs";
 
 /**
@@ -162,6 +162,15 @@ function nativeContestants({ go, rust, python }) {
 }
 
 /**
+ * A script of the workload startup; one that the bench has made is named by its whole path.
+ *
+ * @param {string} name
+ */
+function startupScript(name) {
+  return resolve(benchFolder, "startup", name);
+}
+
+/**
  * What is the same on the two runtimes that osexec is for.
  *
  * @param {"Bun" | "Deno"} runtime
@@ -194,7 +203,7 @@ function commonContestants(runtime, script, startup) {
     kind: "ours",
     argv: [],
     workloads: [],
-    startup: startup("osexec_npm.mjs"),
+    startup: startup(join(binFolder, "osexec.mjs")),
     empty,
   }, {
     name: `${prefix}-osexec-npm-sync`,
@@ -202,7 +211,7 @@ function commonContestants(runtime, script, startup) {
     kind: "ours",
     argv: [],
     workloads: [],
-    startup: startup("osexec_npm_sync.mjs"),
+    startup: startup(join(binFolder, "osexec_sync.mjs")),
     empty,
   }, {
     name: `${prefix}-floor`,
@@ -233,7 +242,7 @@ function commonContestants(runtime, script, startup) {
 function bunContestants({ bun }) {
   const prefix = [bun, "--no-install"];
   const script = [...prefix, join(benchFolder, "javascript/main.mjs")];
-  const startup = (/** @type {string} */ name) => [...prefix, join(benchFolder, "startup", name)];
+  const startup = (/** @type {string} */ name) => [...prefix, startupScript(name)];
   return [...commonContestants("Bun", script, startup), {
     name: "bun-spawn",
     label: "Bun.spawn",
@@ -266,7 +275,7 @@ function bunContestants({ bun }) {
 function denoContestants({ deno }) {
   const prefix = [deno, "run", "--allow-all", "--no-prompt"];
   const script = [...prefix, "--v8-flags=--expose-gc", join(benchFolder, "javascript/main.mjs")];
-  const startup = (/** @type {string} */ name) => [...prefix, join(benchFolder, "startup", name)];
+  const startup = (/** @type {string} */ name) => [...prefix, startupScript(name)];
   return [...commonContestants("Deno", script, startup), {
     name: "deno-Command",
     label: "Deno.Command",
@@ -293,7 +302,7 @@ function denoContestants({ deno }) {
 function nodeContestants({ node, execa }) {
   if (!node) return [];
   const script = [node, "--expose-gc", join(benchFolder, "javascript/main.mjs")];
-  const startup = (/** @type {string} */ name) => [node, join(benchFolder, "startup", name)];
+  const startup = (/** @type {string} */ name) => [node, startupScript(name)];
   const empty = "node-empty";
   /** @type {Contestant[]} */
   const list = [{
