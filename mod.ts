@@ -36,8 +36,10 @@ export {
   ClosedError,
   ExecError,
   type ExecErrorInit,
+  type ExitCause,
   ExitError,
   ProcessDoneError,
+  ShortWriteError,
   SpawnError,
   type SpawnErrorInit,
   type SpawnStep,
@@ -54,4 +56,6 @@ export { findProcess, Process, startProcess } from "./src/process.ts";
 export { exec } from "./src/replace.ts";
 export type { ProcessState, Rusage } from "./src/process_state.ts";
 export type { Signal, SignalName } from "./src/signals.ts";
-export type { Stdin, Stdout, Writer } from "./src/stdio.ts";
+export type { Writer } from "./src/sinks.ts";
+export type { Data } from "./src/sources.ts";
+export type { Stdin, Stdout } from "./src/stdio.ts";

@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [1686336843, -1171793743] as const;
+export const FINGERPRINT = [1454936576, 398112801] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -99,6 +99,12 @@ export const Ready = {
   hup: 16,
 } as const;
 
+export const Lend = {
+  always: 0,
+  unless_socket: 1,
+  back: 2,
+} as const;
+
 export const Wait = {
   nohang: 1,
   nowait: 2,
@@ -160,7 +166,7 @@ export const SYMBOLS = {
   osexec_poll: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   osexec_busy_poll: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_idle_processors: { parameters: [], result: "i32" },
-  osexec_nonblock: { parameters: ["i32", "i32"], result: "i32" },
+  osexec_lend: { parameters: ["i32", "i32"], result: "i32" },
   osexec_grow_pipe: { parameters: ["i32", "i32"], result: "i32" },
   osexec_executable: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_getcwd: { parameters: ["buffer", "i32"], result: "i32" },

@@ -10,6 +10,7 @@ import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
 import { BusyPoll, type ReadyDescriptor } from "./busy_poll.ts";
 import { type Library, library } from "./library.ts";
 import { currentRuntime, type EventStream } from "./runtime.ts";
+import { turnBegins } from "./turn.ts";
 
 /** One interest in one descriptor. It ends with its callback, or by cancel(). */
 export interface Watch {
@@ -269,6 +270,7 @@ class Reactor {
 
   /** After all of a turn is taken in: a callback may watch, cancel and forget. */
   #settle(rest: readonly number[]): void {
+    turnBegins();
     for (const fd of rest) this.#giveUp(fd);
     for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) {
       if (!next.active) continue;

@@ -1,7 +1,7 @@
 /** Go's context, for one running command: what an AbortSignal does to it, and when. */
 
 import { CancelError, ProcessDoneError } from "./errors.ts";
-import { hasEnded, type Process } from "./process.ts";
+import { hasEnded, holdWith, type Process } from "./process.ts";
 import { Timer } from "./timer.ts";
 
 /** What to do on abort; null: nothing but waitDelay. */
@@ -31,24 +31,37 @@ export interface AbortOutcome {
 export class AbortWatch {
   readonly #options: AbortWatchOptions;
   readonly #onAbort = (): void => this.#abort();
+  readonly #aborted = Promise.withResolvers<void>();
+  /** What is the caller's to do on abort: by a promise, in the context of who has started the command. */
+  readonly #acting: Promise<void>;
   #timer: Timer | undefined;
   #deadline: number | undefined;
   #failure: AbortOutcome["failure"] = null;
   #cancelling: Promise<void> | undefined;
   /** The abort has sent a SIGKILL, for want of a cancel(). */
   #killed = false;
+  /** The same, as waitDelay was over. */
+  #killedLate = false;
+  #ended = false;
   readonly #expired = Promise.withResolvers<void>();
 
   /** Starts watching. */
   constructor(options: AbortWatchOptions) {
     this.#options = options;
+    this.#acting = this.#aborted.promise.then(() => this.#act());
     options.signal.addEventListener("abort", this.#onAbort);
     // It may have come out of the start itself, where a source has been asked for its first chunk.
     if (options.signal.aborted) this.#abort();
   }
 
+  /** Whether it has sent a SIGKILL. */
+  get killed(): boolean {
+    return this.#killed || this.#killedLate;
+  }
+
   /** The process has been reaped: from now on an abort is none. `success`: it had exited with 0. */
   async end(success: boolean): Promise<AbortOutcome> {
+    this.#ended = true;
     this.#options.signal.removeEventListener("abort", this.#onAbort);
     // A cancel() that never settles is waited for no longer than the process would have been.
     if (this.#cancelling !== undefined) {
@@ -60,28 +73,40 @@ export class AbortWatch {
     return { failure: late ? null : this.#failure, deadline: this.#deadline };
   }
 
-  /** Stops watching, whatever has come of it. */
+  /** Stops watching, whatever has come of it, and waits for no cancel() any more. */
   dispose(): void {
+    this.#ended = true;
     this.#options.signal.removeEventListener("abort", this.#onAbort);
     this.#timer?.cancel();
+    this.#expired.resolve();
   }
 
+  /** At once: a moment later it may have ended by itself. */
   #abort(): void {
     const { process, signal, cancel, waitDelay } = this.#options;
     // Go reports a child that has exited but is not reaped yet as cancelled (go.md rule 65).
-    if (hasEnded(process)) return;
-    if (waitDelay > 0) {
-      this.#deadline = performance.now() + waitDelay;
-      this.#timer = new Timer(this.#deadline, () => this.#expire());
+    if (this.#ended || this.#failure !== null || hasEnded(process)) return;
+    if (waitDelay > 0) this.#deadline = performance.now() + waitDelay;
+    if (cancel !== null) {
+      this.#failure = { error: signal.reason };
+      this.#cancelling = this.#acting;
+      if (cancel === undefined) this.#cancel(() => this.#kill(process));
     }
-    if (cancel === null) return;
-    this.#failure = { error: signal.reason };
-    this.#cancelling = this.#cancel(cancel ?? ((child) => this.#kill(child)), process);
+    this.#aborted.resolve();
   }
 
-  async #cancel(cancel: (process: Process) => unknown, process: Process): Promise<void> {
+  async #act(): Promise<void> {
+    const { process, cancel } = this.#options;
+    if (this.#deadline !== undefined && !this.#ended) {
+      this.#timer = new Timer(this.#deadline, () => this.#expire());
+      holdWith(process, this.#timer);
+    }
+    if (cancel) await this.#cancel(() => cancel(process));
+  }
+
+  async #cancel(action: () => unknown): Promise<void> {
     try {
-      await cancel(process);
+      await action();
     } catch (error) {
       this.#failure = error instanceof ProcessDoneError ? null : { error: new CancelError(error) };
     }
@@ -96,7 +121,10 @@ export class AbortWatch {
     const { process, expire } = this.#options;
     try {
       // One that has ended in time may not have been noticed by a busy event loop.
-      if (!hasEnded(process)) process.kill();
+      if (!hasEnded(process)) {
+        process.kill();
+        this.#killedLate = true;
+      }
     } catch (error) {
       if (!(error instanceof ProcessDoneError)) {
         this.#failure = { error: new Error(`exec: killing Cmd: ${error}`, { cause: error }) };

@@ -1,6 +1,6 @@
 /** Sinks that keep what they are given: all of it, or its two ends. */
 
-import type { Writer } from "./stdio.ts";
+import type { Writer } from "./sinks.ts";
 
 /** Keeps everything. */
 export class Collector implements Writer {
@@ -76,7 +76,8 @@ export class EndsCollector implements Writer {
   }
 }
 
-function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
+/** All chunks in one piece of `length` bytes. */
+export function join(chunks: readonly Uint8Array[], length: number): Uint8Array {
   const [only] = chunks;
   if (chunks.length === 1 && only !== undefined) return only;
   const bytes = new Uint8Array(length);

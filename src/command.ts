@@ -1,9 +1,8 @@
 /** External commands: Go's exec.Cmd. */
 
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
-import { AbortWatch, type Cancel } from "./abort.ts";
+import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
-import { type Copy, type CopyResult, drain, feed, pull } from "./copy.ts";
 import {
   dedupEnvironment,
   type Env,
@@ -20,16 +19,27 @@ import {
   SyscallError,
   WaitDelayError,
 } from "./errors.ts";
-import { type Fd, OSFile, pipe } from "./file.ts";
-import { linesOf } from "./lines.ts";
+import { type Fd, type OSFile, pipe } from "./file.ts";
+import { LineIterator } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
 import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
-import { describeStdio, openStdio, type Stdin, type Stdio, type Stdout } from "./stdio.ts";
-import { checkSyncStdio, runToEnd, type SyncResult } from "./sync.ts";
-import { Timer } from "./timer.ts";
+import { Run } from "./run.ts";
+import type { Data } from "./sources.ts";
+import {
+  closeStdio,
+  describeStdio,
+  isOutputPipe,
+  markOutputPipe,
+  openStdio,
+  Puller,
+  type Stdin,
+  type Stdio,
+  type Stdout,
+} from "./stdio.ts";
+import { runToEnd, type SyncResult } from "./sync.ts";
 
 /** The fields of a Command that may be given to its constructor. */
 export interface CommandOptions {
@@ -39,6 +49,8 @@ export interface CommandOptions {
   dir?: string;
   /** See Command.stdin. */
   stdin?: Stdin;
+  /** See Command.input. */
+  input?: Data;
   /** See Command.stdout. */
   stdout?: Stdout;
   /** See Command.stderr. */
@@ -62,13 +74,6 @@ interface OwnPipes {
   /** Ours: closed when the start fails. */
   readonly parentEnds: OSFile[];
   stdin?: OSFile;
-}
-
-/** Reading ends that stdoutPipe() gave out: as another command's stdin they are handed over for good. */
-const outputPipes = new WeakSet<OSFile>();
-
-function isOutputPipe(stdin: Stdin | undefined): stdin is OSFile {
-  return stdin instanceof OSFile && outputPipes.has(stdin);
 }
 
 /**
@@ -105,6 +110,8 @@ export class Command implements AsyncDisposable {
   dir?: string;
   /** What feeds the child's stdin. Absent: /dev/null. */
   stdin?: Stdin;
+  /** Data for the child's stdin, whatever its text: "inherit" is seven letters. Not together with stdin. */
+  input?: Data;
   /** Where the child's stdout goes. Absent: /dev/null. */
   stdout?: Stdout;
   /** Where the child's stderr goes. "stdout" means wherever stdout goes when start() runs: 2>&1. */
@@ -136,13 +143,8 @@ export class Command implements AsyncDisposable {
   #process: Process | undefined;
   #processState: ProcessState | undefined;
   #started = false;
-  #waited = false;
   readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [] };
-  #stdin: Copy | undefined;
-  #outputs: Copy[] = [];
-  /** In the order in which they ended: the first failure is the one reported. */
-  readonly #results: CopyResult[] = [];
-  #abort: AbortWatch | undefined;
+  #run: Run | undefined;
 
   /**
    * Resolves `name` with lookPath if it holds no slash; a failure is kept in `err`, and start() throws it
@@ -154,10 +156,11 @@ export class Command implements AsyncDisposable {
     this.args = [name, ...args];
     this.extraFiles = options.extraFiles ?? [];
     this.waitDelay = options.waitDelay ?? 0;
-    const { env, dir, stdin, stdout, stderr, sysProcAttr, signal, cancel } = options;
+    const { env, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel } = options;
     if (env !== undefined) this.env = env;
     if (dir !== undefined) this.dir = dir;
     if (stdin !== undefined) this.stdin = stdin;
+    if (input !== undefined) this.input = input;
     if (stdout !== undefined) this.stdout = stdout;
     if (stderr !== undefined) this.stderr = stderr;
     if (sysProcAttr !== undefined) this.sysProcAttr = sysProcAttr;
@@ -185,7 +188,7 @@ export class Command implements AsyncDisposable {
    * SyscallError if a pipe cannot be made, TypeError for a value of the wrong type.
    */
   start(): Process {
-    return this.#startCopying({ deferred: false });
+    return this.#start({ deferred: false });
   }
 
   /**
@@ -199,7 +202,7 @@ export class Command implements AsyncDisposable {
 
   /** start() and wait(). */
   async run(): Promise<ProcessState> {
-    this.#startCopying({ deferred: true });
+    this.#start({ deferred: true });
     return await this.wait();
   }
 
@@ -209,7 +212,7 @@ export class Command implements AsyncDisposable {
    */
   async output(): Promise<Uint8Array> {
     const capture = this.#capture();
-    this.#startCopying({ deferred: true });
+    this.#start({ deferred: true });
     await this.#wait(capture);
     return capture.stdout;
   }
@@ -217,7 +220,7 @@ export class Command implements AsyncDisposable {
   /** stdout and stderr through one pipe; a failing exit's ExitError has it in .stdout. */
   async combinedOutput(): Promise<Uint8Array> {
     const capture = this.#captureCombined();
-    this.#startCopying({ deferred: true });
+    this.#start({ deferred: true });
     await this.#wait(capture);
     return capture.stdout;
   }
@@ -228,35 +231,28 @@ export class Command implements AsyncDisposable {
   }
 
   /**
-   * Starts, and yields stdout's lines as they come; then waits, and throws as wait() does. Leaving the loop
-   * early kills the child and reaps it.
+   * Starts at the first next(), and gives stdout's lines as they come; then waits, and throws as wait() does.
+   * Leaving the loop early, or return() at any time, kills the child and reaps it. After an abort that has
+   * killed the child there are no more lines.
    */
-  async *lines(): AsyncIterable<string> {
-    const output = pull(this.stdoutPipe());
-    const errors = this.#captureErrors();
-    let ended = false;
-    try {
-      this.start();
-      this.#outputs.push(this.#track(output));
-      // From now on, so that waitDelay also bounds the wait for a line.
-      const waiting = this.#wait({
-        get stderr() {
-          return errors?.bytes();
-        },
-      });
-      waiting.catch(() => {});
-      yield* linesOf(output.chunks());
-      await waiting;
-      ended = true;
-    } finally {
-      if (!ended) await this[Symbol.asyncDispose]();
-    }
+  lines(): AsyncIterableIterator<string> & AsyncDisposable {
+    let waiting: Promise<ProcessState> | undefined;
+    return new LineIterator({
+      next: async () => {
+        // From the start on, so that waitDelay also bounds the wait for a line.
+        waiting ??= this.#startLines();
+        return await this.#run?.lines?.next() ?? null;
+      },
+      end: () => waiting,
+      leave: () => this[Symbol.asyncDispose](),
+      isCut: () => this.#run?.isCut ?? false,
+    });
   }
 
   /**
    * start() and wait() without an event loop turn: native calls that block this thread. stdin may be any kind
-   * but a stream or async iterable, stdout and stderr any but a WritableStream (TypeError); a Writer's promise
-   * is not awaited.
+   * but a Blob, a stream or an async iterable, stdout and stderr any but a WritableStream or a Writable of
+   * Node's; a TypeError for those, and for a Writer that answers with a promise.
    */
   runSync(): ProcessState {
     return this.#runSync({});
@@ -278,7 +274,7 @@ export class Command implements AsyncDisposable {
 
   /** The parent's end of a pipe to the child's stdin, before start(). wait() closes it. */
   stdinPipe(): OSFile {
-    this.#checkUnset("Stdin", this.stdin);
+    this.#checkUnset("Stdin", this.stdin ?? this.input);
     const [reading, writing] = pipe();
     this.#pipes.childEnds.push(reading);
     this.#pipes.parentEnds.push(writing);
@@ -342,13 +338,14 @@ export class Command implements AsyncDisposable {
     });
     copy.path = this.path;
     copy.args = [...this.args];
-    const { env, dir, stdin, stdout, stderr, sysProcAttr, signal, cancel, err } = this;
+    const { env, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel, err } = this;
     const own = (value: unknown): boolean =>
-      value instanceof Collector || value instanceof EndsCollector ||
+      value instanceof Collector || value instanceof EndsCollector || value instanceof Puller ||
       this.#pipes.childEnds.some((file) => file === value);
     if (env !== undefined) copy.env = env;
     if (dir !== undefined) copy.dir = dir;
     if (stdin !== undefined && !own(stdin)) copy.stdin = stdin;
+    if (input !== undefined) copy.input = input;
     if (stdout !== undefined && !own(stdout)) copy.stdout = stdout;
     if (stderr !== undefined && !own(stderr)) copy.stderr = stderr;
     if (sysProcAttr !== undefined) copy.sysProcAttr = { ...sysProcAttr };
@@ -368,11 +365,11 @@ export class Command implements AsyncDisposable {
    * Kills a child that still runs, reaps it, and closes the pipes without waiting for whoever else holds them.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#abort?.dispose();
-    const { process } = this;
-    if (process !== undefined) await process[Symbol.asyncDispose]();
-    this.#stopCopies();
-    for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) end.close();
+    try {
+      if (this.process !== undefined) await this.#run?.dispose();
+    } finally {
+      this.#closePipes();
+    }
   }
 
   #resolve(name: string): void {
@@ -385,84 +382,65 @@ export class Command implements AsyncDisposable {
     }
   }
 
-  #startCopying(way: { readonly deferred: boolean }): Process {
-    return this.#start({ ...way, blocking: false }, (stdio) => {
-      if (stdio.feed !== null) this.#stdin = this.#track(feed(stdio.feed));
-      this.#outputs = stdio.drains.map((each) => this.#track(drain(each)));
+  /** The start proper. `deferred`: that it has failed may be told by the wait. */
+  #start({ deferred }: { readonly deferred: boolean }): Process {
+    const { process, stdio } = this.#startChild({ deferred, blocking: false });
+    const { signal, cancel, waitDelay } = this;
+    this.#run = new Run({
+      process,
+      stdio,
+      stdinPipe: this.#pipes.stdin,
+      signal,
+      cancel,
+      waitDelay,
     });
+    return process;
   }
 
-  /**
-   * The start proper: `begin` begins the copying. `deferred`: that it has failed may be told by the wait.
-   * `blocking`: this thread waits for the end.
-   */
-  #start(
+  /** All of it that may fail. `blocking`: this thread waits for the end. */
+  #startChild(
     { deferred, blocking }: { readonly deferred: boolean; readonly blocking: boolean },
-    begin: (stdio: Stdio) => void,
-  ): Process {
+  ): { readonly process: Process; readonly stdio: Stdio } {
     if (this.#started) throw new StateError("exec: already started");
     this.#started = true;
     let stdio: Stdio | undefined;
     try {
       this.#checkStartable();
-      stdio = openStdio(this);
-      this.#process = startChild(
-        this.path,
-        this.#argv(),
-        this.#attributes(stdio.files),
-        {
-          pidfd: !this.#blocksUntilExit(stdio, blocking),
-          deferred: deferred && this.#mayDefer(stdio),
-        },
-      );
+      stdio = openStdio(this, blocking);
+      // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
+      const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0;
+      // A start that fails later than it is made must have done nothing that cannot be undone.
+      const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
+      const attributes = this.#attributes(stdio.files);
+      const options = { pidfd, deferred: deferred && mayDefer };
+      this.#process = startChild(this.path, this.#argv(), attributes, options);
     } catch (error) {
-      this.#giveUp(stdio);
-      throw error;
-    } finally {
-      for (const end of [...stdio?.childEnds ?? [], ...this.#pipes.childEnds]) end.close();
-    }
-    this.#closeHandedOver();
-    const process = this.#process;
-    try {
-      begin(stdio);
-    } catch (error) {
-      this.#abandon(process, stdio);
+      if (stdio !== undefined) closeStdio(stdio);
+      this.#closePipes();
       throw error;
     }
-    this.#watchSignal(process);
-    return process;
+    for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) end.close();
+    // It belongs to the child now: kept open here, its writer got no SIGPIPE.
+    if (isOutputPipe(this.stdin)) this.stdin.close();
+    return { process: this.#process, stdio };
   }
 
-  /** Whether a start that fails later than it is made has done nothing meanwhile that cannot be undone. */
-  #mayDefer({ feed }: Stdio): boolean {
-    const { stdin } = this;
-    // A source would have been asked for chunks, and an output's pipe handed over.
-    if (feed !== null && typeof feed.source !== "string" && !(feed.source instanceof Uint8Array)) {
-      return false;
-    }
-    if (isOutputPipe(stdin)) return false;
-    return this.#pipes.childEnds.length === 0;
+  #startLines(): Promise<ProcessState> {
+    if (this.stdout !== undefined) throw new StateError("exec: Stdout already set");
+    this.stdout = new Puller();
+    const errors = this.#captureErrors();
+    this.start();
+    const waiting = this.#wait({
+      get stderr() {
+        return errors?.bytes();
+      },
+    });
+    waiting.catch(() => {});
+    return waiting;
   }
 
-  /** Ends a child whose copying could not begin or go on: its start has failed after all. */
-  #abandon(process: Process, stdio: Stdio): void {
-    process.kill();
-    process.waitSync();
-    this.#giveUp(stdio);
-  }
-
-  /** There is no process. */
-  #giveUp(stdio?: Stdio): void {
-    this.#process = undefined;
-    this.#stopCopies();
-    stdio?.feed?.end.close();
-    for (const { end } of stdio?.drains ?? []) end.close();
-    for (const end of this.#pipes.parentEnds) end.close();
-  }
-
-  /** Whether the exit need not be noticed before all output has ended: then no pidfd is needed. */
-  #blocksUntilExit(stdio: Stdio, blocking: boolean): boolean {
-    return blocking && stdio.feed === null && !(this.waitDelay > 0);
+  #closePipes(): void {
+    for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) end.close();
   }
 
   #argv(): readonly string[] {
@@ -491,105 +469,36 @@ export class Command implements AsyncDisposable {
     this.signal?.throwIfAborted();
   }
 
-  /** Another command's output pipe belongs to the child now: kept open here, its writer got no SIGPIPE. */
-  #closeHandedOver(): void {
-    const { stdin } = this;
-    if (isOutputPipe(stdin)) stdin.close();
-  }
-
-  #watchSignal(process: Process): void {
-    const { signal, waitDelay } = this;
-    if (signal === undefined) return;
-    this.#abort = new AbortWatch({
-      process,
-      signal,
-      waitDelay,
-      cancel: this.cancel,
-      expire: () => this.#expireCopies(),
-    });
-  }
-
-  #track(copy: Copy): Copy {
-    copy.done.then((result) => this.#results.push(result));
-    return copy;
-  }
-
-  #stopCopies(): void {
-    this.#stdin?.stop();
-    for (const copy of this.#outputs) copy.stop();
-  }
-
-  #expireCopies(): void {
-    this.#stdin?.expire();
-    for (const copy of this.#outputs) copy.expire();
-  }
-
   async #wait(captured: CapturedOutput): Promise<ProcessState> {
-    const process = this.#process;
-    if (process === undefined) throw new StateError("exec: not started");
-    if (this.#waited) throw new StateError("exec: Wait was already called");
-    this.#waited = true;
-    let state: ProcessState;
+    if (this.#process === undefined) throw new StateError("exec: not started");
+    // A Sync method has waited.
+    if (this.#run === undefined) throw new StateError("exec: Wait was already called");
     try {
-      state = await process.wait();
+      return await this.#run.wait(captured, (state) => this.#processState = state);
     } catch (error) {
-      this.#waited = false;
-      this.#abort?.dispose();
-      if (error instanceof SpawnError) {
-        this.#giveUp();
-        throw error;
-      }
-      // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
-      if (!(error instanceof StateError)) {
-        this.#closeInput();
-        await this.#settleCopies(undefined);
-      }
+      if (error instanceof SpawnError) this.#giveUp();
       throw error;
     }
-    this.#processState = state;
-    this.#closeInput();
-    const abort = await this.#abort?.end(state.success);
-    const expired = await this.#settleCopies(abort?.deadline);
-    if (!state.success) throw new ExitError(state, captured);
-    if (abort?.failure) throw abort.failure.error;
-    const failure = this.#results.find((result) => result.failure !== null)?.failure;
-    if (failure) throw failure.error;
-    if (expired) throw new WaitDelayError(captured);
-    return state;
   }
 
-  /** The process has ended: nobody reads its stdin any more. */
-  #closeInput(): void {
-    this.#stdin?.stop();
-    this.#pipes.stdin?.close();
-  }
-
-  /** Waits for the copying, no longer than waitDelay allows. True: some of it had to be stopped. */
-  async #settleCopies(
-    deadline = performance.now() + (this.waitDelay || Infinity),
-  ): Promise<boolean> {
-    if (this.#outputs.length === 0) return false;
-    const timer = new Timer(deadline, () => this.#expireCopies());
-    const results = await Promise.all(this.#outputs.map((copy) => copy.done));
-    timer.cancel();
-    return results.some(({ stopped }) => stopped);
+  /** There is no process. */
+  #giveUp(): void {
+    this.#process = undefined;
+    this.#closePipes();
   }
 
   #runSync(captured: CapturedOutput): ProcessState {
-    checkSyncStdio(this);
-    let stdio: Stdio | undefined;
-    const { signal } = this;
-    const process = this.#start({ deferred: true, blocking: true }, (opened) => {
-      stdio = opened;
-    });
-    // Nothing of it can be heard while this thread waits.
-    if (signal !== undefined) this.#abort?.dispose();
-    this.#waited = true;
-    if (stdio === undefined) throw new StateError("exec: not started");
+    const { process, stdio } = this.#startChild({ deferred: true, blocking: true });
     const { state, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     this.#pipes.stdin?.close();
-    if (!state.success) throw new ExitError(state, captured);
+    if (!state.success) {
+      throw new ExitError(
+        state,
+        captured,
+        failure === null ? undefined : { ...failure, isTold: true },
+      );
+    }
     if (failure !== null) throw failure.error;
     if (expired) throw new WaitDelayError(captured);
     return state;
@@ -599,8 +508,12 @@ export class Command implements AsyncDisposable {
     try {
       return runToEnd(process, stdio, this.waitDelay);
     } catch (error) {
-      if (error instanceof SpawnError) this.#giveUp(stdio);
-      else this.#abandon(process, stdio);
+      closeStdio(stdio);
+      if (!(error instanceof SpawnError)) {
+        process.kill();
+        process.waitSync();
+      }
+      this.#giveUp();
       throw error;
     }
   }
@@ -643,7 +556,8 @@ export class Command implements AsyncDisposable {
 
   #checkUnset(name: "Stdin" | "Stdout" | "Stderr", value: unknown): void {
     if (value !== undefined) throw new StateError(`exec: ${name} already set`);
-    if (this.#process !== undefined) {
+    // Also of a start that has failed: nothing would close the pipe.
+    if (this.#started) {
       throw new StateError(`exec: ${name}Pipe after process started`);
     }
   }
@@ -652,7 +566,7 @@ export class Command implements AsyncDisposable {
     const [reading, writing] = pipe();
     this.#pipes.childEnds.push(writing);
     this.#pipes.parentEnds.push(reading);
-    outputPipes.add(reading);
+    markOutputPipe(reading);
     return [reading, writing];
   }
 

@@ -186,7 +186,18 @@ export interface CapturedOutput {
   readonly stderr?: Uint8Array | undefined;
 }
 
-/** A command did not exit with code 0: Go's exec.ExitError. The message is `state.toString()`. */
+/** Why a command did not exit with code 0, as far as this process knows. */
+export interface ExitCause {
+  /** The reason of the abort that ended it, or what a source or a sink of its threw. */
+  readonly error: unknown;
+  /** Whether the message is to tell of it: of the reason of an abort Go's tells nothing. */
+  readonly isTold: boolean;
+}
+
+/**
+ * A command did not exit with code 0: Go's exec.ExitError. The message is `state.toString()`; where a source
+ * or a sink had failed before, `: ` and that one's message follow.
+ */
 export class ExitError extends Error {
   /** "ExitError". */
   override readonly name: string = "ExitError";
@@ -204,9 +215,13 @@ export class ExitError extends Error {
    */
   declare readonly stderr?: Uint8Array;
 
+  /** The reason of the abort that ended it, or what a source or a sink threw; absent if neither did. */
+  declare readonly cause?: unknown;
+
   /** Makes the error of one failed exit. */
-  constructor(state: ProcessState, output: CapturedOutput = {}) {
-    super(state.toString());
+  constructor(state: ProcessState, output: CapturedOutput = {}, cause?: ExitCause) {
+    const told = cause?.isTold ? `: ${reasonOf(cause.error)}` : "";
+    super(`${state}${told}`, cause === undefined ? undefined : { cause: cause.error });
     this.state = state;
     this.exitCode = state.exitCode;
     this.signal = state.signal;
@@ -242,8 +257,22 @@ export class CancelError extends Error {
 
   /** Wraps what cancel() threw. */
   constructor(cause: unknown) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    super(`exec: canceling Cmd: ${reason}`, { cause });
+    super(`exec: canceling Cmd: ${reasonOf(cause)}`, { cause });
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** A Writer took less than it was given, and nothing of the rest: Go's io.ErrShortWrite, "short write". */
+export class ShortWriteError extends Error {
+  /** "ShortWriteError". */
+  override readonly name: string = "ShortWriteError";
+
+  /** `answer`: what write() said of the `length` bytes it was given. */
+  constructor(answer: number, length: number) {
+    super(`short write: ${answer} of ${length} bytes`);
   }
 }
 

@@ -1,17 +1,20 @@
 /** Open files, pipe ends and terminals: Go's *os.File, as far as processes need it. */
 
+import { Lend } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
-import { forget, NativeError, watch } from "../ffi/reactor.ts";
-import { Errno, wouldBlock } from "./errno.ts";
+import { forget } from "../ffi/reactor.ts";
+import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
+import { Errno } from "./errno.ts";
 import { ClosedError } from "./errors.ts";
-import { LineSplitter } from "./lines.ts";
+import { LineIterator } from "./lines.ts";
 import { check, cString, syscallError } from "./native.ts";
+import { type Operation, Operations } from "./operations.ts";
 import { currentOS } from "./os.ts";
 
 /**
  * Anything that names an open file descriptor of this process. Handing one to a child leaves it open
- * here, the caller's to close; the child gets it in blocking mode if it is an end of a pipe or
- * terminal of ours.
+ * here, the caller's to close. The child gets it in blocking mode, whoever has made it O_NONBLOCK, as the
+ * flag is the open file's: cleared here too, but not of a socket that becomes no 0, 1 or 2. docs/STREAMS.md.
  */
 export type Fd = number | { readonly fd: number };
 
@@ -19,56 +22,31 @@ export type Fd = number | { readonly fd: number };
 export type OpenFlags = "r" | "r+" | "w" | "w+" | "a" | "a+" | "wx" | "ax" | number;
 
 /**
- * Descriptors that are O_NONBLOCK because an OSFile of this thread made them so. By number, as a
- * child may be given the bare number; an OSFile owns its number while it is open.
+ * Makes a descriptor fit for a child: O_NONBLOCK belongs to the open file, whoever has set it, so a child
+ * would see it too, and most programs take EAGAIN for an error (go.dev/issue/43894). `asStdio`: the child's
+ * 0, 1 or 2. Answers whether the flag was set. What is no descriptor is for the start to name.
  */
-const nonblocking = new Set<number>();
-/** Descriptors that a child has been given: the flag is shared with it, and stays cleared. */
-const lent = new Set<number>();
-
-/**
- * Makes a descriptor fit for a child: O_NONBLOCK belongs to the open file, so a child would see it
- * too, and most programs take EAGAIN for an error (go.dev/issue/43894).
- */
-export function lend(fd: number): void {
-  if (!nonblocking.delete(fd)) return;
-  lent.add(fd);
-  check(library().osexec_nonblock(fd, 0), "fcntl");
+export function lend(fd: number, asStdio: boolean): boolean {
+  return library().osexec_lend(fd, asStdio ? Lend.always : Lend.unless_socket) > 0;
 }
 
-/** What a write to a file that may not be made O_NONBLOCK can take without blocking: PIPE_BUF. */
-const atomicWrite = 4096;
-/** How many operations in a row may go on without giving the event loop a turn. */
-const turnMax = 64;
-let turns = 0;
+/** There has been no child: sets O_NONBLOCK again. */
+export function takeBack(fd: number): void {
+  library().osexec_lend(fd, Lend.back);
+}
 
-/** What a pipe holds until it is grown. */
-const chunkSize = 64 * 1024;
-/**
- * What a pipe is made to hold that has been full, and so the most that one of ours ever holds: with 64 KiB
- * on two processors the one end mostly waits for the other (measured: 0.8 GiB/s).
- */
-export const pipeMax: number = 1024 * 1024;
-/** How much is read at once where chunk after chunk was full. */
-const bulkSize = 256 * 1024;
-/** So many in a row make a bulk: a program that fills one pipe and ends is no stream. */
-const bulkReads = 2;
 /** What pipe2(2) answers: read at once, so one serves all. */
 const pipeEnds = new Int32Array(2);
 const pipeBytes = new Uint8Array(pipeEnds.buffer);
-/** Where small chunks are read into, so that each takes no more memory than it has bytes. */
-let scratch: Uint8Array | undefined;
 
 /** For copying: what can be read at once. Null at end of file, undefined where it must be waited for. */
 export let readAtOnce: (file: OSFile) => Uint8Array | null | undefined;
-/** The same, where poll(2) has said that a read will not block. */
-export let readReady: (file: OSFile) => Uint8Array | null | undefined;
-/** For copying: calls back once when a file can be read; never, if it is closed before. */
-export let whenReadable: (
-  file: OSFile,
-  ready: () => void,
-  fail: (error: unknown) => void,
-) => void;
+/** For copying: resolves when a file can be read; never, if it is closed before. */
+export let untilReadable: (file: OSFile) => Promise<void>;
+/** For copying: writes what can be taken now. Undefined where it must be waited for. */
+export let writeAtOnce: (file: OSFile, p: Uint8Array) => number | undefined;
+/** The next chunk, or null at end of file, and how to do without it. */
+export let readChunk: (file: OSFile) => Operation<Uint8Array | null>;
 
 /**
  * An open file, pipe end or terminal: Go's *os.File, as far as processes need it.
@@ -84,33 +62,26 @@ export let whenReadable: (
 export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #fd: number;
   readonly #name: string;
-  /** The open file description is this object's alone, so that O_NONBLOCK disturbs nobody. */
-  readonly #exclusive: boolean;
-  #reading: Promise<void> = Promise.resolve();
-  #writing: Promise<void> = Promise.resolve();
-  /** What close() must reject. */
-  readonly #pending = new Set<(error: Error) => void>();
+  readonly #reader: ChunkReader;
+  #reads: Operations | undefined;
+  #writes: Operations | undefined;
   /** Bytes that lines() had read and did not use. */
   #leftover = new Uint8Array(0);
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
-  /** A pipe of this object's own that holds no more than it was made to. */
-  #growable: boolean;
-  /** How many reads in a row have brought a whole chunk. */
-  #fullReads = 0;
-
   static {
-    readAtOnce = (file) => file.closed || !file.#prepare("read") ? undefined : file.#readOnce();
-    readReady = (file) => file.#readOnce();
-    whenReadable = (file, ready, fail) => file.#watch("in", "read", ready, fail);
+    readAtOnce = (file) => file.closed ? undefined : file.#chunkAtOnce();
+    untilReadable = (file) =>
+      new Promise((resolve, reject) => void whenReady(file, "in", resolve, reject));
+    writeAtOnce = (file, p) => file.#writeOnce(p);
+    readChunk = (file) => file.#readChunk();
   }
 
-  private constructor(fd: number, name: string, exclusive: boolean, growable = false) {
+  private constructor(fd: number, name: string, growable = false) {
     this.#fd = fd;
     this.#name = name;
-    this.#exclusive = exclusive;
-    this.#growable = growable;
+    this.#reader = new ChunkReader(growable);
   }
 
   /**
@@ -121,21 +92,21 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     if (path.includes("\0")) throw syscallError(Errno.EINVAL, "open", path);
     const bytes = cString(path);
     const fd = library().osexec_open(bytes, bytes.length, openFlags(flags), mode);
-    return new OSFile(check(fd, "open", path), path, true);
+    return new OSFile(check(fd, "open", path), path);
   }
 
   /** Takes ownership of an open descriptor: close() will close it. RangeError for a negative one. */
   static fromFd(fd: number, name = `fd ${fd}`): OSFile {
     if (!Number.isInteger(fd)) throw new TypeError("A file descriptor is an integer");
     if (fd < 0) throw new RangeError(`No file descriptor is negative: ${fd}`);
-    return new OSFile(fd, name, false);
+    return new OSFile(fd, name);
   }
 
   /** A close-on-exec pipe: pipe2(2). */
   static pipe(): [OSFile, OSFile] {
     check(library().osexec_pipe(pipeBytes), "pipe2");
     const [reading = -1, writing = -1] = pipeEnds;
-    return [new OSFile(reading, "|0", true, true), new OSFile(writing, "|1", true, true)];
+    return [new OSFile(reading, "|0", true), new OSFile(writing, "|1", true)];
   }
 
   /** The descriptor; -1 once closed. */
@@ -158,57 +129,59 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
    * p. Overlapping reads are served in order. A close() meanwhile rejects with ClosedError; SyscallError
    * for what read(2) refuses.
    */
-  read(p: Uint8Array): Promise<number | null> {
-    return this.#queueRead(() => this.#readNow(p));
+  read(p: ArrayBufferView): Promise<number | null> {
+    const bytes = viewBytes(p);
+    if (this.closed) return Promise.reject(new ClosedError("read", this.#name));
+    return this.#queue("in").add(() => this.#readOnce(bytes)).promise;
   }
 
   /**
-   * Writes all of p without blocking the thread; resolves to p.length. Overlapping writes are served in
-   * order. EPIPE rejects, it never raises SIGPIPE. write(2).
+   * Writes all of p without blocking the thread; resolves to its length in bytes. Its bytes are read from
+   * the call until the promise settles: a TypeError if its buffer is transferred or made shorter meanwhile.
+   * Overlapping writes are served in order. EPIPE rejects, it never raises SIGPIPE. write(2).
    */
-  write(p: Uint8Array): Promise<number> {
-    const result = this.#writing.then(() => this.#writeNow(p));
-    this.#writing = result.then(ignore, ignore);
-    return result;
+  write(p: ArrayBufferView): Promise<number> {
+    const bytes = viewBytes(p);
+    if (this.closed) return Promise.reject(new ClosedError("write", this.#name));
+    const { length } = bytes;
+    let offset = 0;
+    return this.#queue("out").add(() => {
+      const written = this.#writeOnce(restOf(bytes, offset, length));
+      offset += written ?? 0;
+      return offset === length ? length : undefined;
+    }).promise;
   }
 
   /** read(), but it blocks this thread. */
-  readSync(p: Uint8Array): number | null {
-    if (p.length === 0) return this.#open("read") && 0;
-    const kept = this.#takeLeftover(p);
-    if (kept > 0) return kept;
+  readSync(p: ArrayBufferView): number | null {
+    const bytes = viewBytes(p);
     while (true) {
-      const length = this.#readInto(p);
-      if (length !== undefined) return length === 0 ? null : length;
-      block(this.#fd, "in");
+      this.#open("read");
+      const length = this.#readOnce(bytes);
+      if (length !== undefined) return length;
+      block(this, "in");
     }
   }
 
   /** write(), but it blocks this thread. */
-  writeSync(p: Uint8Array): number {
-    let offset = 0;
-    while (offset < p.length) {
-      const rest = p.subarray(offset);
-      const answer = library().osexec_write(this.#open("write"), rest, rest.length);
-      if (answer >= 0) offset += answer;
-      else if (blocks(answer)) block(this.#fd, "out");
-      else throw syscallError(-answer, "write", this.#name);
-    }
+  writeSync(p: ArrayBufferView): number {
+    const bytes = viewBytes(p);
     this.#open("write");
-    return p.length;
+    for (let offset = 0; offset < bytes.length;) {
+      const written = this.#writeOnce(bytes.subarray(offset));
+      if (written === undefined) block(this, "out");
+      else offset += written;
+    }
+    return bytes.length;
   }
 
   /** A byte stream over read(), the same object each time; its end or cancelling it closes the file. */
   get readable(): ReadableStream<Uint8Array> {
-    return this.#readable ??= new ReadableStream<Uint8Array>({
-      pull: async (controller) => {
-        const chunk = await this.#chunk();
-        if (chunk !== null) return controller.enqueue(chunk);
-        this.close();
-        controller.close();
-      },
+    return this.#readable ??= new ReadableStream({
+      type: "bytes",
+      pull: (controller) => this.#pull(controller),
       cancel: () => this.close(),
-    }, { highWaterMark: 0 });
+    });
   }
 
   /** A stream over write(), the same object each time; closing or aborting it closes the file. */
@@ -224,25 +197,30 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /**
    * The lines of the rest of the file, without their "\n" or "\r\n"; a last one without either counts.
-   * Leaving the loop early leaves the file open, and the rest of it to be read.
+   * Leaving the loop early, or return(), leaves the file open, and the rest of it to be read.
    */
-  async *lines(): AsyncIterable<string> {
-    const splitter = new LineSplitter();
-    try {
-      for await (const chunk of this) {
-        splitter.add(chunk);
-        for (let line = splitter.next(); line !== null; line = splitter.next()) yield line;
-      }
-      const last = splitter.last();
-      if (last !== null) yield last;
-    } finally {
-      this.#leftover = splitter.rest();
-    }
+  lines(): AsyncIterableIterator<string> & AsyncDisposable {
+    let reading: Operation<Uint8Array | null> | undefined;
+    return new LineIterator({
+      next: () => {
+        reading = this.#readChunk();
+        return reading.promise;
+      },
+      end: () => {},
+      leave: (rest) => {
+        reading?.cancel();
+        this.#leftover = rest;
+      },
+    });
   }
 
   /** Chunks until end of file. Leaving the loop early leaves the file open. */
   async *[Symbol.asyncIterator](): AsyncIterator<Uint8Array> {
-    for (let chunk = await this.#chunk(); chunk !== null; chunk = await this.#chunk()) yield chunk;
+    while (true) {
+      const chunk = await this.#readChunk().promise;
+      if (chunk === null) return;
+      yield chunk;
+    }
   }
 
   /** Closes it, and rejects what is pending with ClosedError. Idempotent. */
@@ -250,12 +228,10 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     const fd = this.#fd;
     if (fd < 0) return;
     this.#fd = -1;
-    nonblocking.delete(fd);
-    lent.delete(fd);
+    this.#reads?.close();
+    this.#writes?.close();
     forget(fd);
     library().osexec_close(fd);
-    for (const reject of this.#pending) reject(new ClosedError("close", this.#name));
-    this.#pending.clear();
   }
 
   /** close(). */
@@ -263,158 +239,68 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     this.close();
   }
 
-  #queueRead<Result>(action: () => Promise<Result>): Promise<Result> {
-    const result = this.#reading.then(action);
-    this.#reading = result.then(ignore, ignore);
-    return result;
+  #queue(direction: "in" | "out"): Operations {
+    return direction === "in"
+      ? this.#reads ??= new Operations(this, "in")
+      : this.#writes ??= new Operations(this, "out");
   }
 
-  /** A chunk of its own, or null at end of file. */
-  #chunk(): Promise<Uint8Array | null> {
-    return this.#queueRead(async () => {
-      const kept = this.#leftover;
-      if (kept.length > 0) {
-        this.#leftover = new Uint8Array(0);
-        return kept;
-      }
-      await this.#mayRead();
-      while (true) {
-        const chunk = this.#readOnce();
-        if (chunk !== undefined) return chunk;
-        await this.#ready("in", "read");
-      }
-    });
+  #readChunk(): Operation<Uint8Array | null> {
+    this.#open("read");
+    return this.#queue("in").add(() => this.#chunkAtOnce());
   }
 
-  async #readNow(p: Uint8Array): Promise<number | null> {
-    if (p.length === 0) return this.#open("read") && 0;
-    const kept = this.#takeLeftover(p);
-    if (kept > 0) return kept;
-    await this.#mayRead();
-    while (true) {
-      const length = this.#readInto(p);
-      if (length !== undefined) return length === 0 ? null : length;
-      await this.#ready("in", "read");
+  #chunkAtOnce(): Uint8Array | null | undefined {
+    const kept = this.#leftover;
+    if (kept.length === 0) return this.#reader.next(this);
+    this.#leftover = new Uint8Array(0);
+    return kept;
+  }
+
+  /** Null at end of file; undefined: it must be waited for. */
+  #readOnce(p: Uint8Array): number | null | undefined {
+    if (p.length === 0) return 0;
+    const kept = Math.min(p.length, this.#leftover.length);
+    if (kept > 0) {
+      p.set(this.#leftover.subarray(0, kept));
+      this.#leftover = this.#leftover.slice(kept);
+      return kept;
     }
+    const length = this.#reader.into(this, p);
+    return length === 0 ? null : length;
   }
 
-  /** Resolves when a read would not block, or can be tried without blocking. */
-  #mayRead(): Promise<void> {
-    return this.#prepare("read") ? this.#turn("in", "read") : this.#ready("in", "read");
+  /** A pipe that could not take it is made to hold more, and tried again. */
+  #writeOnce(p: Uint8Array): number | undefined {
+    if (p.length === 0) return 0;
+    const written = tryWrite(this, p);
+    if (written !== undefined || !this.#reader.grow(this)) return written;
+    return tryWrite(this, p);
   }
 
-  /** One read(2): its bytes, null at end of file, undefined where it would block. */
-  #readOnce(): Uint8Array | null | undefined {
-    if (this.#fullReads >= bulkReads) {
-      const buffer = new Uint8Array(bulkSize);
-      const length = this.#readInto(buffer);
-      return length ? filledPart(buffer, length) : length === undefined ? undefined : null;
+  async #pull(controller: ReadableByteStreamController): Promise<void> {
+    const view = controller.byobRequest?.view;
+    if (view !== undefined && view !== null) {
+      const length = await this.read(view);
+      if (length === null) this.#closeStream(controller);
+      else controller.byobRequest?.respond(length);
+      return;
     }
-    scratch ??= new Uint8Array(chunkSize);
-    const length = this.#readInto(scratch);
-    return length ? scratch.slice(0, length) : length === undefined ? undefined : null;
+    const chunk = await this.#readChunk().promise;
+    if (chunk === null) this.#closeStream(controller);
+    else controller.enqueue(chunk);
   }
 
-  /** One read(2). Undefined: it would block. */
-  #readInto(p: Uint8Array): number | undefined {
-    const answer = library().osexec_read(this.#open("read"), p, p.length);
-    if (answer < 0) {
-      if (blocks(answer)) return undefined;
-      throw syscallError(-answer, "read", this.#name);
-    }
-    this.#fullReads = answer >= chunkSize ? this.#fullReads + 1 : 0;
-    if (this.#fullReads >= bulkReads) this.#grow();
-    return answer;
+  #closeStream(controller: ReadableByteStreamController): void {
+    this.close();
+    controller.close();
+    // A reader that waits with a buffer of its own gets it back, empty.
+    controller.byobRequest?.respond(0);
   }
 
-  /** Whether more may be written now. */
-  #grow(): boolean {
-    if (!this.#growable) return false;
-    this.#growable = false;
-    return library().osexec_grow_pipe(this.#fd, pipeMax) >= 0;
-  }
-
-  async #writeNow(p: Uint8Array): Promise<number> {
-    let offset = 0;
-    while (offset < p.length) {
-      const free = this.#prepare("write");
-      if (!free) await this.#ready("out", "write");
-      else await this.#turn("out", "write");
-      const rest = p.subarray(offset, free ? p.length : offset + atomicWrite);
-      const answer = library().osexec_write(this.#open("write"), rest, rest.length);
-      if (answer >= 0) offset += answer;
-      else if (!blocks(answer)) throw syscallError(-answer, "write", this.#name);
-      else if (!this.#grow()) await this.#ready("out", "write");
-    }
-    this.#open("write");
-    return p.length;
-  }
-
-  /** The descriptor, or ClosedError. */
-  #open(operation: string): number {
+  /** Throws ClosedError. */
+  #open(operation: string): void {
     if (this.#fd < 0) throw new ClosedError(operation, this.#name);
-    return this.#fd;
-  }
-
-  #takeLeftover(p: Uint8Array): number {
-    const length = Math.min(p.length, this.#leftover.length);
-    p.set(this.#leftover.subarray(0, length));
-    this.#leftover = this.#leftover.slice(length);
-    return length;
-  }
-
-  /**
-   * Makes the file O_NONBLOCK if nobody else sees the flag, so that reading and writing may be tried
-   * at once. False: it must be asked first whether they would block.
-   */
-  #prepare(operation: string): boolean {
-    const fd = this.#open(operation);
-    if (nonblocking.has(fd)) return true;
-    if (!this.#exclusive || lent.has(fd)) return false;
-    check(library().osexec_nonblock(fd, 1), "fcntl", this.#name);
-    nonblocking.add(fd);
-    return true;
-  }
-
-  /** Gives timers and other events their turn when this thread has long been busy with ready files. */
-  async #turn(direction: "in" | "out", operation: string): Promise<void> {
-    turns += 1;
-    if (turns % turnMax === 0) await this.#ready(direction, operation);
-  }
-
-  /** Resolves when the file is ready; rejects with ClosedError when it is closed meanwhile. */
-  #ready(direction: "in" | "out", operation: string): Promise<void> {
-    this.#open(operation);
-    return new Promise((resolve, reject) => {
-      const onClose = (): void => reject(new ClosedError(operation, this.#name));
-      const done = (): void => {
-        this.#pending.delete(onClose);
-        resolve();
-      };
-      this.#pending.add(onClose);
-      this.#watch(direction, operation, done, (error) => {
-        this.#pending.delete(onClose);
-        reject(error);
-      });
-    });
-  }
-
-  /** Calls `ready` back once; never, if the file is closed before. */
-  #watch(
-    direction: "in" | "out",
-    operation: string,
-    ready: () => void,
-    fail: (error: unknown) => void,
-  ): void {
-    watch(this.#fd, direction, {
-      ready,
-      fail: (error) => {
-        if (!(error instanceof NativeError)) return fail(error);
-        // A regular file is always ready, and epoll says so by refusing it.
-        if (error.errno === Errno.EPERM) setTimeout(ready, 0);
-        else fail(syscallError(error.errno, operation, this.#name));
-      },
-    });
   }
 }
 
@@ -432,25 +318,25 @@ export function fdNumber(fd: Fd): number {
   return number;
 }
 
-function ignore(): void {}
-
-/** A copy where most of the buffer would be kept alive for nothing. */
-function filledPart(buffer: Uint8Array, length: number): Uint8Array {
-  return length < buffer.length / 2 ? buffer.slice(0, length) : buffer.subarray(0, length);
+/** The bytes of a view, whichever realm it is from. TypeError for what is none. */
+export function viewBytes(view: ArrayBufferView): Uint8Array {
+  if (!ArrayBuffer.isView(view)) {
+    throw new TypeError("not a Uint8Array or another view of a buffer");
+  }
+  if (view instanceof Uint8Array) return view;
+  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
 }
 
-function blocks(answer: number): boolean {
-  return -answer === wouldBlock(currentOS());
-}
-
-function block(fd: number, direction: "in" | "out"): void {
-  const POLLIN = 1;
-  const POLLOUT = 4;
-  const entry = new Uint8Array(8);
-  const view = new DataView(entry.buffer);
-  view.setInt32(0, fd, true);
-  view.setInt16(4, direction === "in" ? POLLIN : POLLOUT, true);
-  check(library().osexec_poll(entry, 1, -1), "poll");
+/** Bytes that are still to be written. TypeError where they are gone. */
+export function restOf(bytes: Uint8Array, offset: number, length: number): Uint8Array {
+  if (bytes.length < length) {
+    throw new TypeError(
+      `${
+        length - offset
+      } of ${length} bytes to be written are gone: their buffer was transferred or resized`,
+    );
+  }
+  return offset === 0 ? bytes : bytes.subarray(offset);
 }
 
 function openFlags(flags: OpenFlags): number {

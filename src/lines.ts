@@ -1,4 +1,6 @@
-/** Cuts bytes into lines. */
+/** Cuts bytes into lines, and gives them one by one. */
+
+import { isTurnSpent, nextTurn } from "../ffi/turn.ts";
 
 const newline = 0x0a;
 const carriageReturn = 0x0d;
@@ -70,13 +72,127 @@ export class LineSplitter {
   }
 }
 
-/** The lines of all chunks; a last one without a newline counts. */
-export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncIterable<string> {
-  const splitter = new LineSplitter();
-  for await (const chunk of chunks) {
-    splitter.add(chunk);
-    for (let line = splitter.next(); line !== null; line = splitter.next()) yield line;
-  }
-  const last = splitter.last();
-  if (last !== null) yield last;
+/** Where lines come from, and what becomes of it. */
+export interface LineSource {
+  /** The next chunk, or null: there is no more. Called again only when that has come. */
+  next(): Promise<Uint8Array | null>;
+  /** After the last line: what it throws is thrown in place of the end. */
+  end(): unknown;
+  /** Instead of the end: it is left early, or has failed. `rest`: what has become no line. */
+  leave(rest: Uint8Array<ArrayBuffer>): unknown;
+  /** Whether lines that are there already are wanted no more. */
+  isCut?(): boolean;
 }
+
+type Line = IteratorResult<string, undefined>;
+
+/**
+ * The lines of all chunks; a last one without a newline counts. No generator, whose return() would wait for
+ * a next() that is under way: for a line that may never come.
+ */
+export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposable {
+  readonly #source: LineSource;
+  readonly #splitter = new LineSplitter();
+  /** Calls of next() that wait, the first of them for what #run() brings. */
+  readonly #waiting: PromiseWithResolvers<Line>[] = [];
+  /** There is no next chunk: a terminal would have to say so again. */
+  #exhausted = false;
+  #ended = false;
+
+  /** Asks for nothing before the first next(). */
+  constructor(source: LineSource) {
+    this.#source = source;
+  }
+
+  /** The next line. */
+  next(): Promise<Line> {
+    if (this.#ended) return Promise.resolve(end);
+    if (this.#waiting.length === 0 && !isTurnSpent()) {
+      const value = this.#ready();
+      if (value !== null) return Promise.resolve({ done: false, value });
+    }
+    const waiting = Promise.withResolvers<Line>();
+    if (this.#waiting.push(waiting) === 1) this.#run();
+    return waiting.promise;
+  }
+
+  /** Leaves it: at once, whatever a next() waits for, which then resolves to the end. */
+  async return(): Promise<Line> {
+    if (!this.#ended) await this.#leave();
+    return end;
+  }
+
+  /** return(), but it rejects with `error`. */
+  async throw(error: unknown): Promise<Line> {
+    await this.return();
+    throw error;
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  #ready(): string | null {
+    return this.#source.isCut?.() ? null : this.#splitter.next();
+  }
+
+  /** Serves those that wait. */
+  async #run(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      try {
+        const value = await this.#produce();
+        if (this.#ended) return;
+        if (value === null) return this.#end();
+        this.#waiting.shift()?.resolve({ done: false, value });
+      } catch (error) {
+        if (!this.#ended) await this.#fail(error);
+        return;
+      }
+    }
+  }
+
+  /** A line, or null after the last one. */
+  async #produce(): Promise<string | null> {
+    while (true) {
+      if (isTurnSpent()) await nextTurn();
+      const line = this.#ready();
+      if (line !== null || this.#ended) return line;
+      const chunk = this.#exhausted ? null : await this.#source.next();
+      if (this.#ended) return null;
+      if (chunk !== null) {
+        this.#splitter.add(chunk);
+        continue;
+      }
+      this.#exhausted = true;
+      const last = this.#source.isCut?.() ? null : this.#splitter.last();
+      if (last === null) await this.#source.end();
+      return last;
+    }
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    const first = this.#waiting.shift();
+    try {
+      await this.#leave();
+    } catch {
+      // What has failed first is told.
+    }
+    first?.reject(error);
+  }
+
+  async #leave(): Promise<void> {
+    this.#end();
+    await this.#source.leave(this.#splitter.rest());
+  }
+
+  #end(): void {
+    this.#ended = true;
+    for (const { resolve } of this.#waiting.splice(0)) resolve(end);
+  }
+}
+
+const end: Line = { done: true, value: undefined };

@@ -66,8 +66,8 @@ export function startChild(
   { pidfd, deferred }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
-  for (const file of attr.files ?? []) {
-    if (file !== null) lend(fdNumber(file));
+  for (const [index, file] of (attr.files ?? []).entries()) {
+    if (file !== null) lend(fdNumber(file), index <= 2);
   }
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
@@ -144,6 +144,15 @@ function closeHandle(handle: Handle): void {
 /** For Command: whether a process has ended, be it reaped or not. */
 export let hasEnded: (child: Process) => boolean;
 
+/** What keeps the event loop alive, or lets it end. */
+export interface Holder {
+  ref(): void;
+  unref(): void;
+}
+
+/** For Command: a timer of the child's keeps the event loop alive as a wait() of it does. */
+export let holdWith: (child: Process, timer: Holder) => void;
+
 /** For Command: why a deferred start has failed, once it has come to execve; null: it has not. */
 export let settleStart: (child: Process) => SpawnError | null;
 
@@ -159,6 +168,10 @@ export class Process implements AsyncDisposable {
   static {
     hasEnded = (process) => process.#ended();
     settleStart = (process) => process.#settle();
+    holdWith = (process, timer) => {
+      process.#timers.push(timer);
+      if (!process.#referenced) timer.unref();
+    };
   }
 
   /** The process id. */
@@ -170,6 +183,7 @@ export class Process implements AsyncDisposable {
   #released = false;
   #referenced = true;
   #watch: Watch | undefined;
+  readonly #timers: Holder[] = [];
   #waiting: PromiseWithResolvers<ProcessState> | undefined;
   #pending: PendingStart | null;
   #failure: SpawnError | null = null;
@@ -253,16 +267,18 @@ export class Process implements AsyncDisposable {
     this.#closePidfd();
   }
 
-  /** A pending wait() keeps the event loop alive: the default. */
+  /** A pending wait(), and a waitDelay that runs, keep the event loop alive: the default. */
   ref(): void {
     this.#referenced = true;
     this.#watch?.ref();
+    for (const timer of this.#timers) timer.ref();
   }
 
-  /** A pending wait() lets the event loop end. */
+  /** They let the event loop end. */
   unref(): void {
     this.#referenced = false;
     this.#watch?.unref();
+    for (const timer of this.#timers) timer.unref();
   }
 
   /** Kills a process that still runs, and reaps it if it is a child. */

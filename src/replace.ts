@@ -3,6 +3,7 @@
 import { replace } from "../ffi/request.ts";
 import type { Env } from "./environment.ts";
 import { SpawnError } from "./errors.ts";
+import { lend, takeBack } from "./file.ts";
 import { planContext } from "./checks.ts";
 import { checkProgram, environment } from "./plan.ts";
 
@@ -15,6 +16,8 @@ import { checkProgram, environment } from "./plan.ts";
 export function exec(path: string, argv: readonly string[], env?: Env): never {
   const context = planContext(path);
   checkProgram(context, path, argv);
+  // What it becomes takes EAGAIN for an error; until then, and if it fails, the host may count on the flag.
+  const lent = [0, 1, 2].filter((fd) => lend(fd, true));
   const { errno } = replace({
     path,
     argv,
@@ -23,5 +26,6 @@ export function exec(path: string, argv: readonly string[], env?: Env): never {
     steps: [{ step: "exec" }],
     cloneFlags: 0,
   });
+  for (const fd of lent) takeBack(fd);
   throw new SpawnError({ path, step: "exec", os: context.os, argument: path, errno });
 }

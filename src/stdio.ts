@@ -1,57 +1,47 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
 import { type Fd, OSFile, pipe } from "./file.ts";
+import { isSink, type OpenSink, openSink, openSyncSink, type Sink, type Writer } from "./sinks.ts";
+import {
+  type Data,
+  isBlob,
+  isData,
+  isWhole,
+  openSource,
+  openSyncSource,
+  type Source,
+} from "./sources.ts";
 
 /**
  * What feeds the child's stdin. Absent or "null": /dev/null. "inherit": this process's own. A
- * descriptor is handed over as it is. Everything else goes through a pipe, fed while the child runs; a
- * child that stops reading early is no error, and a source that is still open when the child has ended
- * is cancelled (stream.cancel(), iterator.return()), never waited for. A source's own error rejects as
- * it is, unwrapped. A value that is a descriptor and also an iterable or a writer (an OSFile,
- * process.stdout) counts as a descriptor. A string that is data, not a word: wrap it as [text] or
- * encode it if it could equal "null" or "inherit".
+ * descriptor is handed over as it is, and so is the file of a Bun.file(path). Everything else goes through a
+ * pipe, fed while the child runs; a child that stops reading early is no error, and a source that is still
+ * open when the child has ended is cancelled (stream.cancel(), iterator.return()), never waited for. A
+ * source's own error rejects as it is, unwrapped. Bytes are read until they are written, so they must stay
+ * as they are until then: that their buffer is transferred or made shorter is a TypeError. A value that is a
+ * descriptor and also an iterable or a writer (an OSFile, process.stdout) counts as a descriptor. A string
+ * that is data, not a word: `input`.
  */
-export type Stdin =
-  | "null"
-  | "inherit"
-  | Fd
-  | string
-  | Uint8Array
-  | ReadableStream<Uint8Array>
-  | AsyncIterable<Uint8Array | string>
-  | Iterable<Uint8Array | string>;
-
-/**
- * A sink for output: any object with write(), which may return a promise to push back. Each chunk is the
- * sink's to keep. It is never closed.
- */
-export interface Writer {
-  /** Takes a chunk. What it throws, or rejects with, ends the copying. */
-  write(chunk: Uint8Array): unknown;
-}
+export type Stdin = "null" | "inherit" | Fd | Data;
 
 /**
  * Absent or "null": /dev/null. A sink's own error ends the copying, closes the pipe and rejects as it
- * is. A WritableStream is released, not closed. One and the same object as stdout and stderr: one pipe,
- * so writes never interleave out of order.
+ * is. A WritableStream is released, not closed. A Blob with a path, as Bun.file() makes, is opened as a file,
+ * made or emptied, and handed over. One and the same object as stdout and stderr: one pipe, so writes never
+ * interleave out of order.
  */
-export type Stdout = "null" | "inherit" | Fd | Writer | WritableStream<Uint8Array>;
-
-/** What is copied into the child. */
-export type Source = Exclude<Stdin, Fd>;
-/** What is copied out of the child goes here. */
-export type Sink = Writer | WritableStream<Uint8Array>;
+export type Stdout = "null" | "inherit" | Fd | Writer | WritableStream<Uint8Array> | Blob;
 
 /** A pipe's writing end, and what to write into it. */
-export interface Feed {
+export interface Feed<S extends Source = Source> {
   readonly end: OSFile;
-  readonly source: Source;
+  readonly source: S;
 }
 
 /** A pipe's reading end, and where to put what comes out of it. */
 export interface Drain {
   readonly end: OSFile;
-  readonly sink: Sink;
+  readonly sink: OpenSink | Puller;
 }
 
 /** The three streams, opened. */
@@ -62,22 +52,40 @@ export interface Stdio {
   readonly childEnds: readonly OSFile[];
   readonly feed: Feed | null;
   readonly drains: readonly Drain[];
+  /** Whether opening it has asked nothing of anybody, so that it can be done without a start. */
+  readonly isInert: boolean;
 }
 
 /** What a command has for its three streams. */
 export interface StdioOptions {
   readonly stdin?: Stdin | undefined;
+  readonly input?: Data | undefined;
   readonly stdout?: Stdout | undefined;
   readonly stderr?: Stdout | "stdout" | undefined;
 }
 
-/** Opens what the streams need. Leaves nothing open when it throws. */
-export function openStdio({ stdin, stdout, stderr }: StdioOptions): Stdio {
-  const opener = new Opener();
+/** A sink that is no sink: what comes is asked for, by lines(). */
+export class Puller {
+  /** Only so that it can stand where a Writer does. */
+  write(): never {
+    throw new TypeError("it is read from, not written to");
+  }
+}
+
+/**
+ * Opens what the streams need, and the sources and sinks: all that may throw, before there is a child.
+ * `blocking`: for a synchronous run. Leaves nothing open, and nothing locked, when it throws.
+ */
+export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
+  const { stdin, input, stdout, stderr } = options;
+  const opener = new Opener(blocking);
   try {
-    const in_ = opener.input(stdin);
+    if (input !== undefined && stdin !== undefined) {
+      throw new TypeError("stdin and input exclude each other");
+    }
+    const in_ = input === undefined ? opener.stdin(stdin) : opener.data(input, "input");
     const out = opener.output(stdout, 1);
-    const err = stderr === "stdout" || (isSink(stderr) && stderr === stdout)
+    const err = stderr === "stdout" || (isSink(stderr) && !isFd(stderr) && stderr === stdout)
       ? out
       : opener.output(stderr, 2);
     return {
@@ -85,11 +93,23 @@ export function openStdio({ stdin, stdout, stderr }: StdioOptions): Stdio {
       childEnds: opener.childEnds,
       feed: opener.feed,
       drains: opener.drains,
+      isInert: opener.isInert,
     };
   } catch (error) {
-    opener.closeAll();
+    closeStdio(opener);
     throw error;
   }
+}
+
+/** There is no child, or none any more: closes the pipes and lets go of sources and sinks. */
+export function closeStdio({ childEnds, feed, drains }: Omit<Stdio, "files" | "isInert">): void {
+  for (const file of childEnds) file.close();
+  for (const { end, sink } of drains) {
+    end.close();
+    if (!(sink instanceof Puller)) sink.release();
+  }
+  feed?.end.close();
+  feed?.source.cancel();
 }
 
 /** A descriptor that explain() only speaks of. */
@@ -99,16 +119,18 @@ interface PlannedFd {
 }
 
 /** The streams as openStdio() would open them, with nothing opened. */
-export function describeStdio({ stdin, stdout, stderr }: StdioOptions): readonly Fd[] {
+export function describeStdio({ stdin, input, stdout, stderr }: StdioOptions): readonly Fd[] {
+  const in_ = input === undefined ? describeStream(stdin, 0) : planned(0, "pipe");
   const out = describeStream(stdout, 1);
   const err = stderr === "stdout" ? out : describeStream(stderr, 2);
-  return [describeStream(stdin, 0), out, err];
+  return [in_, out, err];
 }
 
 function describeStream(stream: Stdin | Stdout | undefined, inherited: number): Fd {
   if (stream === undefined || stream === "null") return planned(inherited, "/dev/null");
   if (stream === "inherit") return inherited;
-  return isFd(stream) ? stream : planned(inherited, "pipe");
+  if (isFd(stream)) return stream;
+  return planned(inherited, pathOf(stream) ?? "pipe");
 }
 
 function planned(fd: number, label: string): PlannedFd {
@@ -118,48 +140,89 @@ function planned(fd: number, label: string): PlannedFd {
 class Opener {
   readonly childEnds: OSFile[] = [];
   readonly drains: Drain[] = [];
+  readonly #blocking: boolean;
   feed: Feed | null = null;
+  isInert = true;
 
-  input(stdin: Stdin | undefined): Fd {
-    if (stdin === undefined || stdin === "null") return this.#null("r");
+  constructor(blocking: boolean) {
+    this.#blocking = blocking;
+  }
+
+  stdin(stdin: Stdin | undefined): Fd {
+    if (stdin === undefined || stdin === "null") return this.#open("/dev/null", "r");
     if (stdin === "inherit") return 0;
-    if (isFd(stdin)) return stdin;
-    if (!isSource(stdin)) throw new TypeError("stdin is not something that can be read from");
-    if (isReadableStream(stdin) && stdin.locked) {
-      throw new TypeError("stdin is a stream that is locked to a reader");
+    if (!isFd(stdin)) return this.data(stdin, "stdin");
+    // Of a start that fails it must be left open.
+    if (isOutputPipe(stdin)) this.isInert = false;
+    return stdin;
+  }
+
+  data(data: Data, name: string): Fd {
+    if (isFd(data) || !isData(data)) {
+      throw new TypeError(`${name} is not something that can be read from`);
     }
-    const [reading, writing] = pipe();
-    this.childEnds.push(reading);
-    this.feed = { end: writing, source: stdin };
-    return reading;
+    const path = pathOf(data);
+    if (path !== undefined) return this.#open(path, "r");
+    if (!isWhole(data)) this.isInert = false;
+    const source = this.#blocking ? openSyncSource(data, name) : openSource(data, name);
+    return this.#pipe(() => source.cancel(), ([reading, writing]) => {
+      this.feed = { end: writing, source };
+      return reading;
+    });
   }
 
   output(stdout: Stdout | undefined, inherited: 1 | 2): Fd {
-    if (stdout === undefined || stdout === "null") return this.#null("r+");
+    if (stdout === undefined || stdout === "null") return this.#open("/dev/null", "r+");
     if (stdout === "inherit") return inherited;
     if (isFd(stdout)) return stdout;
     const name = inherited === 1 ? "stdout" : "stderr";
-    if (!isSink(stdout)) throw new TypeError(`${name} is not something that can be written to`);
-    if (isWritableStream(stdout) && stdout.locked) {
-      throw new TypeError(`${name} is a stream that is locked to a writer`);
+    if (isBlob(stdout)) {
+      const path = pathOf(stdout);
+      if (path !== undefined) return this.#open(path, "w");
+      throw new TypeError(`${name} is a Blob that is no file: Bun.file(path) is one`);
     }
-    const [reading, writing] = pipe();
-    this.childEnds.push(writing);
-    this.drains.push({ end: reading, sink: stdout });
-    return writing;
+    const sink = this.#openSink(stdout, name);
+    const release = (): void => {
+      if (!(sink instanceof Puller)) sink.release();
+    };
+    return this.#pipe(release, ([reading, writing]) => {
+      this.drains.push({ end: reading, sink });
+      return writing;
+    });
   }
 
-  closeAll(): void {
-    for (const file of this.childEnds) file.close();
-    for (const { end } of this.drains) end.close();
-    this.feed?.end.close();
+  #openSink(sink: Sink, name: string): OpenSink | Puller {
+    if (sink instanceof Puller) return sink;
+    if (!isSink(sink)) throw new TypeError(`${name} is not something that can be written to`);
+    return this.#blocking ? openSyncSink(sink, name) : openSink(sink, name);
   }
 
-  #null(flags: "r" | "r+"): Fd {
-    const file = OSFile.open("/dev/null", flags);
+  /** `use` takes our end, and answers the child's. */
+  #pipe(release: () => void, use: (ends: [OSFile, OSFile]) => OSFile): Fd {
+    let ends: [OSFile, OSFile];
+    try {
+      ends = pipe();
+    } catch (error) {
+      release();
+      throw error;
+    }
+    const end = use(ends);
+    this.childEnds.push(end);
+    return end;
+  }
+
+  #open(path: string, flags: "r" | "r+" | "w"): Fd {
+    const file = OSFile.open(path, flags);
     this.childEnds.push(file);
     return file;
   }
+}
+
+/** The path of a Blob that is a file on this machine: Bun's. Not of a File, whose name is none. */
+function pathOf(value: unknown): string | undefined {
+  if (!isBlob(value) || !("name" in value) || typeof value.name !== "string") return undefined;
+  const isFile = "writer" in value && !(typeof File === "function" && value instanceof File);
+  return isFile && !("presign" in value) ? value.name : undefined;
 }
 
 /** Whether a value names a descriptor. */
@@ -169,29 +232,24 @@ export function isFd(value: unknown): value is Fd {
     typeof value.fd === "number";
 }
 
-/** Whether a value is a web stream to write to. */
-export function isWritableStream(value: unknown): value is WritableStream<Uint8Array> {
-  return typeof value === "object" && value !== null && "getWriter" in value;
+/** A file that is marked as the reading end of a command's output. */
+export interface OutputPipe {
+  readonly fd: number;
+  close(): void;
 }
 
-/** Whether a value is a web stream to read from. */
-export function isReadableStream(value: unknown): value is ReadableStream<Uint8Array> {
-  return typeof value === "object" && value !== null && "getReader" in value;
+/**
+ * Marks one: as another command's stdin it is handed over for good. On the object, under a name that every
+ * copy of this module knows, as the other command may be another copy's.
+ */
+const outputPipe = Symbol.for("@osexec/osexec/output-pipe");
+
+/** Marks the reading end of a command's output. */
+export function markOutputPipe(file: OSFile): void {
+  Object.defineProperty(file, outputPipe, { value: true });
 }
 
-/** Whether a value gives its elements by promises. */
-export function isAsyncIterable(value: unknown): value is AsyncIterable<Uint8Array | string> {
-  return typeof value === "object" && value !== null && Symbol.asyncIterator in value;
-}
-
-function isSource(value: unknown): value is Source {
-  if (typeof value === "string" || value instanceof Uint8Array) return true;
-  if (typeof value !== "object" || value === null) return false;
-  return isReadableStream(value) || isAsyncIterable(value) || Symbol.iterator in value;
-}
-
-function isSink(value: unknown): value is Sink {
-  if (typeof value !== "object" || value === null) return false;
-  if (isFd(value)) return false;
-  return isWritableStream(value) || ("write" in value && typeof value.write === "function");
+/** Whether a value is the reading end of a command's output, be the command another copy's of this module. */
+export function isOutputPipe(value: unknown): value is OutputPipe {
+  return typeof value === "object" && value !== null && Reflect.get(value, outputPipe) === true;
 }

@@ -3,22 +3,16 @@
 import { Poll, Ready } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
 import { exitDescriptor } from "../ffi/reactor.ts";
-import { toBytes } from "./copy.ts";
-import { Errno, wouldBlock } from "./errno.ts";
-import { readReady } from "./file.ts";
-import { check, syscallError } from "./native.ts";
-import { currentOS } from "./os.ts";
+import { block } from "./descriptor.ts";
+import { Errno } from "./errno.ts";
+import { SyscallError } from "./errors.ts";
+import { type OSFile, readAtOnce, restOf, writeAtOnce } from "./file.ts";
+import { check } from "./native.ts";
 import { hasEnded, type Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
-import {
-  type Drain,
-  type Feed,
-  isAsyncIterable,
-  isReadableStream,
-  isWritableStream,
-  type Stdio,
-  type StdioOptions,
-} from "./stdio.ts";
+import type { OpenSink } from "./sinks.ts";
+import type { Source } from "./sources.ts";
+import { type Drain, type Feed, Puller, type Stdio } from "./stdio.ts";
 import { timerMax } from "./timer.ts";
 
 /** What a synchronous run came to. */
@@ -28,16 +22,6 @@ export interface SyncResult {
   readonly failure: { readonly error: unknown } | null;
   /** Some pipe was still held open when waitDelay had passed. */
   readonly expired: boolean;
-}
-
-/** Refuses what needs the event loop. Throws TypeError. */
-export function checkSyncStdio({ stdin, stdout, stderr }: StdioOptions): void {
-  if (isReadableStream(stdin) || (isAsyncIterable(stdin) && !("fd" in stdin))) {
-    throw new TypeError("a synchronous run cannot read stdin from a stream or an async iterable");
-  }
-  if (isWritableStream(stdout) || isWritableStream(stderr)) {
-    throw new TypeError("a synchronous run cannot write to a WritableStream");
-  }
 }
 
 /** How many chunks of each output are taken when waitDelay is over: at least what a pipe holds at most. */
@@ -72,7 +56,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
       const [only] = outputs;
       if (!running && deadline === Infinity && outputs.size === 1 && only !== undefined) {
         // There is nothing else to wait for: a read may block.
-        if (attempt(() => only.pump())) continue;
+        if (attempt(() => only.pump(true))) continue;
         only.close();
         outputs.clear();
         break;
@@ -89,7 +73,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
       }
       if (input !== null && poll.ready(feeding) && !attempt(() => input.pump())) input.close();
       for (const { output, at } of reading) {
-        if (!poll.ready(at) || attempt(() => output.pump())) continue;
+        if (!poll.ready(at) || attempt(() => output.pump(false))) continue;
         output.close();
         outputs.delete(output);
       }
@@ -110,91 +94,81 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
 }
 
 class SyncFeed {
-  readonly #feed: Feed;
-  readonly #chunks: Iterator<Uint8Array | string>;
-  #ended = false;
-  #rest = new Uint8Array(0);
+  readonly #end: OSFile;
+  readonly #source: Source;
+  #chunk: Uint8Array = new Uint8Array(0);
+  /** Its length when it came, and how much of it is written. */
+  #length = 0;
+  #offset = 0;
 
-  constructor(feed: Feed) {
-    this.#feed = feed;
-    const { source } = feed;
-    const whole = typeof source === "string" || source instanceof Uint8Array;
-    if (!whole && !(Symbol.iterator in source)) throw new TypeError("stdin is not iterable");
-    this.#chunks = (whole ? [source] : source)[Symbol.iterator]();
-    check(library().osexec_nonblock(feed.end.fd, 1), "fcntl");
+  constructor({ end, source }: Feed) {
+    this.#end = end;
+    this.#source = source;
   }
 
   get fd(): number {
-    return this.#feed.end.fd;
+    return this.#end.fd;
   }
 
   get open(): boolean {
-    return !this.#feed.end.closed;
+    return !this.#end.closed;
   }
 
   /** Writes once. False: there is no more to write, or nobody reads it. */
   pump(): boolean {
-    while (this.#rest.length === 0) {
-      const chunk = this.#next();
+    while (this.#offset === this.#length) {
+      const chunk = this.#source.next();
       if (chunk === null) return false;
-      this.#rest = new Uint8Array(chunk);
+      if (chunk instanceof Promise) throw new TypeError("a synchronous run waits for no promise");
+      this.#chunk = chunk;
+      this.#length = chunk.length;
+      this.#offset = 0;
     }
-    const answer = library().osexec_write(this.fd, this.#rest, this.#rest.length);
-    if (answer === -Errno.EPIPE) return false;
-    if (answer >= 0) this.#rest = this.#rest.subarray(answer);
-    else if (-answer !== wouldBlock(currentOS())) throw syscallError(-answer, "write", "|1");
+    try {
+      this.#offset += writeAtOnce(this.#end, restOf(this.#chunk, this.#offset, this.#length)) ?? 0;
+    } catch (error) {
+      if (error instanceof SyscallError && error.errno === Errno.EPIPE) return false;
+      throw error;
+    }
     return true;
   }
 
   /** Closes the pipe, and tells a source that has not ended to stop. */
   close(): void {
-    this.#feed.end.close();
-    if (this.#ended) return;
-    this.#ended = true;
-    try {
-      this.#chunks.return?.();
-    } catch {
-      // Its owner's affair: nobody reads from it any more.
-    }
-  }
-
-  #next(): Uint8Array | null {
-    let result: IteratorResult<Uint8Array | string>;
-    try {
-      result = this.#chunks.next();
-    } catch (error) {
-      this.#ended = true;
-      throw error;
-    }
-    if (result.done) this.#ended = true;
-    // A chunk of the wrong type leaves the source open, to be told to stop.
-    return result.done ? null : toBytes(result.value);
+    this.#end.close();
+    this.#source.cancel();
   }
 }
 
 class SyncDrain {
-  readonly #drain: Drain;
+  readonly #end: OSFile;
+  readonly #sink: OpenSink;
 
-  constructor(drain: Drain) {
-    this.#drain = drain;
+  constructor({ end, sink }: Drain) {
+    if (sink instanceof Puller) throw new TypeError("lines() needs an event loop");
+    this.#end = end;
+    this.#sink = sink;
   }
 
   get fd(): number {
-    return this.#drain.end.fd;
+    return this.#end.fd;
   }
 
-  /** Reads once, which cannot block after poll's word. False: end of file. */
-  pump(): boolean {
-    const { end, sink } = this.#drain;
-    const chunk = readReady(end);
+  /** Reads once, after waiting where there is nothing yet and `mayBlock`. False: end of file. */
+  pump(mayBlock: boolean): boolean {
+    let chunk = readAtOnce(this.#end);
+    if (chunk === undefined && mayBlock) {
+      block(this.#end, "in");
+      chunk = readAtOnce(this.#end);
+    }
     if (chunk === null) return false;
-    if (isWritableStream(sink)) throw new TypeError("a synchronous run needs a Writer");
-    if (chunk !== undefined) sink.write(chunk);
+    if (chunk !== undefined) this.#sink.write(chunk);
     return true;
   }
 
   close(): void {
-    this.#drain.end.close();
+    this.#end.close();
+    this.#sink.release();
   }
 }
 

@@ -307,14 +307,14 @@ test("a synchronous run refuses streams, and starts nothing", () => {
   assertEquals([children(), stream.locked], [before, false]);
 });
 
-test("a Writer's promise is not awaited by a synchronous run", () => {
+test("a Writer's promise ends a synchronous run's copying, and its rejection ends no program", () => {
   let calls = 0;
   const stdout = {
     write(): Promise<void> {
       calls++;
-      return new Promise(() => {});
+      return Promise.reject(new Error("unheard"));
     },
   };
-  sh("echo x", { stdout }).runSync();
+  assertThrows(() => sh("echo x", { stdout }).runSync(), TypeError, "promise");
   assertEquals(calls, 1);
 });

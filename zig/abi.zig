@@ -148,6 +148,16 @@ pub const Event = extern struct {
     }
 };
 
+/// How a descriptor is made fit for a child: its O_NONBLOCK is cleared.
+pub const Lend = enum(u32) {
+    always = 0,
+    /// Who takes a socket that is not its stdio knows what it gets, and its owner's event loop would stand
+    /// still without the flag.
+    unless_socket = 1,
+    /// It is set again: there has been no child.
+    back = 2,
+};
+
 /// What a descriptor is watched for, and what it became: the values of EPOLLIN, EPOLLOUT, EPOLLERR
 /// and EPOLLHUP, which poll(2) shares on every Linux.
 pub const Ready = enum(u32) {
@@ -298,7 +308,7 @@ pub const structs = .{
     .Event = Event,
     .Reactor = Reactor,
 };
-pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Wait = Wait };
+pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait };
 
 /// A digest of every layout, code, word and signature: equal digests mean that both sides were built
 /// from the same boundary.

@@ -196,6 +196,13 @@ pub fn fileMode(path: [*]const u8) i32 {
     return if (found < 0) found else status.mode;
 }
 
+/// The same of what a descriptor is open on.
+pub fn openMode(fd: i32) i32 {
+    var status: std.c.Stat = undefined;
+    const found = result(std.c.fstat(fd, &status));
+    return if (found < 0) found else status.mode;
+}
+
 /// Whether this process's effective user may execute `path`.
 pub fn mayExecute(path: [*]const u8) i32 {
     const X_OK = 1;

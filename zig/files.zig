@@ -1,4 +1,4 @@
-//! Descriptors outside a start: opening, pipes, reading and writing, readiness, what may be executed.
+//! Descriptors outside a start: opening, pipes, readiness, what may be executed.
 //!
 //! All answers are those of the system call, or -errno.
 
@@ -7,12 +7,22 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const libc = @import("libc.zig");
 const linux = @import("linux.zig");
+const nowait = @import("nowait.zig");
 const system = @import("system.zig").system;
 
-/// `path` is `length` bytes, the last of which is NUL.
+/// `path` is `length` bytes, the last of which is NUL. A FIFO is opened for reading without waiting for who
+/// writes to it: the first read waits for that.
 pub fn open(path: [*]const u8, length: i32, flags: i32, mode: i32) i32 {
     if (!isString(path, length)) return system.negative(.INVAL);
-    return system.openFile(path, flags, mode);
+    const O_ACCMODE = 3;
+    const S_IFMT = 0o170000;
+    const S_IFIFO = 0o010000;
+    if (flags & (O_ACCMODE | system.O_NONBLOCK) != 0 or system.fileMode(path) & S_IFMT != S_IFIFO) {
+        return system.openFile(path, flags, mode);
+    }
+    const fd = system.openFile(path, flags | system.O_NONBLOCK, mode);
+    if (fd >= 0) _ = nowait.lend(fd, .always);
+    return fd;
 }
 
 /// Close-on-exec from the start: another thread may clone in between.
@@ -22,16 +32,6 @@ pub fn pipe(ends: *[2]i32) i32 {
 
 pub fn close(fd: i32) i32 {
     return system.closeFile(fd);
-}
-
-pub fn read(fd: i32, buffer: [*]u8, length: i32) i32 {
-    if (length < 0) return system.negative(.INVAL);
-    return system.read(fd, buffer, @intCast(length));
-}
-
-pub fn write(fd: i32, buffer: [*]const u8, length: i32) i32 {
-    if (length < 0) return system.negative(.INVAL);
-    return system.write(fd, buffer, @intCast(length));
 }
 
 /// Repeated on EINTR with the whole time again only where there is no bound on it.
@@ -53,18 +53,6 @@ pub fn busyPoll(entries: [*]abi.Poll, count: i32) i32 {
     if (count < 0) return system.negative(.INVAL);
     if (count <= one_child) system.yield();
     return system.poll(entries, @intCast(count), 0);
-}
-
-/// Sets or clears O_NONBLOCK; answers whether it was set before.
-pub fn setNonblocking(fd: i32, on: i32) i32 {
-    const flags = system.fcntl(fd, system.F_GETFL, 0);
-    if (flags < 0) return flags;
-    const was = flags & system.O_NONBLOCK != 0;
-    if (was != (on != 0)) {
-        const answer = system.fcntl(fd, system.F_SETFL, flags ^ system.O_NONBLOCK);
-        if (answer < 0) return answer;
-    }
-    return @intFromBool(was);
 }
 
 /// Makes a pipe hold more, where the system can and allows it: an ordinary user has 64 MiB of pipes in all

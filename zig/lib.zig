@@ -4,10 +4,12 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const files = @import("files.zig");
+const nowait = @import("nowait.zig");
 const processors = @import("processors.zig");
 const reactor = @import("reactor.zig");
 const shared = @import("shared.zig");
 const spawn = @import("spawn.zig");
+const system = @import("system.zig").system;
 const waiting = @import("wait.zig");
 
 /// A library must not print or unwind inside its host: a broken invariant traps.
@@ -65,11 +67,11 @@ pub const symbols = struct {
     }
 
     pub fn osexec_read(fd: i32, buffer: [*]u8, length: i32) callconv(.c) i32 {
-        return files.read(fd, buffer, length);
+        return nowait.read(fd, buffer, length);
     }
 
     pub fn osexec_write(fd: i32, buffer: [*]const u8, length: i32) callconv(.c) i32 {
-        return files.write(fd, buffer, length);
+        return nowait.write(fd, buffer, length);
     }
 
     pub fn osexec_poll(entries: [*]abi.Poll, count: i32, timeout_ms: i32) callconv(.c) i32 {
@@ -84,8 +86,9 @@ pub const symbols = struct {
         return processors.idle();
     }
 
-    pub fn osexec_nonblock(fd: i32, on: i32) callconv(.c) i32 {
-        return files.setNonblocking(fd, on);
+    pub fn osexec_lend(fd: i32, how: i32) callconv(.c) i32 {
+        const known = std.enums.fromInt(abi.Lend, how) orelse return system.negative(.INVAL);
+        return nowait.lend(fd, known);
     }
 
     pub fn osexec_grow_pipe(fd: i32, size: i32) callconv(.c) i32 {

@@ -212,6 +212,14 @@ pub fn fileMode(path: [*]const u8) i32 {
     return if (found < 0) found else status.mode;
 }
 
+/// The same of what a descriptor is open on.
+pub fn openMode(fd: i32) i32 {
+    var status: Statx = undefined;
+    const mask = Statx.TYPE | Statx.MODE;
+    const found = result(.statx, .{ fd, "", AT_EMPTY_PATH, mask, &status });
+    return if (found < 0) found else status.mode;
+}
+
 /// Waits a while for the kernel to clear `tid`, which holds `value`, because `pid` has left this memory.
 /// True: that child has ended, though the word may still stand: Linux before 5.17 leaves it alone where the
 /// child dumps core.

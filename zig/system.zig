@@ -30,6 +30,7 @@ comptime {
         "yield",
         "fcntl",
         "fileMode",
+        "openMode",
         "mayExecute",
         "workingDirectory",
         "descriptorsMax",

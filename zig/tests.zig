@@ -8,6 +8,7 @@ test {
     _ = @import("embed_gen.zig");
     _ = @import("files.zig");
     _ = @import("filter.zig");
+    _ = @import("nowait.zig");
     _ = @import("processors.zig");
     _ = @import("request.zig");
     _ = @import("reactor_test.zig");

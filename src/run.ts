@@ -1,0 +1,159 @@
+/** One run of a command: its process, the copying around it, what an abort does to it, and what it comes to. */
+
+import { AbortWatch, type Cancel } from "./abort.ts";
+import { type Copy, type CopyResult, drain, feed, type Pull, pull } from "./copy.ts";
+import {
+  type CapturedOutput,
+  type ExitCause,
+  ExitError,
+  SpawnError,
+  StateError,
+  WaitDelayError,
+} from "./errors.ts";
+import type { OSFile } from "./file.ts";
+import { holdWith, type Process } from "./process.ts";
+import type { ProcessState } from "./process_state.ts";
+import { Puller, type Stdio } from "./stdio.ts";
+import { Timer } from "./timer.ts";
+
+/** What a run is made of; the child has been started. */
+export interface RunOptions {
+  readonly process: Process;
+  readonly stdio: Stdio;
+  /** Our end of stdinPipe(): closed when the child has ended. */
+  readonly stdinPipe: OSFile | undefined;
+  readonly signal: AbortSignal | undefined;
+  readonly cancel: Cancel | undefined;
+  /** Command's. */
+  readonly waitDelay: number;
+}
+
+/** A child that runs, with its copying. */
+export class Run {
+  readonly #options: RunOptions;
+  readonly #input: Copy | undefined;
+  readonly #outputs: readonly Copy[];
+  /** In the order in which they ended: the first failure is the one reported. */
+  readonly #results: CopyResult[] = [];
+  readonly #abort: AbortWatch | undefined;
+  /** What lines() reads. */
+  readonly lines: Pull | undefined;
+  #waited = false;
+  #isCut = false;
+
+  /** Begins the copying. Throws nothing: what may throw has been done before there was a child. */
+  constructor(options: RunOptions) {
+    const { process, stdio, signal, cancel, waitDelay } = options;
+    this.#options = options;
+    if (stdio.feed !== null) this.#input = this.#track(feed(stdio.feed.end, stdio.feed.source));
+    const outputs: Copy[] = [];
+    for (const { end, sink } of stdio.drains) {
+      if (sink instanceof Puller) outputs.push(this.lines = pull(end));
+      else outputs.push(drain(end, sink));
+    }
+    this.#outputs = outputs.map((copy) => this.#track(copy));
+    if (signal === undefined) return;
+    const expire = (): void => this.#expire();
+    this.#abort = new AbortWatch({ process, signal, waitDelay, cancel, expire });
+  }
+
+  /** Whether an abort has killed the child: nobody waits for the rest of its lines any more. */
+  get isCut(): boolean {
+    return this.#isCut;
+  }
+
+  /** Waits for the child and the copying: see Command.wait(). `onExit`: the child has been reaped. */
+  async wait(
+    captured: CapturedOutput,
+    onExit: (state: ProcessState) => void,
+  ): Promise<ProcessState> {
+    if (this.#waited) throw new StateError("exec: Wait was already called");
+    this.#waited = true;
+    const state = await this.#waitForExit();
+    onExit(state);
+    this.#closeInput();
+    const abort = await this.#abort?.end(state.success);
+    if (this.#abort?.killed && !state.success) {
+      this.#isCut = true;
+      this.lines?.stop();
+    }
+    const stops = await this.#settle(abort?.deadline);
+    const failure = this.#results.find((result) => result.failure !== null)?.failure;
+    if (!state.success) throw new ExitError(state, captured, causeOf(abort?.failure, failure));
+    if (abort?.failure) throw abort.failure.error;
+    if (failure) throw failure.error;
+    if (stops.includes("expired")) throw new WaitDelayError(captured);
+    if (stops.includes("disposed")) {
+      throw new StateError("exec: disposed of before all output had been read");
+    }
+    return state;
+  }
+
+  /** Kills a child that still runs, reaps it, and ends the copying. */
+  async dispose(): Promise<void> {
+    this.#abort?.dispose();
+    try {
+      await this.#options.process[Symbol.asyncDispose]();
+    } finally {
+      this.#stop();
+    }
+  }
+
+  async #waitForExit(): Promise<ProcessState> {
+    try {
+      return await this.#options.process.wait();
+    } catch (error) {
+      this.#waited = false;
+      this.#abort?.dispose();
+      if (error instanceof SpawnError) {
+        this.#stop();
+      } else if (!(error instanceof StateError)) {
+        // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
+        this.#closeInput();
+        await this.#settle(undefined);
+      }
+      throw error;
+    }
+  }
+
+  #track<C extends Copy>(copy: C): C {
+    copy.done.then((result) => this.#results.push(result));
+    return copy;
+  }
+
+  /** The process has ended: nobody reads its stdin any more. */
+  #closeInput(): void {
+    this.#input?.stop();
+    this.#options.stdinPipe?.close();
+  }
+
+  /** Waits for the outputs, no longer than waitDelay allows: how they were stopped. */
+  async #settle(deadline: number | undefined): Promise<readonly CopyResult["stopped"][]> {
+    const { process, waitDelay } = this.#options;
+    if (this.#outputs.length === 0) return [];
+    const end = deadline ?? performance.now() + (waitDelay || Infinity);
+    const timer = new Timer(end, () => this.#expire());
+    holdWith(process, timer);
+    const results = await Promise.all(this.#outputs.map((copy) => copy.done));
+    timer.cancel();
+    return results.map(({ stopped }) => stopped);
+  }
+
+  #stop(): void {
+    this.#input?.stop();
+    for (const copy of this.#outputs) copy.stop();
+  }
+
+  #expire(): void {
+    this.#input?.expire();
+    for (const copy of this.#outputs) copy.expire();
+  }
+}
+
+function causeOf(
+  abort: { readonly error: unknown } | null | undefined,
+  failure: { readonly error: unknown } | null | undefined,
+): ExitCause | undefined {
+  if (abort) return { error: abort.error, isTold: false };
+  return failure ? { error: failure.error, isTold: true } : undefined;
+}
