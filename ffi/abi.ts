@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [1454936576, 398112801] as const;
+export const FINGERPRINT = [-1846635864, -1563306962] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -159,6 +159,8 @@ export const SYMBOLS = {
   osexec_signal: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_pidfd: { parameters: ["i32"], result: "i32" },
   osexec_open: { parameters: ["buffer", "i32", "i32", "i32"], result: "i32" },
+  osexec_open_begin: { parameters: ["buffer", "i32", "i32", "i32", "buffer"], result: "i32" },
+  osexec_open_end: { parameters: ["i32"], result: "i32" },
   osexec_close: { parameters: ["i32"], result: "i32" },
   osexec_pipe: { parameters: ["buffer"], result: "i32" },
   osexec_read: { parameters: ["i32", "buffer", "i32"], result: "i32" },

@@ -4,7 +4,7 @@ import { Lend } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
 import { forget } from "../ffi/reactor.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
-import { Errno } from "./errno.ts";
+import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError } from "./errors.ts";
 import { LineIterator } from "./lines.ts";
 import { check, cString, syscallError } from "./native.ts";
@@ -86,12 +86,45 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /**
    * Opens a file; throws SyscallError. `mode` (default 0o666) applies on creation, under the umask.
-   * open(2).
+   * A FIFO is opened for reading at once, and the first read waits for who writes to it: a child that is given
+   * it before is at its end. To write to a FIFO that nobody reads, and to wait for the other side before a
+   * child is given it, there is openAsync(): this call blocks the thread, for ever if nobody comes. open(2),
+   * fifo(7).
    */
   static open(path: string, flags: OpenFlags = "r", mode = 0o666): OSFile {
-    if (path.includes("\0")) throw syscallError(Errno.EINVAL, "open", path);
-    const bytes = cString(path);
+    const bytes = pathBytes(path);
     const fd = library().osexec_open(bytes, bytes.length, openFlags(flags), mode);
+    return new OSFile(check(fd, "open", path), path);
+  }
+
+  /**
+   * open(), but it blocks nothing, and waits for the other side of a FIFO as open(2) does: by a thread of its
+   * own. When `signal` aborts it rejects with its reason; the thread then stays until the other side comes, and
+   * closes the file. SyscallError EAGAIN where 64 of them are under way.
+   */
+  static async openAsync(
+    path: string,
+    flags: OpenFlags = "r",
+    mode = 0o666,
+    { signal }: { readonly signal?: AbortSignal } = {},
+  ): Promise<OSFile> {
+    signal?.throwIfAborted();
+    const bytes = pathBytes(path);
+    const number = openFlags(flags);
+    const answer = library().osexec_open_begin(bytes, bytes.length, number, mode, pipeBytes);
+    const handle = check(answer, "open", path);
+    const told = new OSFile(pipeEnds[0] ?? -1, path);
+    const aborted = Promise.withResolvers<void>();
+    const abort = (): void => aborted.resolve();
+    signal?.addEventListener("abort", abort);
+    try {
+      await Promise.race([untilReadable(told), aborted.promise]);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      told.close();
+    }
+    const fd = library().osexec_open_end(handle);
+    if (-fd === wouldBlock(currentOS())) signal?.throwIfAborted();
     return new OSFile(check(fd, "open", path), path);
   }
 
@@ -316,6 +349,11 @@ export function fdNumber(fd: Fd): number {
     throw new TypeError("A file descriptor is an integer, or has an integer fd");
   }
   return number;
+}
+
+function pathBytes(path: string): Uint8Array {
+  if (path.includes("\0")) throw syscallError(Errno.EINVAL, "open", path);
+  return cString(path);
 }
 
 /** The bytes of a view, whichever realm it is from. TypeError for what is none. */

@@ -107,7 +107,7 @@ pub fn environment(buffer: [*]u8, length: i32) i32 {
     return std.math.cast(i32, needed) orelse system.negative(.@"2BIG");
 }
 
-fn isString(path: [*]const u8, length: i32) bool {
+pub fn isString(path: [*]const u8, length: i32) bool {
     return length > 0 and path[@intCast(length - 1)] == 0;
 }
 

@@ -5,6 +5,7 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const files = @import("files.zig");
 const nowait = @import("nowait.zig");
+const opener = @import("opener.zig");
 const processors = @import("processors.zig");
 const reactor = @import("reactor.zig");
 const shared = @import("shared.zig");
@@ -56,6 +57,22 @@ pub const symbols = struct {
 
     pub fn osexec_open(path: [*]const u8, length: i32, flags: i32, mode: i32) callconv(.c) i32 {
         return files.open(path, length, flags, mode);
+    }
+
+    /// Answers a handle for `osexec_open_end`, which is to be called when `told` has reached its end, or to give
+    /// it up.
+    pub fn osexec_open_begin(
+        path: [*]const u8,
+        length: i32,
+        flags: i32,
+        mode: i32,
+        told: *i32,
+    ) callconv(.c) i32 {
+        return opener.begin(path, length, flags, mode, told);
+    }
+
+    pub fn osexec_open_end(handle: i32) callconv(.c) i32 {
+        return opener.finish(handle);
     }
 
     pub fn osexec_close(fd: i32) callconv(.c) i32 {

@@ -9,6 +9,7 @@ test {
     _ = @import("files.zig");
     _ = @import("filter.zig");
     _ = @import("nowait.zig");
+    _ = @import("opener.zig");
     _ = @import("processors.zig");
     _ = @import("request.zig");
     _ = @import("reactor_test.zig");
