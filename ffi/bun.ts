@@ -52,6 +52,7 @@ export function bunRuntime(): Runtime {
     makeTemporaryDirectory,
     connect,
     setImmediate: (turn) => void globalThis.setImmediate(turn),
+    giveTurn: (after) => void globalThis.setImmediate(after),
     get environment() {
       return bunProcess().env;
     },

@@ -47,6 +47,8 @@ export interface Runtime {
   connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream;
   /** Calls back in the event loop's next turn, without letting it wait for anything before. */
   setImmediate(turn: () => void): void;
+  /** Calls back when the event loop has looked at its timers and at its descriptors. */
+  giveTurn(after: () => void): void;
   /** The runtime's own copy of the environment, which programs write to; null: they write to libc's. */
   readonly environment: Readonly<Record<string, string | undefined>> | null;
   /** A variable of the environment, if it may be read without asking the user. */

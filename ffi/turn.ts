@@ -30,7 +30,7 @@ export function isTurnSpent(): boolean {
 /** Resolves in a turn of its own, after timers and whatever else was due; first come, first served. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => {
-    if (waiting.push(resolve) === 1) currentRuntime().setImmediate(serve);
+    if (waiting.push(resolve) === 1) currentRuntime().giveTurn(serve);
   });
 }
 
@@ -38,5 +38,5 @@ export function nextTurn(): Promise<void> {
 function serve(): void {
   begun = now();
   waiting.shift()?.();
-  if (waiting.length > 0) currentRuntime().setImmediate(serve);
+  if (waiting.length > 0) currentRuntime().giveTurn(serve);
 }

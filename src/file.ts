@@ -242,7 +242,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       end: () => {},
       leave: (rest) => {
         reading?.cancel();
-        this.#leftover = rest;
+        this.#leftover = rest();
       },
     });
   }

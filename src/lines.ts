@@ -78,8 +78,8 @@ export interface LineSource {
   next(): Promise<Uint8Array | null>;
   /** After the last line: what it throws is thrown in place of the end. */
   end(): unknown;
-  /** Instead of the end: it is left early, or has failed. `rest`: what has become no line. */
-  leave(rest: Uint8Array<ArrayBuffer>): unknown;
+  /** Instead of the end: it is left early, or has failed. `rest`: puts together what has become no line. */
+  leave(rest: () => Uint8Array<ArrayBuffer>): unknown;
   /** Whether lines that are there already are wanted no more. */
   isCut?(): boolean;
 }
@@ -186,7 +186,7 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
 
   async #leave(): Promise<void> {
     this.#end();
-    await this.#source.leave(this.#splitter.rest());
+    await this.#source.leave(() => this.#splitter.rest());
   }
 
   #end(): void {

@@ -1,6 +1,6 @@
 /** What feeds a child's stdin: data of many kinds, given out chunk by chunk. */
 
-import { viewBytes } from "./file.ts";
+import { restOf, viewBytes } from "./file.ts";
 
 /** Data for a child's stdin. A string is its text, whatever it says. */
 export type Data =
@@ -80,12 +80,13 @@ function wholeBytes(data: string | ArrayBufferView | ArrayBuffer): Uint8Array {
 }
 
 function once(bytes: Uint8Array): Source<Chunk> {
+  const { length } = bytes;
   let rest: Chunk = bytes;
   return {
     next() {
       const chunk = rest;
       rest = null;
-      return chunk;
+      return chunk === null ? null : restOf(chunk, 0, length);
     },
     cancel() {},
   };
