@@ -492,13 +492,8 @@ export class Command implements AsyncDisposable {
     const { state, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     this.#pipes.stdin?.close();
-    if (!state.success) {
-      throw new ExitError(
-        state,
-        captured,
-        failure === null ? undefined : { ...failure, isTold: true },
-      );
-    }
+    const cause = failure === null ? null : { error: failure.error, isTold: true };
+    if (!state.success) throw new ExitError(state, captured, cause);
     if (failure !== null) throw failure.error;
     if (expired) throw new WaitDelayError(captured);
     return state;

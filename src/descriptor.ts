@@ -69,7 +69,7 @@ const bulkSize = 256 * 1024;
 /** So many in a row make a bulk: a program that fills one pipe and ends is no stream. */
 const bulkReads = 2;
 /** Where small chunks are read into, so that each takes no more memory than it has bytes. */
-let scratch: Uint8Array | undefined;
+let scratch: Uint8Array<ArrayBuffer> | undefined;
 
 /** Reading chunk by chunk, in sizes that fit what comes. */
 export class ChunkReader {
@@ -83,7 +83,7 @@ export class ChunkReader {
   }
 
   /** A chunk of its own; null at end of file, undefined: it must be waited for. */
-  next(file: Descriptor): Uint8Array | null | undefined {
+  next(file: Descriptor): Uint8Array<ArrayBuffer> | null | undefined {
     if (this.#fullReads >= bulkReads) {
       const buffer = new Uint8Array(bulkSize);
       const length = this.into(file, buffer);
@@ -112,6 +112,6 @@ export class ChunkReader {
 }
 
 /** A copy where most of the buffer would be kept alive for nothing. */
-function filledPart(buffer: Uint8Array, length: number): Uint8Array {
+function filledPart(buffer: Uint8Array<ArrayBuffer>, length: number): Uint8Array<ArrayBuffer> {
   return length < buffer.length / 2 ? buffer.slice(0, length) : buffer.subarray(0, length);
 }

@@ -219,9 +219,9 @@ export class ExitError extends Error {
   declare readonly cause?: unknown;
 
   /** Makes the error of one failed exit. */
-  constructor(state: ProcessState, output: CapturedOutput = {}, cause?: ExitCause) {
+  constructor(state: ProcessState, output: CapturedOutput = {}, cause: ExitCause | null = null) {
     const told = cause?.isTold ? `: ${reasonOf(cause.error)}` : "";
-    super(`${state}${told}`, cause === undefined ? undefined : { cause: cause.error });
+    super(`${state}${told}`, cause === null ? undefined : { cause: cause.error });
     this.state = state;
     this.exitCode = state.exitCode;
     this.signal = state.signal;

@@ -278,12 +278,12 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       : this.#writes ??= new Operations(this, "out");
   }
 
-  #readChunk(): Operation<Uint8Array | null> {
+  #readChunk(): Operation<Uint8Array<ArrayBuffer> | null> {
     this.#open("read");
     return this.#queue("in").add(() => this.#chunkAtOnce());
   }
 
-  #chunkAtOnce(): Uint8Array | null | undefined {
+  #chunkAtOnce(): Uint8Array<ArrayBuffer> | null | undefined {
     const kept = this.#leftover;
     if (kept.length === 0) return this.#reader.next(this);
     this.#leftover = new Uint8Array(0);

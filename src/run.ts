@@ -153,7 +153,7 @@ export class Run {
 function causeOf(
   abort: { readonly error: unknown } | null | undefined,
   failure: { readonly error: unknown } | null | undefined,
-): ExitCause | undefined {
+): ExitCause | null {
   if (abort) return { error: abort.error, isTold: false };
-  return failure ? { error: failure.error, isTold: true } : undefined;
+  return failure ? { error: failure.error, isTold: true } : null;
 }

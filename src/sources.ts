@@ -41,7 +41,7 @@ export function openSource(data: Data, name: string): Source {
   if (isWhole(data)) return once(wholeBytes(data));
   const stream = streamOf(data, name);
   if (stream === null) return once(new Uint8Array(0));
-  return stream === undefined ? new IteratorSource(data, name) : new StreamSource(stream, name);
+  return stream === undefined ? new IteratorSource(data, name) : fromStream(stream, name);
 }
 
 /** Opens a source that needs no event loop. TypeError for one that does. */
@@ -102,31 +102,27 @@ function streamOf(data: Data, name: string): ReadableStream<Uint8Array> | null |
   return data.body;
 }
 
-class StreamSource implements Source {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #ended = false;
-
-  constructor(stream: ReadableStream<Uint8Array>, name: string) {
-    if (stream.locked) throw new TypeError(`${name} is a stream that is locked to a reader`);
-    this.#reader = stream.getReader();
-  }
-
-  async next(): Promise<Chunk> {
-    const { done, value } = await this.#reader.read().catch((error) => {
-      this.#ended = true;
-      throw error;
-    });
-    this.#ended ||= done;
-    return done ? null : toBytes(value);
-  }
-
-  cancel(): void {
-    if (!this.#ended) this.#reader.cancel().catch(ignore);
-    this.#ended = true;
-    // Only once the cancelling has begun, and with no read left open.
-    const release = (): void => this.#reader.releaseLock();
-    this.#reader.closed.then(release, release);
-  }
+function fromStream(stream: ReadableStream<Uint8Array>, name: string): Source {
+  if (stream.locked) throw new TypeError(`${name} is a stream that is locked to a reader`);
+  const reader = stream.getReader();
+  let ended = false;
+  return {
+    async next() {
+      const { done, value } = await reader.read().catch((error) => {
+        ended = true;
+        throw error;
+      });
+      ended ||= done;
+      return done ? null : toBytes(value);
+    },
+    cancel() {
+      if (!ended) reader.cancel().catch(ignore);
+      ended = true;
+      // Only once the cancelling has begun, and with no read left open.
+      const release = (): void => reader.releaseLock();
+      reader.closed.then(release, release);
+    },
+  };
 }
 
 class IteratorSource implements Source {

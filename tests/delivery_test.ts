@@ -229,7 +229,7 @@ test("streams 7: Node's Writable holds the child back, and all of it arrives", a
     write(chunk: Uint8Array, _encoding, done) {
       taken += chunk.length;
       most = Math.max(most, stdout.writableLength);
-      setImmediate(done);
+      setTimeout(done, 0);
     },
   });
   await new Command("head", ["-c", "20000000", "/dev/zero"], { stdout }).run();

@@ -5,7 +5,7 @@ import { cpSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
-import * as osexec from "../mod.ts";
+import type * as osexec from "../mod.ts";
 import {
   Command,
   ExitError,

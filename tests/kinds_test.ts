@@ -487,7 +487,8 @@ const sinkCells: Readonly<
 
 // ------------------------------------------------------------------ the tables
 
-const document = fs.readFileSync(join(root, "docs/STREAMS.md"), "utf8");
+/** With its tables as narrow as they are made here. */
+const document = fs.readFileSync(join(root, "docs/STREAMS.md"), "utf8").replace(/ +\|/g, " |");
 
 /** The document's row that begins with this name, as it stands. */
 function documented(head: string, name: string): string {

@@ -45,8 +45,16 @@ function beside(read: (pipe: OSFile, work: Work) => Promise<unknown>): Reading {
   return async (command, work) => {
     using pipe = command.stdoutPipe();
     command.start();
-    read(pipe, work).catch(() => {});
-    return await command.wait();
+    let isOver = false;
+    read(pipe, () => {
+      if (isOver) throw new Error("it is over");
+      return work();
+    }).catch(() => {});
+    try {
+      return await command.wait();
+    } finally {
+      isOver = true;
+    }
   };
 }
 
