@@ -14,9 +14,16 @@ export interface Descriptor {
   readonly name: string;
 }
 
-/** One read(2): how many bytes, 0 at end of file; undefined: it must be waited for. Throws SyscallError. */
-export function tryRead({ fd, name }: Descriptor, p: Uint8Array): number | undefined {
-  return answerOf(library().osexec_read(fd, p, p.length), "read", name);
+/**
+ * One read(2): how many bytes, 0 at end of file; undefined: it must be waited for, and `mayWait` has not helped
+ * as somebody has made the file O_NONBLOCK. Throws SyscallError.
+ */
+export function tryRead(
+  { fd, name }: Descriptor,
+  p: Uint8Array,
+  mayWait = false,
+): number | undefined {
+  return answerOf(library().osexec_read(fd, p, p.length, mayWait ? 1 : 0), "read", name);
 }
 
 /** Writes what can be taken now: how many bytes; undefined: it must be waited for. Throws SyscallError. */
@@ -82,21 +89,21 @@ export class ChunkReader {
     this.#growable = growable;
   }
 
-  /** A chunk of its own; null at end of file, undefined: it must be waited for. */
-  next(file: Descriptor): Uint8Array<ArrayBuffer> | null | undefined {
+  /** A chunk of its own; null at end of file, undefined: it must be waited for. `mayWait`: as tryRead()'s. */
+  next(file: Descriptor, mayWait = false): Uint8Array<ArrayBuffer> | null | undefined {
     if (this.#fullReads >= bulkReads) {
       const buffer = new Uint8Array(bulkSize);
-      const length = this.into(file, buffer);
+      const length = this.into(file, buffer, mayWait);
       return length ? filledPart(buffer, length) : length === undefined ? undefined : null;
     }
     scratch ??= new Uint8Array(chunkSize);
-    const length = this.into(file, scratch);
+    const length = this.into(file, scratch, mayWait);
     return length ? scratch.slice(0, length) : length === undefined ? undefined : null;
   }
 
   /** One read(2) into the caller's buffer. */
-  into(file: Descriptor, p: Uint8Array): number | undefined {
-    const length = tryRead(file, p);
+  into(file: Descriptor, p: Uint8Array, mayWait = false): number | undefined {
+    const length = tryRead(file, p, mayWait);
     if (length === undefined) return undefined;
     this.#fullReads = length >= chunkSize ? this.#fullReads + 1 : 0;
     if (this.#fullReads >= bulkReads) this.grow(file);

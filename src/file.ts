@@ -39,8 +39,11 @@ export function takeBack(fd: number): void {
 const pipeEnds = new Int32Array(2);
 const pipeBytes = new Uint8Array(pipeEnds.buffer);
 
-/** For copying: what can be read at once. Null at end of file, undefined where it must be waited for. */
-export let readAtOnce: (file: OSFile) => Uint8Array | null | undefined;
+/**
+ * For copying: what can be read at once. Null at end of file, undefined where it must be waited for. `mayWait`:
+ * as tryRead()'s.
+ */
+export let readAtOnce: (file: OSFile, mayWait?: boolean) => Uint8Array | null | undefined;
 /** For copying: resolves when a file can be read; never, if it is closed before. */
 export let untilReadable: (file: OSFile) => Promise<void>;
 /** For copying: writes what can be taken now. Undefined where it must be waited for. */
@@ -71,7 +74,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #writable: WritableStream<Uint8Array> | undefined;
 
   static {
-    readAtOnce = (file) => file.closed ? undefined : file.#chunkAtOnce();
+    readAtOnce = (file, mayWait) => file.closed ? undefined : file.#chunkAtOnce(mayWait);
     untilReadable = (file) =>
       new Promise((resolve, reject) => void whenReady(file, "in", resolve, reject));
     writeAtOnce = (file, p) => file.#writeOnce(p);
@@ -283,9 +286,9 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     return this.#queue("in").add(() => this.#chunkAtOnce());
   }
 
-  #chunkAtOnce(): Uint8Array<ArrayBuffer> | null | undefined {
+  #chunkAtOnce(mayWait = false): Uint8Array<ArrayBuffer> | null | undefined {
     const kept = this.#leftover;
-    if (kept.length === 0) return this.#reader.next(this);
+    if (kept.length === 0) return this.#reader.next(this, mayWait);
     this.#leftover = new Uint8Array(0);
     return kept;
   }

@@ -154,15 +154,13 @@ class SyncDrain {
     return this.#end.fd;
   }
 
-  /** Reads once, after waiting where there is nothing yet and `mayBlock`. False: end of file. */
-  pump(mayBlock: boolean): boolean {
-    let chunk = readAtOnce(this.#end);
-    if (chunk === undefined && mayBlock) {
-      block(this.#end, "in");
-      chunk = readAtOnce(this.#end);
-    }
+  /** Reads once. `mayWait`: there is nothing else to wait for. False: end of file. */
+  pump(mayWait: boolean): boolean {
+    const chunk = readAtOnce(this.#end, mayWait);
     if (chunk === null) return false;
     if (chunk !== undefined) this.#sink.write(chunk);
+    // Somebody has made it O_NONBLOCK.
+    else if (mayWait) block(this.#end, "in");
     return true;
   }
 

@@ -83,8 +83,8 @@ pub const symbols = struct {
         return files.pipe(ends);
     }
 
-    pub fn osexec_read(fd: i32, buffer: [*]u8, length: i32) callconv(.c) i32 {
-        return nowait.read(fd, buffer, length);
+    pub fn osexec_read(fd: i32, buffer: [*]u8, length: i32, may_wait: i32) callconv(.c) i32 {
+        return nowait.read(fd, buffer, length, may_wait != 0);
     }
 
     pub fn osexec_write(fd: i32, buffer: [*]const u8, length: i32) callconv(.c) i32 {

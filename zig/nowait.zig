@@ -11,9 +11,10 @@ const system = @import("system.zig").system;
 
 const again = system.negative(.AGAIN);
 
-/// At most one read(2).
-pub fn read(fd: i32, buffer: [*]u8, length: i32) i32 {
+/// At most one read(2). `may_wait`: it stands still until there is something, but for what is O_NONBLOCK.
+pub fn read(fd: i32, buffer: [*]u8, length: i32, may_wait: bool) i32 {
     if (length < 0) return system.negative(.INVAL);
+    if (may_wait) return system.read(fd, buffer, @intCast(length));
     const answer = transfer(.preadv2, fd, buffer, length);
     // A FIFO that nobody has opened for writing yet is at its end, but for poll.
     if (answer == 0 and length > 0 and !isReady(fd, .in)) return again;
@@ -106,7 +107,7 @@ test "a pipe is read and written as far as it goes" {
     try std.testing.expectEqual(0, system.pipe(&ends));
     defer for (ends) |end| system.close(end);
     var bytes: [65536 + 4096]u8 = @splat(1);
-    try std.testing.expectEqual(again, read(ends[0], &bytes, bytes.len));
+    try std.testing.expectEqual(again, read(ends[0], &bytes, bytes.len, false));
     var taken: usize = 0;
     while (taken < 65536) {
         const answer = write(ends[1], &bytes, bytes.len);
@@ -117,11 +118,11 @@ test "a pipe is read and written as far as it goes" {
     try std.testing.expectEqual(again, write(ends[1], &bytes, bytes.len));
     var left = taken;
     while (left > 0) {
-        const answer = read(ends[0], &bytes, bytes.len);
+        const answer = read(ends[0], &bytes, bytes.len, false);
         try std.testing.expect(answer > 0);
         left -= @intCast(answer);
     }
-    try std.testing.expectEqual(again, read(ends[0], &bytes, 1));
+    try std.testing.expectEqual(again, read(ends[0], &bytes, 1, false));
     const flags = system.fcntl(ends[0], system.F_GETFL, 0);
     try std.testing.expectEqual(0, flags & system.O_NONBLOCK);
 }
