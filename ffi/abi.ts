@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [2099257402, -928886247] as const;
+export const FINGERPRINT = [1151250943, -1368324082] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -161,6 +161,7 @@ export const SYMBOLS = {
   osexec_open: { parameters: ["buffer", "i32", "i32", "i32"], result: "i32" },
   osexec_open_begin: { parameters: ["buffer", "i32", "i32", "i32", "buffer"], result: "i32" },
   osexec_open_end: { parameters: ["i32"], result: "i32" },
+  osexec_rewind: { parameters: ["i32", "i32"], result: "i32" },
   osexec_close: { parameters: ["i32"], result: "i32" },
   osexec_pipe: { parameters: ["buffer"], result: "i32" },
   osexec_read: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },

@@ -1,6 +1,6 @@
 /** Bun's side of the seam: bun:ffi, and Bun.connect for the reactor's socket. */
 
-import { makeMemfd, nodeModule, openLibc } from "./host.ts";
+import { hostBun, hostImmediate, hostProcess, makeMemfd, nodeModule, openLibc } from "./host.ts";
 import type { EventStream, NativeFunction, Opened, Runtime, Signature } from "./runtime.ts";
 
 interface BunFunction {
@@ -51,8 +51,8 @@ export function bunRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory,
     connect,
-    setImmediate: (turn) => void globalThis.setImmediate(turn),
-    giveTurn: (after) => void globalThis.setImmediate(after),
+    setImmediate: hostImmediate,
+    giveTurn: hostImmediate,
     get environment() {
       return bunProcess().env;
     },
@@ -61,7 +61,7 @@ export function bunRuntime(): Runtime {
 }
 
 function bunProcess(): BunProcess {
-  return (globalThis as unknown as { process: BunProcess }).process;
+  return hostProcess() as BunProcess;
 }
 
 function open(
@@ -101,14 +101,14 @@ function makeTemporaryDirectory(): string {
 }
 
 function connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream {
-  const { Bun } = globalThis as unknown as { Bun: BunGlobal };
+  const bun = hostBun() as BunGlobal;
   let socket: BunSocket | undefined;
   let referenced = false;
   function apply(): void {
     if (referenced) socket?.ref();
     else socket?.unref();
   }
-  Bun.connect({
+  bun.connect({
     fd,
     socket: {
       open(opened) {

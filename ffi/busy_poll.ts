@@ -10,6 +10,7 @@
  */
 
 import type { Library } from "./library.ts";
+import { now } from "./host.ts";
 import { currentRuntime } from "./runtime.ts";
 
 /** What of the library is called here. */
@@ -79,11 +80,11 @@ export class BusyPoll {
   constructor(
     native: BusyPollLibrary,
     listener: BusyPollListener,
-    now: () => number = () => performance.now(),
+    clock: () => number = now,
   ) {
     this.#library = native;
     this.#listener = listener;
-    this.#now = now;
+    this.#now = clock;
   }
 
   /** A process has been started: some of what is waited for next may come soon. */
@@ -112,6 +113,13 @@ export class BusyPoll {
     this.#deadlines[index] = this.#end;
     this.#schedule();
     return true;
+  }
+
+  /** Looks once, now: poll(2)'s revents. */
+  askOnce(fd: number, events: number): number {
+    const words = new Int32Array([fd, events]);
+    const answer = this.#library.osexec_busy_poll(new Uint8Array(words.buffer), 1);
+    return answer > 0 ? (words[1] ?? 0) >>> 16 : 0;
   }
 
   /** Changes what is wanted of a descriptor that is asked for. False: it is not. */

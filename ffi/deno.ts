@@ -1,6 +1,6 @@
 /** Deno's side of the seam: Deno.dlopen, and a node:net socket for the reactor's. */
 
-import { makeMemfd, nodeModule, openLibc } from "./host.ts";
+import { hostDeno, hostImmediate, makeMemfd, nodeModule, openLibc } from "./host.ts";
 import type { EventStream, NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
 
 type DenoWord = Word | "pointer" | "usize" | "isize";
@@ -50,7 +50,7 @@ function nodeArch(): string {
 }
 
 function deno(): DenoGlobal {
-  return (globalThis as unknown as { Deno: DenoGlobal }).Deno;
+  return hostDeno() as DenoGlobal;
 }
 
 function open(
@@ -80,17 +80,20 @@ function memfd(name: string, bytes: Uint8Array): number {
   );
 }
 
+/** Taken at once, as ./host.ts does. */
+const Channel = MessageChannel;
+
 /** Turns that are had by a message each, which takes 30 to 100 µs. */
 let messages = 64;
 
 /** setImmediate takes 6 ms to load as a global, of node:timers 21; a first message takes 2. */
 function setImmediate(turn: () => void): void {
   if (messages === 0) {
-    globalThis.setImmediate(turn);
+    hostImmediate(turn);
     return;
   }
   messages -= 1;
-  const { port1, port2 } = new MessageChannel();
+  const { port1, port2 } = new Channel();
   port1.onmessage = () => {
     port1.close();
     turn();
@@ -110,7 +113,7 @@ function giveTurn(after: () => void): void {
   const tick = (): void => {
     left -= 1;
     if (left < 0) after();
-    else globalThis.setImmediate(tick);
+    else hostImmediate(tick);
   };
   tick();
 }

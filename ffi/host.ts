@@ -1,4 +1,73 @@
-/** What both runtimes take from their host in the same way: modules of Node's, and libc. */
+/**
+ * What both runtimes take from their host in the same way: globals, modules of Node's, and libc.
+ *
+ * Globals are taken when this module loads: later a program may replace them (fake timers), or delete them.
+ */
+
+/** A global as it is now, to be read when it is needed: some of Deno's take milliseconds to load. */
+function take(name: string): () => unknown {
+  const { get, value } = Object.getOwnPropertyDescriptor(globalThis, name) ?? {};
+  return get === undefined ? () => value : () => get.call(globalThis);
+}
+
+const takeProcess = take("process") as () => HostProcess | undefined;
+const takeImmediate = take("setImmediate") as () => (turn: () => void) => unknown;
+const takeBun = take("Bun");
+const takeDeno = take("Deno");
+
+interface HostProcess {
+  getBuiltinModule(name: string): unknown;
+  readonly versions?: { readonly bun?: string };
+}
+
+/** The host's `process`. */
+export function hostProcess(): unknown {
+  return takeProcess();
+}
+
+/** Bun's global, or undefined: on Deno it may be somebody's shim. */
+export function hostBun(): unknown {
+  const bun = takeBun();
+  return bun !== undefined && takeProcess()?.versions?.bun !== undefined ? bun : undefined;
+}
+
+/** Deno's global. */
+export function hostDeno(): unknown {
+  return takeDeno();
+}
+
+/** A timer, as both runtimes have them: Node's. */
+export interface HostTimer {
+  ref(): void;
+  unref(): void;
+}
+
+/** Milliseconds of the monotonic clock. */
+export const now: () => number = performance.now.bind(performance);
+
+const { setTimeout: start, clearTimeout: stop, queueMicrotask: queue } = globalThis;
+
+/** setTimeout(). */
+export function startTimer(action: () => void, milliseconds: number): HostTimer {
+  return start(action, milliseconds) as unknown as HostTimer;
+}
+
+/** clearTimeout(). */
+export function stopTimer(timer: HostTimer | undefined): void {
+  stop(timer as unknown as number | undefined);
+}
+
+/** setImmediate(). */
+export function hostImmediate(turn: () => void): void {
+  takeImmediate()(turn);
+}
+
+/** Throws where nobody catches it: the host tells of it as it does. */
+export function throwUncaught(error: unknown): void {
+  queue(() => {
+    throw error;
+  });
+}
 
 /** One of Node's modules, now: import() is late, and a static import is paid for by who never needs it. */
 export function nodeModule(name: "node:fs"): typeof import("node:fs");
@@ -6,10 +75,7 @@ export function nodeModule(name: "node:net"): typeof import("node:net");
 export function nodeModule(name: "node:os"): typeof import("node:os");
 export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
 export function nodeModule(name: string): unknown {
-  const { process } = globalThis as unknown as {
-    process: { getBuiltinModule(name: string): unknown };
-  };
-  return process.getBuiltinModule(name);
+  return takeProcess()?.getBuiltinModule(name);
 }
 
 /** The functions of libc that a memfd takes, as a runtime calls them. */

@@ -8,6 +8,7 @@
 
 import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
 import { BusyPoll, type ReadyDescriptor } from "./busy_poll.ts";
+import { type HostTimer, startTimer, throwUncaught } from "./host.ts";
 import { type Library, library } from "./library.ts";
 import { currentRuntime, type EventStream } from "./runtime.ts";
 import { turnBegins } from "./turn.ts";
@@ -103,6 +104,9 @@ class Reactor {
   readonly #entries = new Map<number, Entry>();
   readonly #tokens = new Map<number, number>();
   #thread: Thread | undefined;
+  /** Waited for without the thread, and when they are asked for next. */
+  readonly #late = new Set<number>();
+  #timer: HostTimer | undefined;
   #nextToken = 1;
   #references = 0;
   /** Taken out of their entries, and still to be called. */
@@ -166,6 +170,7 @@ class Reactor {
     this.#references += change;
     if (before === 0) this.#thread?.stream.ref();
     else if (this.#references === 0) this.#thread?.stream.unref();
+    if (before === 0 || this.#references === 0) this.#holdTimer();
   }
 
   drop(interest: Interest): void {
@@ -190,12 +195,43 @@ class Reactor {
     try {
       this.#armNow(fd, entry);
     } catch (error) {
+      if (error instanceof NativeError && scarce.has(error.errno)) return this.#askLater(fd);
       // Natively none of them is armed now, whatever was before.
       const { interests } = entry;
       this.#entries.delete(fd);
       for (const interest of interests) interest.end();
       for (const { callbacks } of interests) callbacks.fail(error);
     }
+  }
+
+  /** There is no thread to be had, or no descriptor for one: it is asked for from time to time until there is. */
+  #askLater(fd: number): void {
+    this.#late.add(fd);
+    if (this.#timer !== undefined) return;
+    this.#timer = startTimer(() => {
+      this.#timer = undefined;
+      this.#askNow();
+    }, interval);
+    if (this.#references === 0) this.#holdTimer();
+  }
+
+  #askNow(): void {
+    const late = [...this.#late];
+    this.#late.clear();
+    const partly: number[] = [];
+    for (const fd of late) {
+      const entry = this.#entries.get(fd);
+      if (entry === undefined) continue;
+      const revents = fd < 0 ? Ready.in : this.#poll.askOnce(fd, wanted(entry));
+      if (revents === 0) this.#arm(fd, entry);
+      else this.#takeReady(fd, revents, partly);
+    }
+    this.#settle(partly);
+  }
+
+  #holdTimer(): void {
+    if (this.#references > 0) this.#timer?.ref();
+    else this.#timer?.unref();
   }
 
   #armNow(fd: number, entry: Entry): void {
@@ -275,10 +311,21 @@ class Reactor {
     for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) {
       if (!next.active) continue;
       next.end();
-      next.callbacks.ready();
+      try {
+        next.callbacks.ready();
+      } catch (error) {
+        // The others are to be called all the same.
+        throwUncaught(error);
+      }
     }
   }
 }
+
+/** Milliseconds between two looks at what the thread cannot be had for. */
+const interval = 5;
+
+/** ENOMEM, EAGAIN (Linux and macOS), ENFILE, EMFILE, ENOSPC. */
+const scarce: ReadonlySet<number> = new Set([11, 12, 23, 24, 28, 35]);
 
 /** The native thread that this one has, and the stream of its records. */
 interface Thread {

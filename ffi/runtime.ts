@@ -2,6 +2,7 @@
 
 import { bunRuntime } from "./bun.ts";
 import { denoRuntime } from "./deno.ts";
+import { hostBun, hostDeno } from "./host.ts";
 
 /** A word of the boundary's vocabulary: see `zig/abi_gen.zig`. */
 export type Word = "i32" | "buffer" | "void";
@@ -63,7 +64,7 @@ export function currentRuntime(): Runtime {
 }
 
 function detect(): Runtime {
-  if ("Bun" in globalThis) return bunRuntime();
-  if ("Deno" in globalThis) return denoRuntime();
+  if (hostBun() !== undefined) return bunRuntime();
+  if (hostDeno() !== undefined) return denoRuntime();
   throw new Error("osexec runs in Bun and in Deno; this is neither");
 }

@@ -5,13 +5,11 @@
  * 1 µs or 8 ms. One measure for all of this package together, as it is one loop that they hold.
  */
 
+import { now } from "./host.ts";
 import { currentRuntime } from "./runtime.ts";
 
 /** Milliseconds. A timer is late by so much at most, and by one more call of whoever has the turn. */
 const budget = 8;
-
-/** Taken when this module loads: a program may freeze its clocks later. */
-const now = performance.now.bind(performance);
 
 /** When the turn began, as far as is known. */
 let begun = 0;

@@ -1,11 +1,13 @@
 /** Go's context, for one running command: what an AbortSignal does to it, and when. */
 
+import { now } from "../ffi/host.ts";
 import { CancelError, ProcessDoneError } from "./errors.ts";
-import { hasEnded, holdWith, type Process } from "./process.ts";
+import { hasEnded, holdWith, onReaped, type Process } from "./process.ts";
+import type { Signal } from "./signals.ts";
 import { Timer } from "./timer.ts";
 
-/** What to do on abort; null: nothing but waitDelay. */
-export type Cancel = ((child: Process) => unknown) | null;
+/** What to do on abort: a function, or a signal to send; null: nothing but waitDelay. */
+export type Cancel = ((child: Process) => unknown) | Signal | null;
 
 /** What the watcher acts on. */
 export interface AbortWatchOptions {
@@ -43,6 +45,9 @@ export class AbortWatch {
   /** The same, as waitDelay was over. */
   #killedLate = false;
   #ended = false;
+  #listens = true;
+  /** An abort is one, whatever else the signal dispatches. */
+  #hasBegun = false;
   readonly #expired = Promise.withResolvers<void>();
 
   /** Starts watching. */
@@ -50,6 +55,8 @@ export class AbortWatch {
     this.#options = options;
     this.#acting = this.#aborted.promise.then(() => this.#act());
     options.signal.addEventListener("abort", this.#onAbort);
+    // Also where nobody waits for the command, but for its process.
+    onReaped(options.process, () => this.#stopListening());
     // It may have come out of the start itself, where a source has been asked for its first chunk.
     if (options.signal.aborted) this.#abort();
   }
@@ -62,7 +69,7 @@ export class AbortWatch {
   /** The process has been reaped: from now on an abort is none. `success`: it had exited with 0. */
   async end(success: boolean): Promise<AbortOutcome> {
     this.#ended = true;
-    this.#options.signal.removeEventListener("abort", this.#onAbort);
+    this.#stopListening();
     // A cancel() that never settles is waited for no longer than the process would have been.
     if (this.#cancelling !== undefined) {
       await Promise.race([this.#cancelling, this.#expired.promise]);
@@ -76,21 +83,29 @@ export class AbortWatch {
   /** Stops watching, whatever has come of it, and waits for no cancel() any more. */
   dispose(): void {
     this.#ended = true;
-    this.#options.signal.removeEventListener("abort", this.#onAbort);
+    this.#stopListening();
     this.#timer?.cancel();
     this.#expired.resolve();
+  }
+
+  #stopListening(): void {
+    if (!this.#listens) return;
+    this.#listens = false;
+    this.#options.signal.removeEventListener("abort", this.#onAbort);
   }
 
   /** At once: a moment later it may have ended by itself. */
   #abort(): void {
     const { process, signal, cancel, waitDelay } = this.#options;
     // Go reports a child that has exited but is not reaped yet as cancelled (go.md rule 65).
-    if (this.#ended || this.#failure !== null || hasEnded(process)) return;
-    if (waitDelay > 0) this.#deadline = performance.now() + waitDelay;
+    if (this.#ended || !signal.aborted || this.#hasBegun || hasEnded(process)) return;
+    this.#hasBegun = true;
+    if (waitDelay > 0) this.#deadline = now() + waitDelay;
     if (cancel !== null) {
       this.#failure = { error: signal.reason };
       this.#cancelling = this.#acting;
       if (cancel === undefined) this.#cancel(() => this.#kill(process));
+      else if (typeof cancel !== "function") this.#cancel(() => process.signal(cancel));
     }
     this.#aborted.resolve();
   }
@@ -101,7 +116,7 @@ export class AbortWatch {
       this.#timer = new Timer(this.#deadline, () => this.#expire());
       holdWith(process, this.#timer);
     }
-    if (cancel) await this.#cancel(() => cancel(process));
+    if (typeof cancel === "function") await this.#cancel(() => cancel(process));
   }
 
   async #cancel(action: () => unknown): Promise<void> {
@@ -127,7 +142,7 @@ export class AbortWatch {
       }
     } catch (error) {
       if (!(error instanceof ProcessDoneError)) {
-        this.#failure = { error: new Error(`exec: killing Cmd: ${error}`, { cause: error }) };
+        this.#failure = { error: new CancelError(error, "killing") };
       }
     }
     expire();

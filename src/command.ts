@@ -3,13 +3,7 @@
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
-import {
-  dedupEnvironment,
-  type Env,
-  environmentList,
-  environmentProblem,
-  withPwd,
-} from "./environment.ts";
+import { dedupEnvironment, type Env, readEnvironment, withPwd } from "./environment.ts";
 import {
   type CapturedOutput,
   ExecError,
@@ -20,10 +14,12 @@ import {
   WaitDelayError,
 } from "./errors.ts";
 import { type Fd, type OSFile, pipe } from "./file.ts";
+import { fieldsOf, unknownField } from "./fields.ts";
 import { LineIterator } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
-import { inheritedEnvironment, workingDirectory } from "./native.ts";
+import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
+import { currentOS } from "./os.ts";
 import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { Run } from "./run.ts";
@@ -39,7 +35,9 @@ import {
   type Stdio,
   type Stdout,
 } from "./stdio.ts";
+import { signalNumber } from "./signals.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
+import { readSys } from "./sys.ts";
 
 /** The fields of a Command that may be given to its constructor. */
 export interface CommandOptions {
@@ -65,6 +63,37 @@ export interface CommandOptions {
   cancel?: Cancel;
   /** See Command.waitDelay. */
   waitDelay?: number;
+}
+
+const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
+  "cancel",
+  "dir",
+  "env",
+  "extraFiles",
+  "input",
+  "signal",
+  "stderr",
+  "stdin",
+  "stdout",
+  "sysProcAttr",
+  "waitDelay",
+]);
+
+/** The fields that a Command has of its own; a subclass may have others. */
+const fieldNames: ReadonlySet<string> = new Set([...optionNames, "args", "err", "path"]);
+
+function refuseOption(name: string): never {
+  throw new TypeError(`exec: ${unknownField("CommandOptions", name, optionNames)}`);
+}
+
+function refuseAttribute(detail: string): never {
+  throw new TypeError(`exec: ${detail}`);
+}
+
+/** Throws TypeError for what is no signal. */
+function checkCancel(cancel: Cancel | undefined): void {
+  if (cancel === undefined || cancel === null || typeof cancel === "function") return;
+  signalNumber(cancel, currentOS());
 }
 
 /** The three streams' own pipes, which stdinPipe() and its kin have made. */
@@ -152,11 +181,18 @@ export class Command implements AsyncDisposable {
    */
   constructor(name: string, args: readonly string[] = [], options: CommandOptions = {}) {
     if (typeof name !== "string") throw new TypeError("The command's name is not a string");
+    if (!Array.isArray(args)) {
+      throw new TypeError("The command's arguments are not an array; its options come after them");
+    }
+    if (typeof options !== "object" || options === null) {
+      throw new TypeError("The command's options are not an object");
+    }
     this.path = name;
     this.args = [name, ...args];
-    this.extraFiles = options.extraFiles ?? [];
-    this.waitDelay = options.waitDelay ?? 0;
-    const { env, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel } = options;
+    const given = fieldsOf(options, optionNames, refuseOption);
+    this.extraFiles = given.extraFiles ?? [];
+    this.waitDelay = given.waitDelay ?? 0;
+    const { env, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel } = given;
     if (env !== undefined) this.env = env;
     if (dir !== undefined) this.dir = dir;
     if (stdin !== undefined) this.stdin = stdin;
@@ -164,7 +200,8 @@ export class Command implements AsyncDisposable {
     if (stdout !== undefined) this.stdout = stdout;
     if (stderr !== undefined) this.stderr = stderr;
     if (sysProcAttr !== undefined) this.sysProcAttr = sysProcAttr;
-    if (signal !== undefined) this.signal = signal;
+    // null counts as absent, as in fetch.
+    if (signal !== undefined && signal !== null) this.signal = signal;
     if (cancel !== undefined) this.cancel = cancel;
     if (name !== "" && !name.includes("/")) this.#resolve(name);
   }
@@ -328,8 +365,8 @@ export class Command implements AsyncDisposable {
   }
 
   /**
-   * A fresh, unstarted copy: of the fields as they are now, but for what stdinPipe() and its kin, or output()
-   * and its, have put there.
+   * A fresh, unstarted copy: of the fields as they are now, sysProcAttr with all that lies in it, but for what
+   * stdinPipe() and its kin, or output() and its, have put there. `env` is shared.
    */
   clone(): Command {
     const copy = new Command("", [], {
@@ -348,7 +385,7 @@ export class Command implements AsyncDisposable {
     if (input !== undefined) copy.input = input;
     if (stdout !== undefined && !own(stdout)) copy.stdout = stdout;
     if (stderr !== undefined && !own(stderr)) copy.stderr = stderr;
-    if (sysProcAttr !== undefined) copy.sysProcAttr = { ...sysProcAttr };
+    if (sysProcAttr !== undefined) copy.sysProcAttr = { ...readSys(sysProcAttr, refuseAttribute) };
     if (signal !== undefined) copy.signal = signal;
     if (cancel !== undefined) copy.cancel = cancel;
     if (err !== undefined) copy.err = err;
@@ -448,10 +485,9 @@ export class Command implements AsyncDisposable {
   }
 
   #attributes(streams: readonly Fd[]): ProcAttr {
-    const attr: ProcAttr = {
-      env: this.#startEnvironment(),
-      files: [...streams, ...this.extraFiles],
-    };
+    const attr: ProcAttr = { files: [...streams, ...this.extraFiles] };
+    const env = this.#startEnvironment();
+    if (env !== undefined) attr.env = env;
     if (this.dir !== undefined) attr.dir = this.dir;
     if (this.sysProcAttr !== undefined) attr.sys = this.sysProcAttr;
     return attr;
@@ -460,13 +496,27 @@ export class Command implements AsyncDisposable {
   #checkStartable(): void {
     if (this.path === "" && this.err === undefined) this.err = new StateError("exec: no command");
     if (this.err !== undefined) throw this.err;
-    if (typeof this.cancel === "function" && this.signal === undefined) {
+    if (this.cancel !== undefined && this.cancel !== null && this.signal === undefined) {
       throw new StateError(
         "exec: command with a non-nil Cancel was not created with CommandContext: it has no signal",
       );
     }
-    if (!(this.waitDelay >= 0)) throw new TypeError("waitDelay is not a number of milliseconds");
-    this.signal?.throwIfAborted();
+    const { waitDelay, signal } = this;
+    if (typeof waitDelay !== "number" || !(waitDelay >= 0)) {
+      throw new TypeError("waitDelay is not a number of milliseconds");
+    }
+    if (signal !== undefined && typeof signal.addEventListener !== "function") {
+      throw new TypeError("signal is not an AbortSignal");
+    }
+    checkCancel(this.cancel);
+    if (Object.getPrototypeOf(this) === Command.prototype) {
+      for (const name of Object.keys(this)) {
+        if (!fieldNames.has(name)) {
+          throw new TypeError(`exec: ${unknownField("Command", name, fieldNames)}`);
+        }
+      }
+    }
+    signal?.throwIfAborted();
   }
 
   async #wait(captured: CapturedOutput): Promise<ProcessState> {
@@ -566,17 +616,25 @@ export class Command implements AsyncDisposable {
   }
 
   #environment(): readonly string[] {
-    if (this.env !== undefined) return environmentList(this.env);
-    const inherited = inheritedEnvironment();
+    if (this.env !== undefined) return readEnvironment(this.env).list;
+    return this.#withPwd(inheritedEnvironment());
+  }
+
+  #withPwd(list: readonly string[]): readonly string[] {
     const { dir } = this;
-    if (dir === undefined || dir === "") return inherited;
-    return withPwd(inherited, dir, dir.startsWith("/") ? "/" : workingDirectory());
+    if (dir === undefined || dir === "") return list;
+    return withPwd(list, dir, dir.startsWith("/") ? "/" : workingDirectory());
   }
 
   /** As the start gets it: with what makes it impossible still in, for the start to name. */
-  #startEnvironment(): Env {
+  #startEnvironment(): Env | undefined {
     const { env } = this;
-    if (env !== undefined && environmentProblem(env) !== null) return env;
-    return dedupEnvironment(this.#environment());
+    if (env === undefined) {
+      // For the start to refuse by name, or with the PWD that Go adds.
+      const { list, problem } = inherited();
+      return problem === null ? dedupEnvironment(this.#withPwd(list)) : undefined;
+    }
+    const { list, problem } = readEnvironment(env);
+    return problem === null ? dedupEnvironment(list) : env;
   }
 }

@@ -189,8 +189,13 @@ class Ending {
     if (this.#has) return;
     this.#has = true;
     this.#end.close();
-    this.#release();
-    this.#result.resolve(result);
+    try {
+      this.#release();
+      this.#result.resolve(result);
+    } catch (error) {
+      // Of what only looks like a stream.
+      this.#result.resolve({ ...result, failure: result.failure ?? { error } });
+    }
   }
 
   stop(why: Stop): void {

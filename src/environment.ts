@@ -1,6 +1,7 @@
 /** The environment of a child: Go's rules for duplicates and PWD, over a record or a list. */
 
 import { goQuote } from "./errors.ts";
+import { layersOf } from "./fields.ts";
 import { absolutePath } from "./paths.ts";
 
 /**
@@ -10,37 +11,62 @@ import { absolutePath } from "./paths.ts";
  */
 export type Env = Readonly<Record<string, string | undefined>> | readonly string[];
 
-/**
- * Why a start refuses this environment, as a sentence for SpawnError's step "request", or null if
- * it does not. A NUL is refused in Go's words (go.dev/issue/56284: it would smuggle in a second
- * variable), and so is a record's key that would read back as another: empty, or with a "=".
- * Throws TypeError for what is no environment at all, or a value that is not a string.
- */
-export function environmentProblem(env: Env): string | null {
-  if (clean.has(env)) return null;
-  if (!isList(env)) {
-    for (const [key, value] of variables(env)) {
-      if (key === "") return "environment key is empty";
-      if (key.includes("=")) return `environment key ${goQuote(key)} contains "="`;
-      if (hasNul(key) || hasNul(value)) return "environment variable contains NUL";
-    }
-    return null;
-  }
-  return checkedList(env).some(hasNul) ? "environment variable contains NUL" : null;
+/** An environment that has been read once. */
+export interface ReadEnvironment {
+  /**
+   * A new list of "k=v", in its own order. A list is taken verbatim; of a record the undefined values are left
+   * out, and so is what `problem` is about, so that no key can pass for another.
+   */
+  readonly list: readonly string[];
+  /**
+   * Why a start refuses it, as a sentence for SpawnError's step "request", or null. A NUL is refused in Go's
+   * words (go.dev/issue/56284: it would smuggle in a second variable), and so is a record's key that would
+   * read back as another: empty, or with a "=".
+   */
+  readonly problem: string | null;
 }
 
-/**
- * The environment as a new list of "k=v", in its own order. A list is taken verbatim; of a record
- * the undefined values and the keys that `environmentProblem` refuses are left out, so that no key
- * can pass for another. Throws TypeError as `environmentProblem` does.
- */
-export function environmentList(env: Env): readonly string[] {
-  if (isList(env)) return clean.has(env) ? env : [...checkedList(env)];
-  const list: string[] = [];
-  for (const [key, value] of variables(env)) {
-    if (key !== "" && !key.includes("=")) list.push(`${key}=${value}`);
+/** Reads an environment. Throws TypeError for what is none, or for a value that is not a string. */
+export function readEnvironment(env: Env): ReadEnvironment {
+  if (!isList(env)) return readVariables(variables(env));
+  if (clean.has(env)) return { list: env, problem: null };
+  const list = [...env];
+  for (const [index, entry] of list.entries()) {
+    if (typeof entry !== "string") {
+      throw new TypeError(`Environment entry ${index} is not a string`);
+    }
   }
-  return list;
+  return { list, problem: list.some(hasNul) ? nulProblem : null };
+}
+
+/** The same, of names and values. */
+export function readVariables(entries: Iterable<readonly [string, string]>): ReadEnvironment {
+  const list: string[] = [];
+  let problem: string | null = null;
+  for (const [key, value] of entries) {
+    const wrong = variableProblem(key, value);
+    problem ??= wrong;
+    if (wrong === null || wrong === nulProblem) list.push(`${key}=${value}`);
+  }
+  return { list, problem };
+}
+
+const nulProblem = "environment variable contains NUL";
+
+function variableProblem(key: string, value: string): string | null {
+  if (key === "") return "environment key is empty";
+  if (key.includes("=")) return `environment key ${goQuote(key)} contains "="`;
+  return hasNul(key) || hasNul(value) ? nulProblem : null;
+}
+
+/** Why a start refuses this environment: see ReadEnvironment. */
+export function environmentProblem(env: Env): string | null {
+  return readEnvironment(env).problem;
+}
+
+/** The environment as a list: see ReadEnvironment. */
+export function environmentList(env: Env): readonly string[] {
+  return readEnvironment(env).list;
 }
 
 /**
@@ -112,26 +138,37 @@ function isList(env: Env): env is readonly string[] {
   return Array.isArray(env);
 }
 
-function checkedList(list: readonly string[]): readonly string[] {
-  for (const [index, entry] of list.entries()) {
-    if (typeof entry !== "string") {
-      throw new TypeError(`Environment entry ${index} is not a string`);
-    }
-  }
-  return list;
-}
-
-function variables(record: Readonly<Record<string, string | undefined>>): [string, string][] {
+/** Own ones, and those of prototypes, as of Object.create(process.env): each read once. */
+function variables(record: Readonly<Record<string, string | undefined>>): Map<string, string> {
   if (typeof record !== "object" || record === null) {
     throw new TypeError("The environment is neither a record nor a list");
   }
-  const set: [string, string][] = [];
-  for (const [key, value] of Object.entries(record)) {
+  if (Symbol.iterator in record) {
+    throw new TypeError("The environment is a Map or another iterable: Object.fromEntries() of it");
+  }
+  const values = new Map<string, string | undefined>();
+  for (const layer of layersOf(record)) {
+    for (const key of Object.keys(layer)) if (!values.has(key)) values.set(key, record[key]);
+  }
+  const set = new Map<string, string>();
+  for (const [key, value] of values) {
     if (value === undefined) continue;
     if (typeof value !== "string") {
       throw new TypeError(`Environment variable ${goQuote(key)} is not a string`);
     }
-    set.push([key, value]);
+    set.set(key, value);
   }
   return set;
+}
+
+/** libc's getenv, and so Go's copy of it, takes the first of a name. */
+export function firstOfEach(list: readonly string[]): string[] {
+  const seen = new Set<string>();
+  return list.filter((entry) => {
+    const key = keyOf(entry);
+    if (key === null) return true;
+    if (seen.has(key)) return false;
+    seen.add(key);
+    return true;
+  });
 }

@@ -250,14 +250,17 @@ export class WaitDelayError extends Error {
   }
 }
 
-/** A command's cancel() failed: `cause` is what it threw. Message: "exec: canceling Cmd: …". */
+/**
+ * A command's cancel() failed, or the SIGKILL at the end of its waitDelay: `cause` is what that threw.
+ * Messages: "exec: canceling Cmd: …", "exec: killing Cmd: …".
+ */
 export class CancelError extends Error {
   /** "CancelError". */
   override readonly name: string = "CancelError";
 
-  /** Wraps what cancel() threw. */
-  constructor(cause: unknown) {
-    super(`exec: canceling Cmd: ${reasonOf(cause)}`, { cause });
+  /** Wraps what was thrown. */
+  constructor(cause: unknown, doing: "canceling" | "killing" = "canceling") {
+    super(`exec: ${doing} Cmd: ${reasonOf(cause)}`, { cause });
   }
 }
 

@@ -48,6 +48,8 @@ export let readAtOnce: (file: OSFile, mayWait?: boolean) => Uint8Array | null | 
 export let untilReadable: (file: OSFile) => Promise<void>;
 /** For copying: writes what can be taken now. Undefined where it must be waited for. */
 export let writeAtOnce: (file: OSFile, p: Uint8Array) => number | undefined;
+/** How many bytes lines() has read of a file and not used, which only this object has; 0 of anything else. */
+export let heldBytes: (file: Fd) => number;
 /** The next chunk, or null at end of file, and how to do without it. */
 export let readChunk: (file: OSFile) => Operation<Uint8Array | null>;
 
@@ -79,6 +81,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       new Promise((resolve, reject) => void whenReady(file, "in", resolve, reject));
     writeAtOnce = (file, p) => file.#writeOnce(p);
     readChunk = (file) => file.#readChunk();
+    heldBytes = (file) => file instanceof OSFile ? file.#giveBack() : 0;
   }
 
   private constructor(fd: number, name: string, growable = false) {
@@ -134,7 +137,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   /** Takes ownership of an open descriptor: close() will close it. RangeError for a negative one. */
   static fromFd(fd: number, name = `fd ${fd}`): OSFile {
     if (!Number.isInteger(fd)) throw new TypeError("A file descriptor is an integer");
-    if (fd < 0) throw new RangeError(`No file descriptor is negative: ${fd}`);
+    if (fd < 0 || fd > fdMax) throw new RangeError(`A file descriptor is 0 to ${fdMax}, not ${fd}`);
     return new OSFile(fd, name);
   }
 
@@ -215,7 +218,14 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   get readable(): ReadableStream<Uint8Array> {
     return this.#readable ??= new ReadableStream({
       type: "bytes",
-      pull: (controller) => this.#pull(controller),
+      pull: async (controller) => {
+        try {
+          await this.#pull(controller);
+        } catch (error) {
+          this.close();
+          throw error;
+        }
+      },
       cancel: () => this.close(),
     });
   }
@@ -224,7 +234,13 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   get writable(): WritableStream<Uint8Array> {
     return this.#writable ??= new WritableStream<Uint8Array>({
       write: async (chunk) => {
-        await this.write(chunk);
+        try {
+          await this.write(chunk);
+        } catch (error) {
+          // The stream has failed, and tells nobody else.
+          this.close();
+          throw error;
+        }
       },
       close: () => this.close(),
       abort: () => this.close(),
@@ -293,6 +309,14 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     return kept;
   }
 
+  /** Puts what lines() has read ahead back, where a file has a position; answers what could not be. */
+  #giveBack(): number {
+    const { length } = this.#leftover;
+    if (length === 0 || library().osexec_rewind(this.#fd, length) < 0) return length;
+    this.#leftover = new Uint8Array(0);
+    return 0;
+  }
+
   /** Null at end of file; undefined: it must be waited for. */
   #readOnce(p: Uint8Array): number | null | undefined {
     if (p.length === 0) return 0;
@@ -345,7 +369,10 @@ export function pipe(): [OSFile, OSFile] {
   return OSFile.pipe();
 }
 
-/** The number of a descriptor. TypeError for what names none. */
+/** The greatest number that a descriptor may have: the kernel's is an int. */
+export const fdMax = 0x7fffffff;
+
+/** The number of a descriptor, whatever its size. TypeError for what names none. */
 export function fdNumber(fd: Fd): number {
   const number = typeof fd === "object" && fd !== null ? fd.fd : fd;
   if (typeof number !== "number" || !Number.isInteger(number)) {

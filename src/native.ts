@@ -2,7 +2,12 @@
 
 import { library } from "../ffi/library.ts";
 import { currentRuntime } from "../ffi/runtime.ts";
-import { freezeEnvironment } from "./environment.ts";
+import {
+  firstOfEach,
+  freezeEnvironment,
+  type ReadEnvironment,
+  readVariables,
+} from "./environment.ts";
 import { SyscallError } from "./errors.ts";
 import { currentOS } from "./os.ts";
 
@@ -31,8 +36,8 @@ export function workingDirectory(): string {
 }
 
 /** The last answer, to be given again as long as nothing has changed: what it became is kept by it. */
-let inherited: readonly string[] = [];
-/** Of `inherited`: where it was read from native code, the bytes. */
+let last: ReadEnvironment = { list: [], problem: null };
+/** Of `last`: where it was read from native code, the bytes. */
 let inheritedBytes = new Uint8Array(0);
 
 /**
@@ -41,10 +46,15 @@ let inheritedBytes = new Uint8Array(0);
  * (measured) and needs a permission. The same list as long as nothing has changed.
  */
 export function inheritedEnvironment(): readonly string[] {
+  return inherited().list;
+}
+
+/** The same, and why a start refuses it: Bun's `process.env` takes what no environment can hold. */
+export function inherited(): ReadEnvironment {
   const { environment } = currentRuntime();
   if (environment !== null) readProcessEnvironment(environment);
   else readHostEnvironment();
-  return inherited;
+  return last;
 }
 
 /** One variable of this process's environment. */
@@ -55,7 +65,7 @@ export function inheritedVariable(name: string): string | undefined {
   return inheritedEnvironment().find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
 }
 
-/** Of `inherited`, where it was read from `process.env`: the names and the values. */
+/** Of `last`, where it was read from `process.env`: the names and the values. */
 let inheritedKeys: readonly string[] = [];
 let inheritedValues: readonly (string | undefined)[] = [];
 
@@ -70,33 +80,34 @@ function readProcessEnvironment(env: Readonly<Record<string, string | undefined>
   if (same) return;
   inheritedKeys = keys;
   inheritedValues = keys.map((key) => env[key]);
-  const list: string[] = [];
+  const entries: [string, string][] = [];
   for (const [index, key] of keys.entries()) {
     const value = inheritedValues[index];
-    if (value !== undefined) list.push(`${key}=${value}`);
+    if (value !== undefined) entries.push([key, value]);
   }
-  inherited = freezeEnvironment(list);
+  const { list, problem } = readVariables(entries);
+  last = { list: freezeEnvironment([...list]), problem };
 }
 
 let environmentBuffer = new Uint8Array(16 * 1024);
 
 function readHostEnvironment(): void {
-  let length = check(
-    library().osexec_environ(environmentBuffer, environmentBuffer.length),
-    "environ",
-  );
-  if (length > environmentBuffer.length) {
+  let length = readEnviron();
+  // It may have grown again meanwhile.
+  while (length > environmentBuffer.length) {
     environmentBuffer = new Uint8Array(2 * length);
-    length = check(
-      library().osexec_environ(environmentBuffer, environmentBuffer.length),
-      "environ",
-    );
+    length = readEnviron();
   }
   const bytes = environmentBuffer.subarray(0, length);
   if (sameBytes(bytes, inheritedBytes)) return;
   inheritedBytes = bytes.slice();
   const text = new TextDecoder().decode(inheritedBytes);
-  inherited = freezeEnvironment(text === "" ? [] : text.slice(0, -1).split("\0"));
+  const list = text === "" ? [] : text.slice(0, -1).split("\0");
+  last = { list: freezeEnvironment(firstOfEach(list)), problem: null };
+}
+
+function readEnviron(): number {
+  return check(library().osexec_environ(environmentBuffer, environmentBuffer.length), "environ");
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -10,12 +10,13 @@ import {
   planContext,
   type PlannedStep,
 } from "./checks.ts";
-import { environmentList, environmentProblem, isCleanEnvironment } from "./environment.ts";
-import { fdNumber } from "./file.ts";
+import { isCleanEnvironment, readEnvironment } from "./environment.ts";
+import { type Fd, fdMax, fdNumber, heldBytes } from "./file.ts";
 import { limitSteps } from "./limits.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
-import { inheritedEnvironment } from "./native.ts";
+import { inherited } from "./native.ts";
 import { signalName, signalNumber } from "./signals.ts";
+import { readAttributes } from "./sys.ts";
 
 /** A start, checked and in order. */
 export interface StartPlan extends StartRequest {
@@ -39,9 +40,11 @@ export const linuxOnly = [
  * Plans the start of a process. Throws SpawnError of step "request" for what can never start, and
  * TypeError for a value of the wrong type.
  */
-export function planStart(name: string, argv: readonly string[], attr: ProcAttr): StartPlan {
+export function planStart(name: string, args: readonly string[], given: ProcAttr): StartPlan {
   const context = planContext(name);
-  checkProgram(context, name, argv);
+  // Nothing of the caller's is looked at twice: what has been checked is what is run.
+  const argv = checkProgram(context, name, args);
+  const attr = readAttributes(given, context.refuse);
   const { sys } = attr;
   const { first, middle, last } = sys === undefined ? nothingElse : otherSteps(context, attr, sys);
   const steps: PlannedStep[] = [
@@ -82,7 +85,6 @@ interface OtherSteps {
 const nothingElse: OtherSteps = { first: [], middle: [], last: [] };
 
 function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): OtherSteps {
-  checkFields(context, sys);
   if (context.os !== "linux") {
     for (const field of linuxOnly) {
       if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
@@ -114,62 +116,26 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Oth
   };
 }
 
-/**
- * A misspelt attribute must not be left out in silence, least of all one that takes rights away; nor may
- * a word such as "no" count as true.
- */
-function checkFields(context: PlanContext, sys: SysProcAttr): void {
-  for (const [field, value] of Object.entries(sys)) {
-    if (value === undefined) continue;
-    const kind = fields.get(field);
-    if (kind === undefined) context.refuse(`sys has no field ${field}`);
-    if (kind === "any") continue;
-    const fits = kind === "list" ? Array.isArray(value) : typeof value === kind && value !== null;
-    if (!fits) throw new TypeError(`sys.${field} is not a ${kind}`);
-  }
-}
-
-const fields: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
-  ["chroot", "string"],
-  ["credential", "object"],
-  ["ptrace", "boolean"],
-  ["setsid", "boolean"],
-  ["setpgid", "boolean"],
-  ["pgid", "number"],
-  ["setctty", "boolean"],
-  ["noctty", "boolean"],
-  ["ctty", "number"],
-  ["foreground", "boolean"],
-  ["pdeathsig", "any"],
-  ["cloneflags", "number"],
-  ["unshareflags", "number"],
-  ["uidMappings", "list"],
-  ["gidMappings", "list"],
-  ["gidMappingsEnableSetgroups", "boolean"],
-  ["ambientCaps", "list"],
-  ["cgroupFD", "any"],
-  ["umask", "number"],
-  ["rlimits", "object"],
-  ["nice", "number"],
-  ["noNewPrivs", "boolean"],
-  ["closeFds", "boolean"],
-]);
-
-/** Checks what every start and exec() have in common. */
-export function checkProgram(context: PlanContext, name: string, argv: readonly string[]): void {
+/** Checks what every start and exec() have in common, and answers a copy of the arguments. */
+export function checkProgram(
+  context: PlanContext,
+  name: string,
+  args: readonly string[],
+): readonly string[] {
   checkText(context, "the path", name);
-  if (!Array.isArray(argv)) throw new TypeError("The arguments are not a list");
+  if (!Array.isArray(args)) throw new TypeError("The arguments are not a list");
+  const argv: string[] = [...args];
   for (const [index, argument] of argv.entries()) {
     checkText(context, `argument ${index}`, argument);
   }
+  return argv;
 }
 
 /** The environment as a list. */
 export function environment(context: PlanContext, { env }: ProcAttr): readonly string[] {
-  if (env === undefined) return inheritedEnvironment();
-  const problem = environmentProblem(env);
+  const { list, problem } = env === undefined ? inherited() : readEnvironment(env);
   if (problem !== null) context.refuse(problem);
-  return environmentList(env);
+  return list;
 }
 
 /** The word of SpawnStep for a step of the native table. */
@@ -203,9 +169,25 @@ function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace
 
 function cgroupSteps(context: PlanContext, { cgroupFD }: SysProcAttr): PlannedStep[] {
   if (cgroupFD === undefined) return [];
-  const fd = fdNumber(cgroupFD);
-  if (fd < 0) context.refuse("cgroupFD is closed");
+  const fd = descriptor(context, "cgroupFD", cgroupFD);
   return [{ step: "cgroup", words: [fd], argument: `${fd}` }];
+}
+
+/** The number of a descriptor that the child is given. */
+function descriptor(context: PlanContext, what: string, file: Fd): number {
+  const fd = fdNumber(file);
+  // A closed OSFile says -1.
+  if (fd === -1) context.refuse(`${what} is closed`);
+  if (fd < 0 || fd > fdMax) {
+    context.refuse(`${what}: ${fd} is no descriptor, which are 0 to ${fdMax}`);
+  }
+  const held = heldBytes(file);
+  if (held > 0) {
+    context.refuse(
+      `${what} holds ${held} bytes that lines() has read: the child would not get them. Read them, or hand over readable`,
+    );
+  }
+  return fd;
 }
 
 function sessionSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
@@ -285,8 +267,7 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
   const count = Math.max(3, files.length);
   for (let target = 0; target < count; target++) {
     const file = files[target] ?? null;
-    const source = file === null ? -1 : fdNumber(file);
-    if (file !== null && source < 0) context.refuse(`file ${target} is closed`);
+    const source = file === null ? -1 : descriptor(context, `file ${target}`, file);
     const step: PlannedStep = { step: "fd", words: [source, target] };
     // explain() opens nothing, and says what would be opened instead of its number.
     const planned = typeof file === "object" && file !== null && "label" in file;

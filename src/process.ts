@@ -14,7 +14,7 @@ import { settle, start, type StartAnswer } from "../ffi/request.ts";
 import type { ProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "./errors.ts";
-import { fdNumber, lend } from "./file.ts";
+import { lend } from "./file.ts";
 import { syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
 import { planStart, type StartPlan, stepArgument, stepWord } from "./plan.ts";
@@ -66,8 +66,8 @@ export function startChild(
   { pidfd, deferred }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
-  for (const [index, file] of (attr.files ?? []).entries()) {
-    if (file !== null) lend(fdNumber(file), index <= 2);
+  for (const { step, words: [source = -1, target = -1] = [] } of plan.steps) {
+    if (step === "fd" && source >= 0) lend(source, target <= 2);
   }
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
@@ -89,17 +89,22 @@ function hasFailed({ errno, signal }: StartAnswer): boolean {
 
 /**
  * A handle for a process that may not be a child. Never throws for a pid that does not exist: its
- * signal() then throws ProcessDoneError, as in Go. RangeError for pid < 1. wait() on a process that
- * is no child rejects with SyscallError ECHILD.
+ * signal() then throws ProcessDoneError, as in Go. RangeError for pid < 1; SyscallError where there is no
+ * descriptor left for a pidfd. wait() on a process that is no child rejects with SyscallError ECHILD.
  */
 export function findProcess(pid: number): Process {
   if (!Number.isInteger(pid)) throw new TypeError("A process id is an integer");
   if (pid < 1 || pid > 0x7fffffff) throw new RangeError(`No process has the id ${pid}`);
   const answer = library().osexec_pidfd(pid);
   if (answer === -Errno.ESRCH) return new Process(pid, null, true);
-  // Any other refusal (no pidfd_open, no descriptors left): by pid.
+  // A handle by pid alone is not safe, and would stay so when there is room again.
+  if (scarce.has(-answer)) throw syscallError(-answer, "pidfd_open");
+  // Any other refusal (no pidfd_open, a sandbox): by pid.
   return new Process(pid, answer < 0 ? null : answer);
 }
+
+/** For want of descriptors, or of memory. */
+const scarce: ReadonlySet<number> = new Set([Errno.EMFILE, Errno.ENFILE, Errno.ENOMEM]);
 
 function spawnError(
   plan: StartPlan,
@@ -153,6 +158,9 @@ export interface Holder {
 /** For Command: a timer of the child's keeps the event loop alive as a wait() of it does. */
 export let holdWith: (child: Process, timer: Holder) => void;
 
+/** For Command: calls back once when a process has been reaped, by whichever call, or released. */
+export let onReaped: (child: Process, heard: () => void) => void;
+
 /** For Command: why a deferred start has failed, once it has come to execve; null: it has not. */
 export let settleStart: (child: Process) => SpawnError | null;
 
@@ -168,6 +176,7 @@ export class Process implements AsyncDisposable {
   static {
     hasEnded = (process) => process.#ended();
     settleStart = (process) => process.#settle();
+    onReaped = (process, heard) => process.#listeners.push(heard);
     holdWith = (process, timer) => {
       process.#timers.push(timer);
       if (!process.#referenced) timer.unref();
@@ -184,6 +193,7 @@ export class Process implements AsyncDisposable {
   #referenced = true;
   #watch: Watch | undefined;
   readonly #timers: Holder[] = [];
+  readonly #listeners: (() => void)[] = [];
   #waiting: PromiseWithResolvers<ProcessState> | undefined;
   #pending: PendingStart | null;
   #failure: SpawnError | null = null;
@@ -221,12 +231,14 @@ export class Process implements AsyncDisposable {
    * Rejects with StateError once released. waitid(2).
    */
   wait(): Promise<ProcessState> {
-    if (this.#waiting === undefined) {
-      this.#waiting = Promise.withResolvers();
-      // What has only just been cloned has not ended.
-      this.#waitFor(this.#waiting, this.#pending === null);
-    }
-    return this.#waiting.promise;
+    if (this.#waiting !== undefined) return this.#waiting.promise;
+    const waiting = Promise.withResolvers<ProcessState>();
+    this.#waiting = waiting;
+    // A failure may pass: the next wait() asks anew.
+    waiting.promise.catch(() => this.#waiting = undefined);
+    // What has only just been cloned has not ended.
+    this.#waitFor(waiting, this.#pending === null);
+    return waiting.promise;
   }
 
   /** wait(), but it blocks this thread. */
@@ -251,9 +263,9 @@ export class Process implements AsyncDisposable {
     if (answer < 0) throw syscallError(-answer, "kill");
   }
 
-  /** Sends SIGKILL; throws as signal() does. */
-  kill(): void {
-    this.signal("SIGKILL");
+  /** Sends SIGKILL, or another signal; throws as signal() does. */
+  kill(sig: Signal = "SIGKILL"): void {
+    this.signal(sig);
   }
 
   /**
@@ -265,6 +277,7 @@ export class Process implements AsyncDisposable {
     this.#released = true;
     this.#waiting?.reject(released());
     this.#closePidfd();
+    this.#tellEnd();
   }
 
   /** A pending wait(), and a waitDelay that runs, keep the event loop alive: the default. */
@@ -281,13 +294,17 @@ export class Process implements AsyncDisposable {
     for (const timer of this.#timers) timer.unref();
   }
 
-  /** Kills a process that still runs, and reaps it if it is a child. */
+  /**
+   * Kills a process that still runs, and reaps it if it is a child. One that may not be killed is waited for,
+   * and what refused it is thrown in the end.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#done || this.#released) return;
+    let refusal: { readonly error: unknown } | null = null;
     try {
       this.kill();
     } catch (error) {
-      if (!(error instanceof ProcessDoneError)) throw error;
+      if (!(error instanceof ProcessDoneError)) refusal = { error };
     }
     try {
       await this.wait();
@@ -296,6 +313,7 @@ export class Process implements AsyncDisposable {
       if (!(error instanceof SyscallError) || error.errno !== Errno.ECHILD) throw error;
       this.release();
     }
+    if (refusal !== null) throw refusal.error;
   }
 
   #waitFor(waiting: PromiseWithResolvers<ProcessState>, mayHaveEnded: boolean): void {
@@ -321,7 +339,9 @@ export class Process implements AsyncDisposable {
   #ended(): boolean {
     if (this.#settle() !== null || this.#done || this.#released) return true;
     const flags = Wait.nohang | Wait.nowait;
-    return library().osexec_wait(this.pid, this.#handle.fd, flags, exitBytes) !== 0;
+    const answer = library().osexec_wait(this.pid, this.#handle.fd, flags, exitBytes);
+    // Any other failure says nothing of the process.
+    return answer > 0 || answer === -Errno.ECHILD;
   }
 
   /** The state, or null: it still runs. */
@@ -337,6 +357,7 @@ export class Process implements AsyncDisposable {
     const usage = rusage(exitView);
     this.#done = true;
     this.#closePidfd();
+    this.#tellEnd();
     const failure = this.#settle(status);
     if (failure !== null) throw failure;
     this.#state = processState(this.pid, status, usage, currentOS());
@@ -365,7 +386,12 @@ export class Process implements AsyncDisposable {
     const answer = library().osexec_wait(this.pid, this.#handle.fd, 0, exitBytes);
     this.#done = true;
     this.#closePidfd();
+    this.#tellEnd();
     return answer > 0 ? exitView.getInt32(Exit.status, true) : 0;
+  }
+
+  #tellEnd(): void {
+    for (const heard of this.#listeners.splice(0)) heard();
   }
 
   #closePidfd(): void {

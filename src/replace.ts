@@ -13,9 +13,9 @@ import { checkProgram, environment } from "./plan.ts";
  * with everything as it was before. All other threads of this process end, and what they had not written
  * yet is lost; descriptors without O_CLOEXEC stay open. execve(2).
  */
-export function exec(path: string, argv: readonly string[], env?: Env): never {
+export function exec(path: string, args: readonly string[], env?: Env): never {
   const context = planContext(path);
-  checkProgram(context, path, argv);
+  const argv = checkProgram(context, path, args);
   // What it becomes takes EAGAIN for an error; until then, and if it fails, the host may count on the flag.
   const lent = [0, 1, 2].filter((fd) => lend(fd, true));
   const { errno } = replace({

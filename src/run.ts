@@ -1,5 +1,6 @@
 /** One run of a command: its process, the copying around it, what an abort does to it, and what it comes to. */
 
+import { now } from "../ffi/host.ts";
 import { AbortWatch, type Cancel } from "./abort.ts";
 import { type Copy, type CopyResult, drain, feed, type Pull, pull } from "./copy.ts";
 import {
@@ -92,11 +93,10 @@ export class Run {
   /** Kills a child that still runs, reaps it, and ends the copying. */
   async dispose(): Promise<void> {
     this.#abort?.dispose();
-    try {
-      await this.#options.process[Symbol.asyncDispose]();
-    } finally {
-      this.#stop();
-    }
+    // It kills at once. One that may not be killed ends perhaps when nobody reads from it any more.
+    const dying = this.#options.process[Symbol.asyncDispose]();
+    this.#stop();
+    await dying;
   }
 
   async #waitForExit(): Promise<ProcessState> {
@@ -131,7 +131,7 @@ export class Run {
   async #settle(deadline: number | undefined): Promise<readonly CopyResult["stopped"][]> {
     const { process, waitDelay } = this.#options;
     if (this.#outputs.length === 0) return [];
-    const end = deadline ?? performance.now() + (waitDelay || Infinity);
+    const end = deadline ?? now() + (waitDelay || Infinity);
     const timer = new Timer(end, () => this.#expire());
     holdWith(process, timer);
     const results = await Promise.all(this.#outputs.map((copy) => copy.done));

@@ -1,5 +1,6 @@
 /** Running a child while this thread waits: copying in and out, and its exit, in one loop over poll(2). */
 
+import { now } from "../ffi/host.ts";
 import { Poll, Ready } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
 import { exitDescriptor } from "../ffi/reactor.ts";
@@ -67,7 +68,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
       const reading = [...outputs].map((output) => ({ output, at: poll.add(output.fd, Ready.in) }));
       const ready = poll.wait(deadline);
       // What has come in time is still taken, but not what somebody writes for ever.
-      if (performance.now() >= deadline && (ready === 0 || ++late > lateMax)) {
+      if (now() >= deadline && (ready === 0 || ++late > lateMax)) {
         expired = true;
         break;
       }
@@ -80,7 +81,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
       if (running && poll.ready(exit) && hasEnded(process)) {
         running = false;
         input?.close();
-        if (waitDelay > 0) deadline = performance.now() + waitDelay;
+        if (waitDelay > 0) deadline = now() + waitDelay;
       }
     }
   } finally {
@@ -187,7 +188,7 @@ class PollSet {
 
   /** How many are ready: none after the deadline by performance.now(), or for another reason before. */
   wait(deadline: number): number {
-    const left = Math.max(0, Math.ceil(deadline - performance.now()));
+    const left = Math.max(0, Math.ceil(deadline - now()));
     const milliseconds = deadline === Infinity ? -1 : Math.min(left, timerMax);
     const answer = library().osexec_poll(this.#bytes, this.#count, milliseconds);
     // A signal has come first.

@@ -117,7 +117,7 @@ interface CommandOptions {
   extraFiles?: (Fd | null)[];
   sysProcAttr?: SysProcAttr;
   signal?: AbortSignal;
-  cancel?: ((child: osexec.Process) => unknown) | null;
+  cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null;
   waitDelay?: number;
 }
 
@@ -132,7 +132,7 @@ interface Command extends AsyncDisposable {
   extraFiles: (Fd | null)[];
   sysProcAttr?: SysProcAttr;
   signal?: AbortSignal;
-  cancel?: ((child: osexec.Process) => unknown) | null;
+  cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null;
   waitDelay: number;
   err?: Error;
   readonly process: Process | undefined;

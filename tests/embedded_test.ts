@@ -74,7 +74,7 @@ const libSystem = {
   ],
   /** zig/darwin.zig, zig/kqueue.zig, zig/wait_libc.zig: the system calls of this process. */
   parent: [
-    ..."__error faccessat fstat fstatat getcwd getrlimit kevent kill kqueue mmap".split(" "),
+    ..."__error faccessat fstat fstatat getcwd getrlimit kevent kill kqueue lseek mmap".split(" "),
     ..."mprotect munmap open pipe read sched_yield setsockopt socketpair wait4 waitid write".split(
       " ",
     ),

@@ -187,48 +187,25 @@ test("beyond rule 55: a cancel that never settles is waited for no longer than t
 
 test("rule 56: of the delay that an abort began the wait for the pipes has what is left", async () => {
   const controller = new AbortController();
-  const [hold, release] = pipe();
-  const command = new Command("sh", ["-c", "cat <&3 & echo; read line"], {
+  const process = startProcess(helper, ["helper", "hang"], { files: [null, null, null] });
+  const watch = new AbortWatch({
+    process,
     signal: controller.signal,
     cancel: null,
     waitDelay: tooLong,
-    stderr: new TextWriter(),
-    extraFiles: [hold],
+    expire() {},
   });
-  const stdin = command.stdinPipe();
-  using stdout = command.stdoutPipe();
-  command.start();
-  await readText(stdout, 1);
-  const waiting = assertRejects(() => command.wait(), ExitError, "exit status 1");
-  using timers = recordTimers();
   const before = performance.now();
   controller.abort();
-  const abort = performance.now();
+  const after = performance.now();
   await turn(20);
-  stdin.close();
-  const exit = performance.now();
-  await command.process?.wait();
-  await turn();
-  const [whole = 0, left = Infinity] = timers.delays.filter((delay) => delay > tooLong / 2);
-  assert(whole <= tooLong && whole >= tooLong - (abort - before));
-  // Rounded up to whole milliseconds.
-  assertLess(left, tooLong - (exit - abort) + 1);
-  release.close();
-  await waiting;
-  hold.close();
+  process.kill();
+  const { success } = await process.wait();
+  const { deadline = 0, failure } = await watch.end(success);
+  assertEquals(failure, null);
+  // Begun by the abort, and not anew by the exit.
+  assert(deadline >= before + tooLong && deadline <= after + tooLong);
 });
-
-/** The delays of all timers that are set meanwhile. */
-function recordTimers(): Disposable & { readonly delays: number[] } {
-  const original = globalThis.setTimeout;
-  const delays: number[] = [];
-  function recording(action: () => void, delay = 0): ReturnType<typeof setTimeout> {
-    delays.push(delay);
-    return original(action, delay);
-  }
-  globalThis.setTimeout = Object.assign(recording, original);
-  return { delays, [Symbol.dispose]: () => void (globalThis.setTimeout = original) };
-}
 
 test("rule 55: a delay without bound, or beyond what a timer takes, kills nobody", async () => {
   for (const waitDelay of [Infinity, 2 ** 31, 1e15]) {

@@ -181,6 +181,12 @@ pub fn poll(entries: [*]abi.Poll, count: u32, timeout_ms: i32) i32 {
     return result(c.poll(entries, count, @max(timeout_ms, -1)));
 }
 
+/// Sets the position back, and answers 0.
+pub fn moveBack(fd: i32, length: i32) i32 {
+    const SEEK_CUR = 1;
+    return if (std.c.lseek(fd, -@as(i64, length), SEEK_CUR) == -1) -c.__error().* else 0;
+}
+
 pub fn yield() void {
     _ = c.sched_yield();
 }

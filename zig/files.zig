@@ -55,6 +55,11 @@ pub fn busyPoll(entries: [*]abi.Poll, count: i32) i32 {
     return system.poll(entries, @intCast(count), 0);
 }
 
+/// Back by so many bytes; -ESPIPE for what has no position.
+pub fn rewind(fd: i32, length: i32) i32 {
+    return system.moveBack(fd, length);
+}
+
 /// Makes a pipe hold more, where the system can and allows it: an ordinary user has 64 MiB of pipes in all
 /// (/proc/sys/fs/pipe-user-pages-soft).
 pub fn growPipe(fd: i32, size: i32) i32 {

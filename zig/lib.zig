@@ -75,6 +75,11 @@ pub const symbols = struct {
         return opener.finish(handle);
     }
 
+    /// Sets a file's position back by so many bytes.
+    pub fn osexec_rewind(fd: i32, length: i32) callconv(.c) i32 {
+        return files.rewind(fd, length);
+    }
+
     pub fn osexec_close(fd: i32) callconv(.c) i32 {
         return files.close(fd);
     }

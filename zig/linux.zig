@@ -197,6 +197,13 @@ pub fn poll(entries: [*]abi.Poll, count: u32, timeout_ms: i32) i32 {
     return result(.ppoll, .{ entries, count, bound, null, 8 });
 }
 
+/// Sets the position back, and answers 0.
+pub fn moveBack(fd: i32, length: i32) i32 {
+    const SEEK_CUR = 1;
+    const answer = call(.lseek, .{ fd, -@as(isize, length), SEEK_CUR });
+    return if (answer < 0) @truncate(answer) else 0;
+}
+
 pub fn yield() void {
     _ = call(.sched_yield, .{});
 }

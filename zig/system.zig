@@ -27,6 +27,7 @@ comptime {
         "write",
         "send",
         "poll",
+        "moveBack",
         "yield",
         "fcntl",
         "fileMode",

@@ -1,0 +1,81 @@
+/**
+ * Reading what a caller has given: each known field once, through getters and prototypes, but never through
+ * Object.prototype, which anybody may have polluted. What is not known is refused by name.
+ */
+
+/** What other libraries call it, and what it is called here. */
+const elsewhere: ReadonlyMap<string, string> = new Map([
+  ["argv0", "args[0]"],
+  ["clearEnv", "env, which replaces"],
+  ["cwd", "dir"],
+  ["detached", "sysProcAttr.setsid"],
+  ["gid", "sysProcAttr.credential"],
+  ["group", "sysProcAttr.credential"],
+  ["killSignal", "cancel"],
+  ["maxBuffer", "a Writer as stdout"],
+  ["preexec_fn", "sysProcAttr"],
+  ["shell", 'new Command("sh", ["-c", script])'],
+  ["stdio", "stdin, stdout, stderr and extraFiles"],
+  ["supplementaryGroups", "groups"],
+  ["sys", "sysProcAttr"],
+  ["timeout", "signal: AbortSignal.timeout(milliseconds)"],
+  ["uid", "sysProcAttr.credential"],
+  ["user", "sysProcAttr.credential"],
+]);
+
+/** The sentence for a field that is not there; with its right name, where it is known. */
+export function unknownField(what: string, name: string, known: Iterable<string>): string {
+  const names = [...known];
+  const similar = names.find((each) => each.toLowerCase() === name.toLowerCase());
+  const right = similar ?? elsewhere.get(name);
+  const isRight = right !== undefined && !names.includes(name);
+  return `${what} has no field ${name}${isRight ? `; what it wants is ${right}` : ""}`;
+}
+
+/** An object and its prototypes, without Object.prototype of whichever realm. */
+export function* layersOf(value: object): Generator<object> {
+  for (let layer: unknown = value; typeof layer === "object" && layer !== null;) {
+    const next: unknown = Object.getPrototypeOf(layer);
+    // The first one is the caller's own, even without a prototype and with keys like these.
+    const isRoot = layer !== value && next === null && Object.hasOwn(layer, "isPrototypeOf");
+    if (isRoot || layer === Object.prototype) return;
+    yield layer;
+    layer = next;
+  }
+}
+
+/** The names that an object has, as fields: not the methods of its classes. */
+function* namesOf(value: object): Generator<string> {
+  for (const layer of layersOf(value)) {
+    if (layer === value) {
+      yield* Object.keys(layer);
+      continue;
+    }
+    for (
+      const [name, { get, enumerable }] of Object.entries(
+        Object.getOwnPropertyDescriptors(layer),
+      )
+    ) {
+      if (name !== "__proto__" && (get !== undefined || enumerable)) yield name;
+    }
+  }
+}
+
+/**
+ * The fields of `value`, read once, as an object that has no prototype. `unknown` is called with the name of
+ * one that is not known, and not undefined.
+ */
+export function fieldsOf<T extends object>(
+  value: T,
+  known: { has(name: string): boolean },
+  unknown: (name: string) => void,
+): T {
+  const fields: T = Object.create(null);
+  for (const name of namesOf(value)) {
+    if (name in fields) continue;
+    const field: unknown = Reflect.get(value, name);
+    if (known.has(name)) Reflect.set(fields, name, field);
+    else if (field !== undefined) unknown(name);
+  }
+  return fields;
+}

@@ -1,0 +1,127 @@
+/** ProcAttr and SysProcAttr as a caller has given them: read once, copied, and checked for what they are. */
+
+import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type { PlanContext } from "./checks.ts";
+import { fieldsOf, layersOf, unknownField } from "./fields.ts";
+
+const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
+
+const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
+  ["chroot", "string"],
+  ["credential", "object"],
+  ["ptrace", "boolean"],
+  ["setsid", "boolean"],
+  ["setpgid", "boolean"],
+  ["pgid", "number"],
+  ["setctty", "boolean"],
+  ["noctty", "boolean"],
+  ["ctty", "number"],
+  ["foreground", "boolean"],
+  ["pdeathsig", "any"],
+  ["cloneflags", "number"],
+  ["unshareflags", "number"],
+  ["uidMappings", "list"],
+  ["gidMappings", "list"],
+  ["gidMappingsEnableSetgroups", "boolean"],
+  ["ambientCaps", "list"],
+  ["cgroupFD", "any"],
+  ["umask", "number"],
+  ["rlimits", "object"],
+  ["nice", "number"],
+  ["noNewPrivs", "boolean"],
+  ["closeFds", "boolean"],
+]);
+
+const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
+  "uid",
+  "gid",
+  "groups",
+  "noSetGroups",
+]);
+
+const mapNames: ReadonlySet<string> = new Set<keyof SysProcIDMap>([
+  "containerID",
+  "hostID",
+  "size",
+]);
+
+const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
+
+/** How an unknown field is refused: by SpawnError at a start, by TypeError elsewhere. */
+export type Refuse = PlanContext["refuse"];
+
+/** The attributes of a start. */
+export function readAttributes(attr: ProcAttr, refuse: Refuse): ProcAttr {
+  if (typeof attr !== "object" || attr === null) throw new TypeError("attr is not an object");
+  const fields = read("attr", attr, attributeNames, refuse);
+  if (fields.files !== undefined) {
+    if (!Array.isArray(fields.files)) throw new TypeError("attr.files is not a list");
+    fields.files = [...fields.files];
+  }
+  if (fields.sys !== undefined) fields.sys = readSys(fields.sys, refuse);
+  return fields;
+}
+
+/**
+ * SysProcAttr, and all that lies in it, as a copy of its own. A misspelt attribute must not be left out in
+ * silence, least of all one that takes rights away; nor may a word such as "no" count as true.
+ */
+export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
+  if (typeof sys !== "object" || sys === null) throw new TypeError("sys is not an object");
+  const fields = read("sys", sys, kinds, refuse);
+  for (const [field, value] of Object.entries(fields)) {
+    const kind = kinds.get(field);
+    if (value === undefined || kind === "any") continue;
+    const fits = kind === "list" ? Array.isArray(value) : typeof value === kind && value !== null;
+    if (!fits) throw new TypeError(`sys.${field} is not a ${kind}`);
+  }
+  const { credential, rlimits, uidMappings, gidMappings, ambientCaps } = fields;
+  if (credential !== undefined) {
+    const given = read("credential", credential, credentialNames, refuse);
+    if (given.groups !== undefined) {
+      if (!Array.isArray(given.groups)) throw new TypeError("credential.groups is not a list");
+      given.groups = [...given.groups];
+    }
+    fields.credential = given;
+  }
+  if (rlimits !== undefined) fields.rlimits = readLimits(rlimits, refuse);
+  if (uidMappings !== undefined) fields.uidMappings = readMaps("uidMappings", uidMappings, refuse);
+  if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
+  if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
+  return fields;
+}
+
+function readMaps(
+  what: string,
+  maps: readonly SysProcIDMap[],
+  refuse: Refuse,
+): readonly SysProcIDMap[] {
+  return Array.from(maps, (map, index) => {
+    const name = `${what}[${index}]`;
+    if (typeof map !== "object" || map === null) throw new TypeError(`${name} is not an object`);
+    return read(name, map, mapNames, refuse);
+  });
+}
+
+type Limits = NonNullable<SysProcAttr["rlimits"]>;
+
+/** Every name is read: which there are depends on the system, and is the plan's to know. */
+function readLimits(limits: Limits, refuse: Refuse): Limits {
+  const names = new Set(Array.from(layersOf(limits), (layer) => Object.keys(layer)).flat());
+  const fields = read("rlimits", limits, names, refuse);
+  for (const name of names) {
+    const limit: unknown = Reflect.get(fields, name);
+    if (typeof limit !== "object" || limit === null) continue;
+    Reflect.set(fields, name, read(`rlimits.${name}`, limit, limitNames, refuse));
+  }
+  return fields;
+}
+
+function read<T extends object>(
+  what: string,
+  value: T,
+  known: { has(name: string): boolean; keys(): Iterable<string> },
+  refuse: Refuse,
+): T {
+  return fieldsOf(value, known, (name) => refuse(unknownField(what, name, known.keys())));
+}
