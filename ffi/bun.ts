@@ -51,6 +51,8 @@ export function bunRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory,
     connect,
+    // Its globals outlive a reload: see ./reactor.ts.
+    onUnload() {},
     setImmediate: hostImmediate,
     giveTurn: hostImmediate,
     get environment() {

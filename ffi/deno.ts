@@ -35,6 +35,8 @@ export function denoRuntime(): Runtime {
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
     connect,
+    // `deno run --watch`: in the same process, and with the same thread.
+    onUnload: (action) => globalThis.addEventListener("unload", action),
     setImmediate,
     giveTurn,
     environment: null,

@@ -251,7 +251,9 @@ class Reactor {
   #started(): Thread {
     if (this.#thread !== undefined) return this.#thread;
     const { handle, fd } = create(this.#library);
-    const stream = currentRuntime().connect(fd, (chunk) => this.#receive(chunk));
+    const runtime = currentRuntime();
+    const stream = runtime.connect(fd, (chunk) => this.#receive(chunk));
+    runtime.onUnload(() => void this.#library.osexec_close(fd));
     if (this.#references > 0) stream.ref();
     return this.#thread = { handle, stream };
   }
@@ -371,12 +373,25 @@ export function exitDescriptor(pid: number): number {
   throw new NativeError(answer);
 }
 
-let reactor: Reactor | undefined;
+/**
+ * This thread's, under the name of this very module: `bun --hot` evaluates that anew at each reload, and a
+ * reactor that nobody knows any more would stay.
+ */
+const key = Symbol.for(`@osexec/osexec/reactor ${import.meta.url}`);
+
+interface Holder {
+  [key]?: Reactor;
+}
+
+const holder = globalThis as Holder;
+
+function reactor(): Reactor {
+  return holder[key] ??= new Reactor();
+}
 
 /** Says that a process was started whose end, or output, may be watched for at once. */
 export function expectSoon(): void {
-  reactor ??= new Reactor();
-  reactor.expect();
+  reactor().expect();
 }
 
 /**
@@ -384,22 +399,20 @@ export function expectSoon(): void {
  * EPERM for what is always ready (a regular file), EBADF.
  */
 export function watch(fd: number, direction: Direction, callbacks: WatchCallbacks): Watch {
-  reactor ??= new Reactor();
-  return reactor.watch(fd, direction, callbacks);
+  return reactor().watch(fd, direction, callbacks);
 }
 
 /** Calls back once when a process that has no pidfd can be waited for, or can not be at all. */
 export function watchProcess(pid: number, callbacks: WatchCallbacks): Watch {
-  reactor ??= new Reactor();
-  return reactor.watchProcess(pid, callbacks);
+  return reactor().watchProcess(pid, callbacks);
 }
 
 /** The same as forget(), for watchProcess(). */
 export function forgetProcess(pid: number): void {
-  reactor?.forget(-pid);
+  holder[key]?.forget(-pid);
 }
 
 /** Must be called before closing a descriptor that has ever been watched; no callback comes after it. */
 export function forget(fd: number): void {
-  reactor?.forget(fd);
+  holder[key]?.forget(fd);
 }

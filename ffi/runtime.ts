@@ -46,6 +46,8 @@ export interface Runtime {
   makeTemporaryDirectory(): string;
   /** Reads chunks from a socket that the stream then owns. It starts out without keeping the loop alive. */
   connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream;
+  /** Calls back when this thread's program is about to be replaced, and what it has open to be left open. */
+  onUnload(action: () => void): void;
   /** Calls back in the event loop's next turn, without letting it wait for anything before. */
   setImmediate(turn: () => void): void;
   /** Calls back when the event loop has looked at its timers and at its descriptors. */

@@ -13,7 +13,7 @@ import {
   SyscallError,
   WaitDelayError,
 } from "./errors.ts";
-import { type Fd, type OSFile, pipe } from "./file.ts";
+import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
 import { fieldsOf, unknownField } from "./fields.ts";
 import { LineIterator } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
@@ -27,8 +27,8 @@ import type { Data } from "./sources.ts";
 import {
   closeStdio,
   describeStdio,
-  isOutputPipe,
-  markOutputPipe,
+  isCommandPipe,
+  markCommandPipe,
   openStdio,
   Puller,
   type Stdin,
@@ -102,7 +102,7 @@ interface OwnPipes {
   readonly childEnds: OSFile[];
   /** Ours: closed when the start fails. */
   readonly parentEnds: OSFile[];
-  stdin?: OSFile;
+  stdin: OSFile | undefined;
 }
 
 /**
@@ -172,7 +172,7 @@ export class Command implements AsyncDisposable {
   #process: Process | undefined;
   #processState: ProcessState | undefined;
   #started = false;
-  readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [] };
+  readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [], stdin: undefined };
   #run: Run | undefined;
 
   /**
@@ -309,13 +309,17 @@ export class Command implements AsyncDisposable {
     return capture.stdout;
   }
 
-  /** The parent's end of a pipe to the child's stdin, before start(). wait() closes it. */
+  /**
+   * The parent's end of a pipe to the child's stdin, before start(). wait() closes it. As another command's stdout
+   * or stderr the pipe itself is handed over: that command's start() closes it here.
+   */
   stdinPipe(): OSFile {
     this.#checkUnset("Stdin", this.stdin ?? this.input);
     const [reading, writing] = pipe();
     this.#pipes.childEnds.push(reading);
     this.#pipes.parentEnds.push(writing);
     this.#pipes.stdin = writing;
+    markCommandPipe(writing);
     this.stdin = reading;
     return writing;
   }
@@ -456,9 +460,11 @@ export class Command implements AsyncDisposable {
       this.#closePipes();
       throw error;
     }
-    for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) end.close();
-    // It belongs to the child now: kept open here, its writer got no SIGPIPE.
-    if (isOutputPipe(this.stdin)) this.stdin.close();
+    for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) closeQuietly(end);
+    // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
+    for (const stream of [this.stdin, this.stdout, this.stderr]) {
+      if (isCommandPipe(stream)) stream.close();
+    }
     return { process: this.#process, stdio };
   }
 
@@ -477,7 +483,7 @@ export class Command implements AsyncDisposable {
   }
 
   #closePipes(): void {
-    for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) end.close();
+    for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) closeQuietly(end);
   }
 
   #argv(): readonly string[] {
@@ -505,7 +511,7 @@ export class Command implements AsyncDisposable {
     if (typeof waitDelay !== "number" || !(waitDelay >= 0)) {
       throw new TypeError("waitDelay is not a number of milliseconds");
     }
-    if (signal !== undefined && typeof signal.addEventListener !== "function") {
+    if (signal !== undefined && typeof signal?.addEventListener !== "function") {
       throw new TypeError("signal is not an AbortSignal");
     }
     checkCancel(this.cancel);
@@ -541,7 +547,7 @@ export class Command implements AsyncDisposable {
     const { process, stdio } = this.#startChild({ deferred: true, blocking: true });
     const { state, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
-    this.#pipes.stdin?.close();
+    if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
     const cause = failure === null ? null : { error: failure.error, isTold: true };
     if (!state.success) throw new ExitError(state, captured, cause);
     if (failure !== null) throw failure.error;
@@ -611,7 +617,7 @@ export class Command implements AsyncDisposable {
     const [reading, writing] = pipe();
     this.#pipes.childEnds.push(writing);
     this.#pipes.parentEnds.push(reading);
-    markOutputPipe(reading);
+    markCommandPipe(reading);
     return [reading, writing];
   }
 

@@ -23,12 +23,17 @@ export function tryRead(
   p: Uint8Array,
   mayWait = false,
 ): number | undefined {
-  return answerOf(library().osexec_read(fd, p, p.length, mayWait ? 1 : 0), "read", name);
+  return answerOf(library().osexec_read(fd, p, atMost(p), mayWait ? 1 : 0), "read", name);
 }
 
 /** Writes what can be taken now: how many bytes; undefined: it must be waited for. Throws SyscallError. */
 export function tryWrite({ fd, name }: Descriptor, p: Uint8Array): number | undefined {
-  return answerOf(library().osexec_write(fd, p, p.length), "write", name);
+  return answerOf(library().osexec_write(fd, p, atMost(p)), "write", name);
+}
+
+/** The kernel takes no more at once, and an i32 holds it. */
+function atMost({ length }: Uint8Array): number {
+  return Math.min(length, 0x7ffff000);
 }
 
 function answerOf(answer: number, call: string, name: string): number | undefined {

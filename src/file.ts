@@ -5,8 +5,9 @@ import { library } from "../ffi/library.ts";
 import { forget } from "../ffi/reactor.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
-import { ClosedError } from "./errors.ts";
+import { ClosedError, StateError } from "./errors.ts";
 import { LineIterator } from "./lines.ts";
+import { restOf, viewBytes } from "./bytes.ts";
 import { check, cString, syscallError } from "./native.ts";
 import { type Operation, Operations } from "./operations.ts";
 import { currentOS } from "./os.ts";
@@ -48,6 +49,8 @@ export let readAtOnce: (file: OSFile, mayWait?: boolean) => Uint8Array | null | 
 export let untilReadable: (file: OSFile) => Promise<void>;
 /** For copying: writes what can be taken now. Undefined where it must be waited for. */
 export let writeAtOnce: (file: OSFile, p: Uint8Array) => number | undefined;
+/** For pipes of a command's own: close(), but whatever close(2) tells is nobody's to hear. */
+export let closeQuietly: (file: OSFile) => void;
 /** How many bytes lines() has read of a file and not used, which only this object has; 0 of anything else. */
 export let heldBytes: (file: Fd) => number;
 /** The next chunk, or null at end of file, and how to do without it. */
@@ -81,6 +84,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       new Promise((resolve, reject) => void whenReady(file, "in", resolve, reject));
     writeAtOnce = (file, p) => file.#writeOnce(p);
     readChunk = (file) => file.#readChunk();
+    closeQuietly = (file) => void file.#close();
     heldBytes = (file) => file instanceof OSFile ? file.#giveBack() : 0;
   }
 
@@ -127,7 +131,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       await Promise.race([untilReadable(told), aborted.promise]);
     } finally {
       signal?.removeEventListener("abort", abort);
-      told.close();
+      told.#close();
     }
     const fd = library().osexec_open_end(handle);
     if (-fd === wouldBlock(currentOS())) signal?.throwIfAborted();
@@ -165,13 +169,15 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /**
    * Reads up to p.length bytes without blocking the thread; null at end of file, 0 only for an empty
-   * p. Overlapping reads are served in order. A close() meanwhile rejects with ClosedError; SyscallError
-   * for what read(2) refuses.
+   * p. Overlapping reads are served in order. A close() meanwhile rejects with ClosedError; TypeError if p's
+   * buffer is transferred or made shorter meanwhile, and then nothing is read; SyscallError for what read(2)
+   * refuses.
    */
   read(p: ArrayBufferView): Promise<number | null> {
     const bytes = viewBytes(p);
     if (this.closed) return Promise.reject(new ClosedError("read", this.#name));
-    return this.#queue("in").add(() => this.#readOnce(bytes)).promise;
+    const { length } = bytes;
+    return this.#queue("in").add(() => this.#readOnce(restOf(bytes, 0, length))).promise;
   }
 
   /**
@@ -202,10 +208,12 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     }
   }
 
-  /** write(), but it blocks this thread. */
+  /** write(), but it blocks this thread. StateError while a write() is pending. */
   writeSync(p: ArrayBufferView): number {
     const bytes = viewBytes(p);
     this.#open("write");
+    // Its bytes would come into the middle of that one's.
+    if (this.#writes?.isBusy) throw new StateError(`write ${this.#name}: a write() is pending`);
     for (let offset = 0; offset < bytes.length;) {
       const written = this.#writeOnce(bytes.subarray(offset));
       if (written === undefined) block(this, "out");
@@ -249,7 +257,9 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /**
    * The lines of the rest of the file, without their "\n" or "\r\n"; a last one without either counts.
-   * Leaving the loop early, or return(), leaves the file open, and the rest of it to be read.
+   * Leaving the loop early, or return(), leaves the file open, and the rest of it to be read here. What has been
+   * read ahead is put back for a child that is given the file, where it has a position; of a pipe such a start is
+   * refused.
    */
   lines(): AsyncIterableIterator<string> & AsyncDisposable {
     let reading: Operation<Uint8Array | null> | undefined;
@@ -275,20 +285,29 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     }
   }
 
-  /** Closes it, and rejects what is pending with ClosedError. Idempotent. */
+  /**
+   * Closes it, and rejects what is pending with ClosedError. Idempotent. Throws SyscallError for what close(2)
+   * tells: a disk that was full (EDQUOT, ENOSPC of a network file system), or EBADF, as somebody else had closed
+   * the number; the file is closed all the same.
+   */
   close(): void {
-    const fd = this.#fd;
-    if (fd < 0) return;
-    this.#fd = -1;
-    this.#reads?.close();
-    this.#writes?.close();
-    forget(fd);
-    library().osexec_close(fd);
+    const answer = this.#close();
+    if (answer < 0 && answer !== -Errno.EINTR) throw syscallError(-answer, "close", this.#name);
   }
 
   /** close(). */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #close(): number {
+    const fd = this.#fd;
+    if (fd < 0) return 0;
+    this.#fd = -1;
+    this.#reads?.close();
+    this.#writes?.close();
+    forget(fd);
+    return library().osexec_close(fd);
   }
 
   #queue(direction: "in" | "out"): Operations {
@@ -384,27 +403,6 @@ export function fdNumber(fd: Fd): number {
 function pathBytes(path: string): Uint8Array {
   if (path.includes("\0")) throw syscallError(Errno.EINVAL, "open", path);
   return cString(path);
-}
-
-/** The bytes of a view, whichever realm it is from. TypeError for what is none. */
-export function viewBytes(view: ArrayBufferView): Uint8Array {
-  if (!ArrayBuffer.isView(view)) {
-    throw new TypeError("not a Uint8Array or another view of a buffer");
-  }
-  if (view instanceof Uint8Array) return view;
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-}
-
-/** Bytes that are still to be written. TypeError where they are gone. */
-export function restOf(bytes: Uint8Array, offset: number, length: number): Uint8Array {
-  if (bytes.length < length) {
-    throw new TypeError(
-      `${
-        length - offset
-      } of ${length} bytes to be written are gone: their buffer was transferred or resized`,
-    );
-  }
-  return offset === 0 ? bytes : bytes.subarray(offset);
 }
 
 function openFlags(flags: OpenFlags): number {

@@ -8,6 +8,7 @@ import {
   type ReadEnvironment,
   readVariables,
 } from "./environment.ts";
+import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
 import { currentOS } from "./os.ts";
 
@@ -89,16 +90,19 @@ function readProcessEnvironment(env: Readonly<Record<string, string | undefined>
   last = { list: freezeEnvironment([...list]), problem };
 }
 
+/** In front of the environment: of the list that it was read from. */
+const sumSize = 8;
 let environmentBuffer = new Uint8Array(16 * 1024);
 
 function readHostEnvironment(): void {
   let length = readEnviron();
   // It may have grown again meanwhile.
-  while (length > environmentBuffer.length) {
-    environmentBuffer = new Uint8Array(2 * length);
+  while (length > environmentBuffer.length - sumSize) {
+    environmentBuffer = new Uint8Array(2 * length + sumSize);
     length = readEnviron();
   }
-  const bytes = environmentBuffer.subarray(0, length);
+  if (length < 0) return;
+  const bytes = environmentBuffer.subarray(sumSize, sumSize + length);
   if (sameBytes(bytes, inheritedBytes)) return;
   inheritedBytes = bytes.slice();
   const text = new TextDecoder().decode(inheritedBytes);
@@ -106,8 +110,10 @@ function readHostEnvironment(): void {
   last = { list: freezeEnvironment(firstOfEach(list)), problem: null };
 }
 
+/** Negative: it is what it was. */
 function readEnviron(): number {
-  return check(library().osexec_environ(environmentBuffer, environmentBuffer.length), "environ");
+  const answer = library().osexec_environ(environmentBuffer, environmentBuffer.length);
+  return answer === -Errno.EEXIST ? answer : check(answer, "environ");
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

@@ -33,6 +33,11 @@ export class Operations {
     this.#direction = direction;
   }
 
+  /** Whether one is under way. */
+  get isBusy(): boolean {
+    return this.#entries.length > 0;
+  }
+
   /** Tries `attempt` at once, or when those before it are done, until it answers something. */
   add<Result>(attempt: () => Result | undefined): Operation<Result> {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();

@@ -11,7 +11,7 @@ import {
   StateError,
   WaitDelayError,
 } from "./errors.ts";
-import type { OSFile } from "./file.ts";
+import { closeQuietly, type OSFile } from "./file.ts";
 import { holdWith, type Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { Puller, type Stdio } from "./stdio.ts";
@@ -123,8 +123,9 @@ export class Run {
 
   /** The process has ended: nobody reads its stdin any more. */
   #closeInput(): void {
+    const { stdinPipe } = this.#options;
     this.#input?.stop();
-    this.#options.stdinPipe?.close();
+    if (stdinPipe !== undefined) closeQuietly(stdinPipe);
   }
 
   /** Waits for the outputs, no longer than waitDelay allows: how they were stopped. */

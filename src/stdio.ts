@@ -1,6 +1,6 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
-import { type Fd, OSFile, pipe } from "./file.ts";
+import { closeQuietly, type Fd, OSFile, pipe } from "./file.ts";
 import { isSink, type OpenSink, openSink, openSyncSink, type Sink, type Writer } from "./sinks.ts";
 import {
   type Data,
@@ -103,13 +103,14 @@ export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
 
 /** There is no child, or none any more: closes the pipes and lets go of sources and sinks. */
 export function closeStdio({ childEnds, feed, drains }: Omit<Stdio, "files" | "isInert">): void {
-  for (const file of childEnds) file.close();
+  for (const file of childEnds) closeQuietly(file);
   for (const { end, sink } of drains) {
-    end.close();
+    closeQuietly(end);
     if (!(sink instanceof Puller)) sink.release();
   }
-  feed?.end.close();
-  feed?.source.cancel();
+  if (feed === null) return;
+  closeQuietly(feed.end);
+  feed.source.cancel();
 }
 
 /** A descriptor that explain() only speaks of. */
@@ -153,7 +154,7 @@ class Opener {
     if (stdin === "inherit") return 0;
     if (!isFd(stdin)) return this.data(stdin, "stdin");
     // Of a start that fails it must be left open.
-    if (isOutputPipe(stdin)) this.isInert = false;
+    if (isCommandPipe(stdin)) this.isInert = false;
     return stdin;
   }
 
@@ -174,6 +175,7 @@ class Opener {
   output(stdout: Stdout | undefined, inherited: 1 | 2): Fd {
     if (stdout === undefined || stdout === "null") return this.#open("/dev/null", "r+");
     if (stdout === "inherit") return inherited;
+    if (isCommandPipe(stdout)) this.isInert = false;
     if (isFd(stdout)) return stdout;
     const name = inherited === 1 ? "stdout" : "stderr";
     if (isBlob(stdout)) {
@@ -232,24 +234,24 @@ export function isFd(value: unknown): value is Fd {
     typeof value.fd === "number";
 }
 
-/** A file that is marked as the reading end of a command's output. */
-export interface OutputPipe {
+/** A file that is marked as our end of a command's pipe. */
+export interface CommandPipe {
   readonly fd: number;
   close(): void;
 }
 
 /**
- * Marks one: as another command's stdin it is handed over for good. On the object, under a name that every
+ * Marks one: as another command's stream it is handed over for good. On the object, under a name that every
  * copy of this module knows, as the other command may be another copy's.
  */
-const outputPipe = Symbol.for("@osexec/osexec/output-pipe");
+const commandPipe = Symbol.for("@osexec/osexec/command-pipe");
 
-/** Marks the reading end of a command's output. */
-export function markOutputPipe(file: OSFile): void {
-  Object.defineProperty(file, outputPipe, { value: true });
+/** Marks our end of a command's pipe. */
+export function markCommandPipe(file: OSFile): void {
+  Object.defineProperty(file, commandPipe, { value: true });
 }
 
-/** Whether a value is the reading end of a command's output, be the command another copy's of this module. */
-export function isOutputPipe(value: unknown): value is OutputPipe {
-  return typeof value === "object" && value !== null && Reflect.get(value, outputPipe) === true;
+/** Whether a value is our end of a command's pipe, be the command another copy's of this module. */
+export function isCommandPipe(value: unknown): value is CommandPipe {
+  return typeof value === "object" && value !== null && Reflect.get(value, commandPipe) === true;
 }

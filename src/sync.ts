@@ -7,7 +7,8 @@ import { exitDescriptor } from "../ffi/reactor.ts";
 import { block } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
-import { type OSFile, readAtOnce, restOf, writeAtOnce } from "./file.ts";
+import { restOf } from "./bytes.ts";
+import { closeQuietly, type OSFile, readAtOnce, writeAtOnce } from "./file.ts";
 import { check } from "./native.ts";
 import { hasEnded, type Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
@@ -136,7 +137,7 @@ class SyncFeed {
 
   /** Closes the pipe, and tells a source that has not ended to stop. */
   close(): void {
-    this.#end.close();
+    closeQuietly(this.#end);
     this.#source.cancel();
   }
 }
@@ -166,7 +167,7 @@ class SyncDrain {
   }
 
   close(): void {
-    this.#end.close();
+    closeQuietly(this.#end);
     this.#sink.release();
   }
 }

@@ -1,7 +1,7 @@
 /** Where the contract promises more than Go does about waiting, aborting and what is left to read. */
 
 import { test } from "node:test";
-import { assert, assertEquals, assertLess, assertRejects, assertStrictEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
   ClosedError,
   Command,
@@ -9,11 +9,14 @@ import {
   findProcess,
   type OSFile,
   pipe,
+  startProcess,
   StateError,
   type Stdin,
   type Stdout,
   WaitDelayError,
 } from "../mod.ts";
+import { AbortWatch } from "../src/abort.ts";
+import { helper } from "./helper.ts";
 import {
   ArbitraryError,
   decode,

@@ -57,6 +57,8 @@ const c = struct {
     extern "c" fn write(fd: c_int, buffer: [*]const u8, length: usize) isize;
     extern "c" fn poll(entries: [*]abi.Poll, count: c_uint, timeout: c_int) c_int;
     extern "c" fn sched_yield() c_int;
+    extern "c" fn sigpending(set: *u32) c_int;
+    extern "c" fn sigwait(set: *const u32, signal: *c_int) c_int;
     extern "c" fn fcntl(fd: c_int, command: c_int, ...) c_int;
     extern "c" fn faccessat(directory: c_int, path: [*]const u8, mode: c_int, flags: c_int) c_int;
     extern "c" fn getcwd(buffer: [*]u8, length: usize) ?[*:0]u8;
@@ -185,6 +187,30 @@ pub fn poll(entries: [*]abi.Poll, count: u32, timeout_ms: i32) i32 {
 pub fn moveBack(fd: i32, length: i32) i32 {
     const SEEK_CUR = 1;
     return if (std.c.lseek(fd, -@as(i64, length), SEEK_CUR) == -1) -c.__error().* else 0;
+}
+
+/// Takes back the SIGPIPE that a write of this thread has raised, while it is blocked.
+pub fn discardSigpipe() void {
+    const set: u32 = 1 << (13 - 1); // SIGPIPE
+    var pending: u32 = 0;
+    if (c.sigpending(&pending) != 0 or pending & set == 0) return;
+    var taken: c_int = 0;
+    _ = c.sigwait(&set, &taken);
+}
+
+/// What tells an open file from others of its kind.
+pub fn fileNumber(fd: i32) u64 {
+    var status: std.c.Stat = undefined;
+    return if (std.c.fstat(fd, &status) != 0) 0 else status.ino;
+}
+
+/// Not known there: what is made by a thread goes when the other end is closed.
+pub fn threadId() i32 {
+    return 0;
+}
+
+pub fn isThread(tid: i32) bool {
+    return tid == 0;
 }
 
 pub fn yield() void {

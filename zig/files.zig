@@ -5,7 +5,6 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
-const libc = @import("libc.zig");
 const linux = @import("linux.zig");
 const nowait = @import("nowait.zig");
 const system = @import("system.zig").system;
@@ -90,26 +89,6 @@ pub fn executable(path: [*]const u8, length: i32) i32 {
 pub fn workingDirectory(buffer: [*]u8, length: i32) i32 {
     if (length < 0) return system.negative(.INVAL);
     return system.workingDirectory(buffer, @intCast(length));
-}
-
-/// Writes the environment as NUL-terminated strings, as far as they fit; answers the bytes that all
-/// of it takes.
-pub fn environment(buffer: [*]u8, length: i32) i32 {
-    if (length < 0) return system.negative(.INVAL);
-    const vector = libc.environment() orelse return 0;
-    const room = buffer[0..@intCast(length)];
-    var needed: usize = 0;
-    var index: usize = 0;
-    while (vector[index]) |entry| : (index += 1) {
-        const text = std.mem.span(entry);
-        const end = needed + text.len + 1;
-        if (end <= room.len) {
-            @memcpy(room[needed .. end - 1], text);
-            room[end - 1] = 0;
-        }
-        needed = end;
-    }
-    return std.math.cast(i32, needed) orelse system.negative(.@"2BIG");
 }
 
 pub fn isString(path: [*]const u8, length: i32) bool {

@@ -3,6 +3,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
+const environ = @import("environ.zig");
 const files = @import("files.zig");
 const nowait = @import("nowait.zig");
 const opener = @import("opener.zig");
@@ -126,7 +127,7 @@ pub const symbols = struct {
     }
 
     pub fn osexec_environ(buffer: [*]u8, length: i32) callconv(.c) i32 {
-        return files.environment(buffer, length);
+        return environ.read(buffer, length);
     }
 
     pub fn osexec_reactor(answer: *abi.Reactor) callconv(.c) i32 {

@@ -204,6 +204,29 @@ pub fn moveBack(fd: i32, length: i32) i32 {
     return if (answer < 0) @truncate(answer) else 0;
 }
 
+/// Takes back the SIGPIPE that a write of this thread has raised, while it is blocked.
+pub fn discardSigpipe() void {
+    const set: u64 = 1 << (SIGPIPE - 1);
+    const time: Timespec = .{ .sec = 0, .nsec = 0 };
+    _ = call(.rt_sigtimedwait, .{ &set, null, &time, 8 });
+}
+
+/// What tells an open file from others of its kind: its inode; 0 where that is not to be had.
+pub fn fileNumber(fd: i32) u64 {
+    var status: Statx = undefined;
+    const found = result(.statx, .{ fd, "", AT_EMPTY_PATH, Statx.INO, &status });
+    return if (found < 0) 0 else status.inode;
+}
+
+pub fn threadId() i32 {
+    return result(.gettid, .{});
+}
+
+/// Whether a thread of this process has that number.
+pub fn isThread(tid: i32) bool {
+    return result(.tgkill, .{ result(.getpid, .{}), tid, 0 }) != negative(.SRCH);
+}
+
 pub fn yield() void {
     _ = call(.sched_yield, .{});
 }
@@ -262,6 +285,7 @@ const Statx = extern struct {
 
     const TYPE = 1;
     const MODE = 2;
+    const INO = 0x100;
     const SIZE = 0x200;
 
     comptime {

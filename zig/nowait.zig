@@ -15,7 +15,7 @@ const again = system.negative(.AGAIN);
 pub fn read(fd: i32, buffer: [*]u8, length: i32, may_wait: bool) i32 {
     if (length < 0) return system.negative(.INVAL);
     if (may_wait) return system.read(fd, buffer, @intCast(length));
-    const answer = transfer(.preadv2, fd, buffer, length);
+    const answer = transfer(.preadv2, RWF_NOWAIT, fd, buffer, length);
     // A FIFO that nobody has opened for writing yet is at its end, but for poll.
     if (answer == 0 and length > 0 and !isReady(fd, .in)) return again;
     if (answer != again and !isUnsupported(answer)) return answer;
@@ -29,7 +29,18 @@ pub fn read(fd: i32, buffer: [*]u8, length: i32, may_wait: bool) i32 {
 /// which a pipe that is ready takes without waiting: PIPE_BUF, pipe(7).
 pub fn write(fd: i32, buffer: [*]const u8, length: i32) i32 {
     if (length < 0) return system.negative(.INVAL);
-    const answer = transfer(.pwritev2, fd, @constCast(buffer), length);
+    const answer = transfer(.pwritev2, RWF_NOWAIT | RWF_NOSIGNAL, fd, @constCast(buffer), length);
+    if (answer != again and !isUnsupported(answer)) return answer;
+    // It never raises SIGPIPE: the runtimes ignore that, but not once a listener for it has been removed.
+    const before = system.maskSignals(system.sigset_thread);
+    const written = writeMasked(fd, buffer, length);
+    if (written == system.negative(.PIPE)) system.discardSigpipe();
+    _ = system.maskSignals(before);
+    return written;
+}
+
+fn writeMasked(fd: i32, buffer: [*]const u8, length: i32) i32 {
+    const answer = transfer(.pwritev2, RWF_NOWAIT, fd, @constCast(buffer), length);
     if (answer != again and !isUnsupported(answer)) return answer;
     if (!isReady(fd, .out)) return again;
     if (neverWaits(fd)) return system.write(fd, buffer, @intCast(length));
@@ -47,12 +58,15 @@ pub fn write(fd: i32, buffer: [*]const u8, length: i32) i32 {
 }
 
 /// Linux 4.14; of pipes 6.4, and not of FIFOs and terminals.
-fn transfer(number: linux.Number, fd: i32, buffer: [*]u8, length: i32) i32 {
+const RWF_NOWAIT = 8;
+/// Linux 6.18.
+const RWF_NOSIGNAL = 0x100;
+
+fn transfer(number: linux.Number, flags: u32, fd: i32, buffer: [*]u8, length: i32) i32 {
     if (builtin.os.tag != .linux) return system.negative(.OPNOTSUPP);
-    const RWF_NOWAIT = 8;
     const vector = [_]usize{ @intFromPtr(buffer), @intCast(length) };
     const position: i32 = -1; // The file's own.
-    return linux.retry(number, .{ fd, &vector, 1, position, position, RWF_NOWAIT });
+    return linux.retry(number, .{ fd, &vector, 1, position, position, flags });
 }
 
 /// By the kernel, or by a sandbox that does not know the call.

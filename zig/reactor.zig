@@ -6,8 +6,8 @@
 //! JavaScript from here, and reading, writing and reaping stay calls of the JavaScript thread.
 //!
 //! The thread ends when the other end is closed (a terminated Worker on Bun), and after
-//! `idle_ms` with nothing to watch (Deno leaves that end open at terminate()); the next watch starts
-//! it again.
+//! `idle_ms` with nothing to watch; the next watch starts it again. Deno leaves that end open at
+//! terminate(): there it is closed here once the thread that had it is gone.
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -24,6 +24,11 @@ const Reactor = struct {
     poller: i32,
     /// Our end of the socketpair.
     socket: i32,
+    /// JavaScript's, to be closed for a thread that is gone.
+    other: i32,
+    other_number: u64,
+    /// The thread that has made it, which is JavaScript's.
+    owner: i32,
     /// The token each descriptor is armed with, by descriptor; 0: none. Whoever takes a token out,
     /// the thread on an event or JavaScript on unwatch, owns the one decrement of `armed`.
     tokens: [*]u32,
@@ -49,7 +54,7 @@ pub fn create(answer: *abi.Reactor) i32 {
     if (made < 0) return made;
     // JavaScript's end alone: the thread may block on a full socket, the runtimes must not.
     _ = system.fcntl(ends[0], system.F_SETFL, system.O_NONBLOCK);
-    const answered = build(ends[1]);
+    const answered = build(ends[1], ends[0]);
     if (answered < 0) {
         system.close(ends[0]);
         system.close(ends[1]);
@@ -59,15 +64,15 @@ pub fn create(answer: *abi.Reactor) i32 {
     return 0;
 }
 
-fn build(socket: i32) i32 {
+fn build(socket: i32, other: i32) i32 {
     const opened = poller.open();
     if (opened < 0) return opened;
-    const answer = register(opened, socket);
+    const answer = register(opened, socket, other);
     if (answer < 0) system.close(opened);
     return answer;
 }
 
-fn register(opened: i32, socket: i32) i32 {
+fn register(opened: i32, socket: i32, other: i32) i32 {
     const watched = poller.watchPeer(opened, socket);
     if (watched < 0) return watched;
     // Within reason: 64 MiB of address space, no memory.
@@ -79,7 +84,15 @@ fn register(opened: i32, socket: i32) i32 {
         return system.negative(.NOMEM);
     };
     const reactor: *Reactor = @ptrCast(@alignCast(page));
-    reactor.* = .{ .poller = opened, .socket = socket, .tokens = tokens, .tokens_len = count };
+    reactor.* = .{
+        .poller = opened,
+        .socket = socket,
+        .other = other,
+        .other_number = system.fileNumber(other),
+        .owner = system.threadId(),
+        .tokens = tokens,
+        .tokens_len = count,
+    };
     table_lock.acquire();
     defer table_lock.release();
     for (&table, 0..) |*entry, index| {
@@ -170,9 +183,8 @@ fn run(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     const reactor: *Reactor = @ptrCast(@alignCast(context.?));
     var events: [pollers.batch]pollers.Event = undefined;
     while (true) {
-        const idle = @atomicLoad(u32, &reactor.armed, .acquire) == 0;
-        const timeout: i32 = if (idle) idle_ms else -1;
-        const count = poller.wait(reactor.poller, &events, timeout);
+        const count = poller.wait(reactor.poller, &events, idle_ms);
+        if (count == 0 and isOrphaned(reactor)) break;
         if (count == 0 and rest(reactor)) return null;
         if (count <= 0) continue;
         if (!tell(reactor, events[0..@intCast(count)])) break;
@@ -229,12 +241,22 @@ fn sweep() void {
     for (&table) |*entry| {
         const reactor = entry.* orelse continue;
         reactor.lock.acquire();
-        const abandoned = !reactor.running and hungUp(reactor.socket);
+        const abandoned = !reactor.running and
+            (hungUp(reactor.socket) or isOrphaned(reactor));
         reactor.lock.release();
         if (!abandoned) continue;
         @atomicStore(?*Reactor, entry, null, .release);
         release(reactor);
     }
+}
+
+/// Whether the thread that reads is gone without having closed its end, and then closes it. The number of a
+/// thread that has ended may be another's by now: then this waits for that one's end too.
+fn isOrphaned(reactor: *Reactor) bool {
+    if (hungUp(reactor.socket) or system.isThread(reactor.owner)) return false;
+    // Its number may be another file's, if somebody has closed it after all.
+    if (system.fileNumber(reactor.other) == reactor.other_number) system.close(reactor.other);
+    return true;
 }
 
 fn hungUp(socket: i32) bool {

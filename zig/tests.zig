@@ -6,6 +6,7 @@ test {
     _ = @import("abi.zig");
     _ = @import("arena.zig");
     _ = @import("embed_gen.zig");
+    _ = @import("environ.zig");
     _ = @import("files.zig");
     _ = @import("filter.zig");
     _ = @import("nowait.zig");

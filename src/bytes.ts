@@ -1,0 +1,45 @@
+/** The bytes of views as they truly are, whatever a view says of itself: what native code is given. */
+
+type Getter<Value> = (this: ArrayBufferView) => Value;
+
+/** Taken when this module loads: of a property of its own, or a subclass's, nothing counts. */
+function getter<Value>(prototype: object, name: PropertyKey): Getter<Value> {
+  const { get } = Object.getOwnPropertyDescriptor(prototype, name) ?? {};
+  if (get === undefined) throw new TypeError(`no ${String(name)}`);
+  return get;
+}
+
+const typedArray: object = Object.getPrototypeOf(Uint8Array.prototype);
+const kinds = [typedArray, DataView.prototype].map((prototype) => ({
+  buffer: getter<ArrayBufferLike>(prototype, "buffer"),
+  offset: getter<number>(prototype, "byteOffset"),
+  length: getter<number>(prototype, "byteLength"),
+}));
+const [arrays, dataViews] = kinds;
+const tag = getter<string | undefined>(typedArray, Symbol.toStringTag);
+
+/** The bytes of a view, of whichever kind and realm. TypeError for what is none. */
+export function viewBytes(view: ArrayBufferView): Uint8Array {
+  if (!ArrayBuffer.isView(view)) {
+    throw new TypeError("not a Uint8Array or another view of a buffer");
+  }
+  // As it is, where nothing can lie: to ask Bun for its buffer takes 1 µs.
+  if (Object.getPrototypeOf(view) === Uint8Array.prototype && isPlain(view)) return view;
+  const kind = tag.call(view) === undefined ? dataViews : arrays;
+  if (kind === undefined) throw new TypeError("no view");
+  return new Uint8Array(kind.buffer.call(view), kind.offset.call(view), kind.length.call(view));
+}
+
+function isPlain(view: ArrayBufferView): view is Uint8Array {
+  return !Object.hasOwn(view, "length");
+}
+
+/** Bytes that are still to be written, or room to read into. TypeError where some are gone. */
+export function restOf(bytes: Uint8Array, offset: number, length: number): Uint8Array {
+  if (bytes.length < length) {
+    throw new TypeError(
+      `${length - offset} of ${length} bytes are gone: their buffer was transferred or resized`,
+    );
+  }
+  return offset === 0 ? bytes : bytes.subarray(offset);
+}
