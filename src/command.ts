@@ -8,6 +8,7 @@ import {
   type CapturedOutput,
   ExecError,
   ExitError,
+  goQuote,
   SpawnError,
   StateError,
   SyscallError,
@@ -15,6 +16,7 @@ import {
 } from "./errors.ts";
 import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
 import { fieldsOf, unknownField } from "./fields.ts";
+import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
@@ -168,6 +170,14 @@ export class Command implements AsyncDisposable {
   waitDelay: number;
   /** Why the name could not be resolved: start() throws it. May be deleted to run `path` all the same. */
   err?: Error;
+
+  static {
+    inspectAs(this.prototype, "Command", (command) => {
+      const { process } = command;
+      const how = command.#processState ?? (process === undefined ? "not started" : "running");
+      return `${goQuote(command.toString())}, ${how}`;
+    });
+  }
 
   #process: Process | undefined;
   #processState: ProcessState | undefined;

@@ -202,7 +202,7 @@ export class ExitError extends Error {
   /** "ExitError". */
   override readonly name: string = "ExitError";
   /** How the process ended. */
-  readonly state: ProcessState;
+  declare readonly state: ProcessState;
   /** The exit code, or -1 if a signal ended the process. */
   readonly exitCode: number;
   /** The signal that ended the process, or null. */
@@ -222,12 +222,32 @@ export class ExitError extends Error {
   constructor(state: ProcessState, output: CapturedOutput = {}, cause: ExitCause | null = null) {
     const told = cause?.isTold ? `: ${reasonOf(cause.error)}` : "";
     super(`${state}${told}`, cause === null ? undefined : { cause: cause.error });
-    this.state = state;
+    // The two fields below say it to who prints an error's properties.
+    Object.defineProperty(this, "state", { value: state, configurable: true, writable: true });
     this.exitCode = state.exitCode;
     this.signal = state.signal;
-    if (output.stdout !== undefined) this.stdout = output.stdout;
-    if (output.stderr !== undefined) this.stderr = output.stderr;
+    keep(this, output);
   }
+
+  /** For logs: in words, and of stderr the last 2 KiB. */
+  toJSON(): Record<string, unknown> {
+    const { name, message, exitCode, signal, state, stderr } = this;
+    return { name, message, exitCode, signal, state: `${state}`, ...lastWords(stderr) };
+  }
+}
+
+/** Keeps what was captured, but not for who lists an error's properties: megabytes, byte by byte. */
+function keep(error: Error, output: CapturedOutput): void {
+  for (const name of ["stdout", "stderr"] as const) {
+    const value = output[name];
+    if (value === undefined) continue;
+    Object.defineProperty(error, name, { value, configurable: true, writable: true });
+  }
+}
+
+function lastWords(stderr: Uint8Array | undefined): { readonly stderr?: string } {
+  if (stderr === undefined) return {};
+  return { stderr: new TextDecoder().decode(stderr.subarray(-2048)) };
 }
 
 /**
@@ -245,8 +265,13 @@ export class WaitDelayError extends Error {
   /** Makes the error of one command. */
   constructor(output: CapturedOutput = {}) {
     super("exec: WaitDelay expired before I/O complete");
-    if (output.stdout !== undefined) this.stdout = output.stdout;
-    if (output.stderr !== undefined) this.stderr = output.stderr;
+    keep(this, output);
+  }
+
+  /** For logs: in words, and of stderr the last 2 KiB. */
+  toJSON(): Record<string, unknown> {
+    const { name, message, stderr } = this;
+    return { name, message, ...lastWords(stderr) };
   }
 }
 

@@ -5,7 +5,8 @@ import { library } from "../ffi/library.ts";
 import { forget } from "../ffi/reactor.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
-import { ClosedError, StateError } from "./errors.ts";
+import { ClosedError, goQuote, StateError } from "./errors.ts";
+import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
 import { restOf, viewBytes } from "./bytes.ts";
 import { check, cString, syscallError } from "./native.ts";
@@ -79,6 +80,11 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #writable: WritableStream<Uint8Array> | undefined;
 
   static {
+    inspectAs(
+      this.prototype,
+      "OSFile",
+      (file) => `${goQuote(file.name)}, ${file.closed ? "closed" : `fd ${file.fd}`}`,
+    );
     readAtOnce = (file, mayWait) => file.closed ? undefined : file.#chunkAtOnce(mayWait);
     untilReadable = (file) =>
       new Promise((resolve, reject) => void whenReady(file, "in", resolve, reject));

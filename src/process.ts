@@ -15,6 +15,7 @@ import type { ProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "./errors.ts";
 import { lend } from "./file.ts";
+import { inspectAs } from "./inspection.ts";
 import { syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
 import { planStart, type StartPlan, stepArgument, stepWord } from "./plan.ts";
@@ -174,6 +175,10 @@ export let settleStart: (child: Process) => SpawnError | null;
  */
 export class Process implements AsyncDisposable {
   static {
+    inspectAs(this.prototype, "Process", (process) => {
+      const how = process.#released ? "released" : process.#done ? "ended" : "running";
+      return `pid ${process.pid}, ${process.#state ?? how}`;
+    });
     hasEnded = (process) => process.#ended();
     settleStart = (process) => process.#settle();
     onReaped = (process, heard) => process.#listeners.push(heard);

@@ -1,9 +1,13 @@
 /** How a process ended: the wait status taken apart, and the resources the process had used. */
 
+import { inspectAs } from "./inspection.ts";
 import type { OS } from "./os.ts";
 import { type SignalName, signalName, signalText } from "./signals.ts";
 
-/** getrusage(2) of a reaped child, together with those of its own children it had waited for. */
+/**
+ * getrusage(2) of a reaped child, together with those of its own children it had waited for. NaN in each field
+ * where somebody else has reaped it: that one has it.
+ */
 export interface Rusage {
   /** Processor time spent in the program, in milliseconds. */
   readonly userTime: number;
@@ -79,6 +83,10 @@ class EndedProcess implements ProcessState {
   readonly status: number;
   readonly usage: Rusage;
   readonly #os: OS;
+
+  static {
+    inspectAs(this.prototype, "ProcessState", (state) => `${state}, pid ${state.pid}`);
+  }
 
   constructor(pid: number, status: number, usage: Rusage, os: OS) {
     const kind = status & KIND;

@@ -106,6 +106,8 @@ export class Run {
       this.#waited = false;
       this.#abort?.dispose();
       if (error instanceof SpawnError) {
+        // Made where the event loop had told of it; here its stack leads to who waits.
+        Error.captureStackTrace?.(error);
         this.#stop();
       } else if (!(error instanceof StateError)) {
         // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.

@@ -7,6 +7,7 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const linux = @import("linux.zig");
 const nowait = @import("nowait.zig");
+const stdio = @import("stdio.zig");
 const system = @import("system.zig").system;
 
 /// `path` is `length` bytes, the last of which is NUL. A FIFO is opened for reading without waiting for who
@@ -26,7 +27,7 @@ pub fn open(path: [*]const u8, length: i32, flags: i32, mode: i32) i32 {
 
 /// Close-on-exec from the start: another thread may clone in between.
 pub fn pipe(ends: *[2]i32) i32 {
-    return system.pipe(ends);
+    return stdio.keepBothOff(system.pipe(ends), ends);
 }
 
 pub fn close(fd: i32) i32 {

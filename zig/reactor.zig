@@ -13,6 +13,7 @@ const std = @import("std");
 const abi = @import("abi.zig");
 const exit_watch = @import("exit_watch.zig");
 const pollers = @import("poller.zig");
+const stdio = @import("stdio.zig");
 const system = @import("system.zig").system;
 const threads = @import("threads.zig");
 const poller = pollers.poller;
@@ -50,7 +51,7 @@ var table: [reactors_max]?*Reactor = @splat(null);
 pub fn create(answer: *abi.Reactor) i32 {
     sweep();
     var ends: [2]i32 = undefined;
-    const made = system.socketPair(&ends);
+    const made = stdio.keepBothOff(system.socketPair(&ends), &ends);
     if (made < 0) return made;
     // JavaScript's end alone: the thread may block on a full socket, the runtimes must not.
     _ = system.fcntl(ends[0], system.F_SETFL, system.O_NONBLOCK);
@@ -65,7 +66,7 @@ pub fn create(answer: *abi.Reactor) i32 {
 }
 
 fn build(socket: i32, other: i32) i32 {
-    const opened = poller.open();
+    const opened = stdio.keepOff(poller.open());
     if (opened < 0) return opened;
     const answer = register(opened, socket, other);
     if (answer < 0) system.close(opened);

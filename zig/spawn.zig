@@ -13,6 +13,7 @@ const plans = @import("plan.zig");
 const requests = @import("request.zig");
 const shared = @import("shared.zig");
 const spawn_libc = @import("spawn_libc.zig");
+const stdio = @import("stdio.zig");
 const system = @import("system.zig").system;
 const wait = @import("wait.zig");
 const window = @import("window.zig");
@@ -396,7 +397,8 @@ fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
                 .private => rung(.private),
                 .fork => rung(.fork),
             };
-            return .{ .pid = pid, .pidfd = pidfd, .rungs = without | how };
+            const kept = stdio.keepOff(pidfd);
+            return .{ .pid = pid, .pidfd = kept, .rungs = without | how };
         }
         if (refusal == null) refusal = pid;
         switch (pid) {

@@ -29,6 +29,11 @@ pub const signal = implementation.signal;
 /// A pidfd for a process that something else has started.
 pub const openHandle = implementation.openHandle;
 
+/// Of waitid's codes: CLD_EXITED, CLD_KILLED, CLD_DUMPED.
+pub fn isEnd(code: i32) bool {
+    return code >= 1 and code <= 3;
+}
+
 /// The status word of wait4(2), which waitid(2) takes apart.
 pub fn statusWord(code: i32, status: i32) i32 {
     const CLD_EXITED = 1;
@@ -57,6 +62,13 @@ pub fn fill(exit: *abi.Exit, pid: i32, status: i32, usage: anytype, rss_unit: f6
         .voluntary_switches = @floatFromInt(usage.nvcsw),
         .involuntary_switches = @floatFromInt(usage.nivcsw),
     };
+}
+
+/// What nobody has measured.
+pub fn forgetUsage(exit: *abi.Exit) void {
+    inline for (@typeInfo(abi.Exit).@"struct".field_names) |name| {
+        if (@FieldType(abi.Exit, name) == f64) @field(exit, name) = std.math.nan(f64);
+    }
 }
 
 fn milliseconds(time: anytype) f64 {

@@ -14,6 +14,12 @@ pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
     const id_type: u32 = if (pidfd >= 0) linux.P_PIDFD else linux.P_PID;
     const id = if (pidfd >= 0) pidfd else pid;
     var answer = linux.retry(.waitid, .{ id_type, id, &info, options, &usage });
+    // The stops of a tracee of ours come unasked, each once, and are no end.
+    while (answer >= 0 and info.pid != 0 and !waiting.isEnd(info.code)) {
+        if (options & linux.WNOWAIT != 0) return 0;
+        info = .{};
+        answer = linux.retry(.waitid, .{ id_type, id, &info, options, &usage });
+    }
     if (answer == linux.negative(.INVAL) and pidfd >= 0) {
         // P_PIDFD is Linux 5.4, CLONE_PIDFD 5.2.
         answer = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options, &usage });
@@ -21,6 +27,8 @@ pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
     if (answer == linux.negative(.CHILD) and pidfd >= 0) {
         const status = statusOfReaped(pidfd) orelse return answer;
         waiting.fill(exit, pid, status, &std.mem.zeroes(linux.Rusage), 1024);
+        // Measured by nobody.
+        waiting.forgetUsage(exit);
         return 1;
     }
     if (answer < 0) return answer;
