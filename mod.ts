@@ -29,7 +29,7 @@ export {
   CLONE_NEWUTS,
   type RlimitName,
 } from "./src/constants.ts";
-export type { Env } from "./src/environment.ts";
+export type { Env, ExtraEnv } from "./src/environment.ts";
 export {
   CancelError,
   type CapturedOutput,
@@ -52,6 +52,7 @@ export { type Fd, type OpenFlags, OSFile, pipe } from "./src/file.ts";
 export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
 export { lookPath } from "./src/look_path.ts";
 export type { OS } from "./src/os.ts";
+export { quote } from "./src/quote.ts";
 export { findProcess, Process, startProcess } from "./src/process.ts";
 export { exec } from "./src/replace.ts";
 export type { ProcessState, Rusage } from "./src/process_state.ts";

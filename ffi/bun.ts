@@ -47,6 +47,7 @@ export function bunRuntime(): Runtime {
     arch,
     // One dlopen costs 0.3 ms in all, whatever it binds (measured).
     bindsOneByOne: false,
+    allow() {},
     open,
     memfd,
     makeTemporaryDirectory,

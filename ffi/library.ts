@@ -107,6 +107,7 @@ function defaultPlaces(runtime: Runtime): LibraryPlace[] {
   if (override) {
     return [{ name: `${variable}=${override}`, open: () => ({ path: override }) }];
   }
+  runtime.allow();
   const places = [temporaryFilePlace()];
   if (runtime.platform === "linux") places.unshift(memfdPlace());
   return places;

@@ -38,6 +38,8 @@ export interface Runtime {
   readonly arch: string;
   /** Whether each bound function costs start-up time, so that it pays to bind them one by one. */
   readonly bindsOneByOne: boolean;
+  /** Asks for what opening a library needs, once and by the right name. Throws an error named NotCapable. */
+  allow(): void;
   /** Opens a library and binds functions of it. Opening the same path again is the same library. */
   open(path: string, symbols: Readonly<Record<string, Signature>>): Opened;
   /** Writes the bytes into a new memfd and answers its descriptor, which stays open. */

@@ -8,16 +8,16 @@ import type { Signal } from "./signals.ts";
 /** How startProcess() starts a process: Go's os.ProcAttr. */
 export interface ProcAttr {
   /** The child's working directory. Default: this process's own. */
-  dir?: string;
+  dir?: string | undefined;
   /** The child's whole environment. Default: this process's own. */
-  env?: Env;
+  env?: Env | undefined;
   /**
    * Entry i becomes the child's descriptor i; null closes descriptor i. When absent, the child has
    * 0, 1 and 2 closed, as in Go.
    */
-  files?: readonly (Fd | null)[];
+  files?: readonly (Fd | null)[] | undefined;
   /** What the system does beyond that. */
-  sys?: SysProcAttr;
+  sys?: SysProcAttr | undefined;
 }
 
 /** Who the child runs as: Go's syscall.Credential. */
@@ -27,9 +27,9 @@ export interface Credential {
   /** Group id: real, effective and saved. */
   gid: number;
   /** Supplementary groups; empty or absent drops them all, as in Go. */
-  groups?: readonly number[];
+  groups?: readonly number[] | undefined;
   /** Leaves the supplementary groups as they are. */
-  noSetGroups?: boolean;
+  noSetGroups?: boolean | undefined;
 }
 
 /** One line of an id map, user_namespaces(7): Go's syscall.SysProcIDMap. */
@@ -52,63 +52,65 @@ export interface SysProcAttr {
    * The child's root directory, chroot(2). Without a dir the child starts in the new root's "/"; Go
    * leaves it outside, which is an escape.
    */
-  chroot?: string;
+  chroot?: string | undefined;
   /** Who the child runs as; absent: who this process is. */
-  credential?: Credential;
+  credential?: Credential | undefined;
   /** The child is traced by this thread from exec on, PTRACE_TRACEME of ptrace(2). */
-  ptrace?: boolean;
+  ptrace?: boolean | undefined;
   /** The child leads a new session, setsid(2). */
-  setsid?: boolean;
+  setsid?: boolean | undefined;
   /** The child joins the group `pgid`. With setsid the kernel refuses it: step "setpgid", EPERM. */
-  setpgid?: boolean;
+  setpgid?: boolean | undefined;
   /** With setpgid: the process group; 0 or absent: a new one, the child's own. */
-  pgid?: number;
+  pgid?: number | undefined;
   /** Makes ctty, a CHILD fd, the controlling terminal; needs setsid. */
-  setctty?: boolean;
+  setctty?: boolean | undefined;
   /** Gives up the controlling terminal on the child's fd 0. */
-  noctty?: boolean;
+  noctty?: boolean | undefined;
   /** The child's fd with setctty, the PARENT's with foreground. */
-  ctty?: number;
+  ctty?: number | undefined;
   /** Puts the child's process group in the foreground of the terminal ctty; implies setpgid. */
-  foreground?: boolean;
+  foreground?: boolean | undefined;
   /**
    * L: the signal the child gets when the thread that started it ends, PR_SET_PDEATHSIG of prctl(2).
    * That thread is the JavaScript thread of the start: a Worker's children die with the Worker.
    */
-  pdeathsig?: Signal;
+  pdeathsig?: Signal | undefined;
   /** L: CLONE_NEW*: namespaces that the child is born into. */
-  cloneflags?: number;
+  cloneflags?: number | undefined;
   /** L: CLONE_NEW*: namespaces that the child makes for itself, unshare(2). */
-  unshareflags?: number;
+  unshareflags?: number | undefined;
   /** L: /proc/PID/uid_map of a new user namespace. */
-  uidMappings?: readonly SysProcIDMap[];
+  uidMappings?: readonly SysProcIDMap[] | undefined;
   /** L: /proc/PID/gid_map of a new user namespace. */
-  gidMappings?: readonly SysProcIDMap[];
+  gidMappings?: readonly SysProcIDMap[] | undefined;
   /** L: what /proc/PID/setgroups gets with gidMappings: default false writes "deny". */
-  gidMappingsEnableSetgroups?: boolean;
+  gidMappingsEnableSetgroups?: boolean | undefined;
   /** L: CAP_*: capabilities that outlive exec, capabilities(7). */
-  ambientCaps?: readonly number[];
+  ambientCaps?: readonly number[] | undefined;
   /**
    * L: a cgroup v2 directory, in which the child is born: Go's UseCgroupFD and CgroupFD. A bad one
    * fails in step "cgroup".
    */
-  cgroupFD?: Fd;
+  cgroupFD?: Fd | undefined;
 
   /** The child's file mode creation mask, umask(2). */
-  umask?: number;
+  umask?: number | undefined;
   /**
    * Soft and hard limits set in the child; a number sets both, Infinity is no limit. NOFILE is set
    * after the descriptors are in place. The JavaScript runtimes raise the soft NOFILE limit and their
    * children inherit that.
    */
-  rlimits?: Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>;
+  rlimits?:
+    | Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>
+    | undefined;
   /** The child's nice value itself, -20 to 19. */
-  nice?: number;
+  nice?: number | undefined;
   /** L: prctl(PR_SET_NO_NEW_PRIVS). */
-  noNewPrivs?: boolean;
+  noNewPrivs?: boolean | undefined;
   /**
    * Close every other descriptor from max(3, number of files) on, even one opened without O_CLOEXEC.
    * Default true; false is Go's behaviour.
    */
-  closeFds?: boolean;
+  closeFds?: boolean | undefined;
 }

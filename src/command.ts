@@ -3,7 +3,16 @@
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
-import { dedupEnvironment, type Env, readEnvironment, withPwd } from "./environment.ts";
+import { planContext } from "./checks.ts";
+import {
+  dedupEnvironment,
+  type Env,
+  extendEnvironment,
+  type ExtraEnv,
+  type ReadEnvironment,
+  readEnvironment,
+  withPwd,
+} from "./environment.ts";
 import {
   type CapturedOutput,
   ExecError,
@@ -24,6 +33,7 @@ import { explainPlan, planStart } from "./plan.ts";
 import { currentOS } from "./os.ts";
 import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
+import { escapeControls } from "./quote.ts";
 import { Run } from "./run.ts";
 import type { Data } from "./sources.ts";
 import {
@@ -44,33 +54,36 @@ import { readSys } from "./sys.ts";
 /** The fields of a Command that may be given to its constructor. */
 export interface CommandOptions {
   /** See Command.env. */
-  env?: Env;
+  env?: Env | undefined;
+  /** See Command.extraEnv. */
+  extraEnv?: ExtraEnv | undefined;
   /** See Command.dir. */
-  dir?: string;
+  dir?: string | undefined;
   /** See Command.stdin. */
-  stdin?: Stdin;
+  stdin?: Stdin | undefined;
   /** See Command.input. */
-  input?: Data;
+  input?: Data | undefined;
   /** See Command.stdout. */
-  stdout?: Stdout;
+  stdout?: Stdout | undefined;
   /** See Command.stderr. */
-  stderr?: Stdout | "stdout";
+  stderr?: Stdout | "stdout" | undefined;
   /** See Command.extraFiles. */
-  extraFiles?: (Fd | null)[];
+  extraFiles?: (Fd | null)[] | undefined;
   /** See Command.sysProcAttr. */
-  sysProcAttr?: SysProcAttr;
+  sysProcAttr?: SysProcAttr | undefined;
   /** See Command.signal. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** See Command.cancel. */
-  cancel?: Cancel;
+  cancel?: Cancel | undefined;
   /** See Command.waitDelay. */
-  waitDelay?: number;
+  waitDelay?: number | undefined;
 }
 
 const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "cancel",
   "dir",
   "env",
+  "extraEnv",
   "extraFiles",
   "input",
   "signal",
@@ -137,6 +150,8 @@ export class Command implements AsyncDisposable {
   args: string[];
   /** The child's whole environment, of duplicates the last. Absent: this process's own. */
   env?: Env;
+  /** Added to what the child would have (env, or this process's environment); undefined removes. */
+  extraEnv?: ExtraEnv;
   /** The child's working directory. Also sets PWD in the child when env is absent. */
   dir?: string;
   /** What feeds the child's stdin. Absent: /dev/null. */
@@ -202,8 +217,9 @@ export class Command implements AsyncDisposable {
     const given = fieldsOf(options, optionNames, refuseOption);
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { env, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel } = given;
+    const { env, extraEnv, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel } = given;
     if (env !== undefined) this.env = env;
+    if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = dir;
     if (stdin !== undefined) this.stdin = stdin;
     if (input !== undefined) this.input = input;
@@ -272,9 +288,16 @@ export class Command implements AsyncDisposable {
     return capture.stdout;
   }
 
-  /** output(), decoded as new TextDecoder() does. */
+  /** output(), decoded as new TextDecoder() does. RangeError for more than a string can hold: half a GB. */
   async text(): Promise<string> {
-    return new TextDecoder().decode(await this.output());
+    const bytes = await this.output();
+    try {
+      return new TextDecoder().decode(bytes);
+    } catch (error) {
+      const reason =
+        `stdout's ${bytes.length} bytes are more than a string holds: take output() or lines()`;
+      throw new RangeError(`exec: ${reason}`, { cause: error });
+    }
   }
 
   /**
@@ -389,11 +412,13 @@ export class Command implements AsyncDisposable {
     });
     copy.path = this.path;
     copy.args = [...this.args];
-    const { env, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel, err } = this;
+    const { env, extraEnv, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel, err } =
+      this;
     const own = (value: unknown): boolean =>
       value instanceof Collector || value instanceof EndsCollector || value instanceof Puller ||
       this.#pipes.childEnds.some((file) => file === value);
     if (env !== undefined) copy.env = env;
+    if (extraEnv !== undefined) copy.extraEnv = extraEnv;
     if (dir !== undefined) copy.dir = dir;
     if (stdin !== undefined && !own(stdin)) copy.stdin = stdin;
     if (input !== undefined) copy.input = input;
@@ -406,10 +431,13 @@ export class Command implements AsyncDisposable {
     return copy;
   }
 
-  /** Go's: the path and the arguments, or the name as given if it could not be found, joined by spaces. */
+  /**
+   * Go's: the path and the arguments, or the name as given if it could not be found, joined by spaces. Control
+   * characters are escaped, as in Go's strings. What a shell would take: quote().
+   */
   toString(): string {
-    if (this.err !== undefined) return this.args.join(" ");
-    return [this.path, ...this.args.slice(1)].join(" ");
+    const words = this.err === undefined ? [this.path, ...this.args.slice(1)] : this.args;
+    return escapeControls(words.join(" "));
   }
 
   /**
@@ -479,6 +507,7 @@ export class Command implements AsyncDisposable {
   }
 
   #startLines(): Promise<ProcessState> {
+    this.#checkUnused();
     if (this.stdout !== undefined) throw new StateError("exec: Stdout already set");
     this.stdout = new Puller();
     const errors = this.#captureErrors();
@@ -501,9 +530,10 @@ export class Command implements AsyncDisposable {
   }
 
   #attributes(streams: readonly Fd[]): ProcAttr {
-    const attr: ProcAttr = { files: [...streams, ...this.extraFiles] };
-    const env = this.#startEnvironment();
-    if (env !== undefined) attr.env = env;
+    const attr: ProcAttr = {
+      env: this.#startEnvironment(),
+      files: [...streams, ...this.extraFiles],
+    };
     if (this.dir !== undefined) attr.dir = this.dir;
     if (this.sysProcAttr !== undefined) attr.sys = this.sysProcAttr;
     return attr;
@@ -580,6 +610,7 @@ export class Command implements AsyncDisposable {
   }
 
   #capture(): { readonly stdout: Uint8Array; readonly stderr: Uint8Array | undefined } {
+    this.#checkUnused();
     if (this.stdout !== undefined) throw new StateError("exec: Stdout already set");
     const output = new Collector();
     this.stdout = output;
@@ -603,6 +634,7 @@ export class Command implements AsyncDisposable {
   }
 
   #captureCombined(): { readonly stdout: Uint8Array } {
+    this.#checkUnused();
     if (this.stdout !== undefined) throw new StateError("exec: Stdout already set");
     if (this.stderr !== undefined) throw new StateError("exec: Stderr already set");
     const output = new Collector();
@@ -613,6 +645,11 @@ export class Command implements AsyncDisposable {
         return output.bytes();
       },
     };
+  }
+
+  /** What a second output() would otherwise be told is that stdout is set, by the first. */
+  #checkUnused(): void {
+    if (this.#started) throw new StateError("exec: already started: clone() makes a fresh one");
   }
 
   #checkUnset(name: "Stdin" | "Stdout" | "Stderr", value: unknown): void {
@@ -632,8 +669,17 @@ export class Command implements AsyncDisposable {
   }
 
   #environment(): readonly string[] {
-    if (this.env !== undefined) return readEnvironment(this.env).list;
-    return this.#withPwd(inheritedEnvironment());
+    return this.#readEnvironment().list;
+  }
+
+  /** env, or this process's with the PWD that Go adds; and extraEnv. */
+  #readEnvironment(): ReadEnvironment {
+    const { env, extraEnv } = this;
+    let { list, problem } = env === undefined ? inherited() : readEnvironment(env);
+    if (env === undefined && problem === null) list = this.#withPwd(list);
+    if (extraEnv === undefined) return { list, problem };
+    const extended = extendEnvironment(list, extraEnv);
+    return { list: extended.list, problem: problem ?? extended.problem };
   }
 
   #withPwd(list: readonly string[]): readonly string[] {
@@ -642,15 +688,10 @@ export class Command implements AsyncDisposable {
     return withPwd(list, dir, dir.startsWith("/") ? "/" : workingDirectory());
   }
 
-  /** As the start gets it: with what makes it impossible still in, for the start to name. */
-  #startEnvironment(): Env | undefined {
-    const { env } = this;
-    if (env === undefined) {
-      // For the start to refuse by name, or with the PWD that Go adds.
-      const { list, problem } = inherited();
-      return problem === null ? dedupEnvironment(this.#withPwd(list)) : undefined;
-    }
-    const { list, problem } = readEnvironment(env);
-    return problem === null ? dedupEnvironment(list) : env;
+  /** As the start gets it. Throws SpawnError for what no child can have. */
+  #startEnvironment(): Env {
+    const { list, problem } = this.#readEnvironment();
+    if (problem !== null) planContext(this.path).refuse(problem);
+    return dedupEnvironment(list);
   }
 }

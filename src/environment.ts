@@ -11,6 +11,9 @@ import { absolutePath } from "./paths.ts";
  */
 export type Env = Readonly<Record<string, string | undefined>> | readonly string[];
 
+/** What is added to an environment, or with undefined taken out of it. */
+export type ExtraEnv = Readonly<Record<string, string | undefined>>;
+
 /** An environment that has been read once. */
 export interface ReadEnvironment {
   /**
@@ -49,6 +52,14 @@ export function readVariables(entries: Iterable<readonly [string, string]>): Rea
     if (wrong === null || wrong === nulProblem) list.push(`${key}=${value}`);
   }
   return { list, problem };
+}
+
+/** A list with `extra` in it. */
+export function extendEnvironment(list: readonly string[], extra: ExtraEnv): ReadEnvironment {
+  const values = allVariables(extra);
+  const added = readVariables(setOnly(values));
+  const rest = list.filter((entry) => !values.has(keyOf(entry) ?? ""));
+  return { list: [...rest, ...added.list], problem: added.problem };
 }
 
 const nulProblem = "environment variable contains NUL";
@@ -138,18 +149,28 @@ function isList(env: Env): env is readonly string[] {
   return Array.isArray(env);
 }
 
-/** Own ones, and those of prototypes, as of Object.create(process.env): each read once. */
 function variables(record: Readonly<Record<string, string | undefined>>): Map<string, string> {
+  return setOnly(allVariables(record));
+}
+
+/** Own ones, and those of prototypes, as of Object.create(process.env): each read once. */
+function allVariables(record: unknown): Map<string, unknown> {
   if (typeof record !== "object" || record === null) {
     throw new TypeError("The environment is neither a record nor a list");
   }
   if (Symbol.iterator in record) {
     throw new TypeError("The environment is a Map or another iterable: Object.fromEntries() of it");
   }
-  const values = new Map<string, string | undefined>();
+  const values = new Map<string, unknown>();
   for (const layer of layersOf(record)) {
-    for (const key of Object.keys(layer)) if (!values.has(key)) values.set(key, record[key]);
+    for (const key of Object.keys(layer)) {
+      if (!values.has(key)) values.set(key, Reflect.get(record, key));
+    }
   }
+  return values;
+}
+
+function setOnly(values: ReadonlyMap<string, unknown>): Map<string, string> {
   const set = new Map<string, string>();
   for (const [key, value] of values) {
     if (value === undefined) continue;

@@ -21,10 +21,10 @@ interface OSFile extends Disposable, AsyncIterable<Uint8Array> {
 }
 
 interface ProcAttr {
-  dir?: string;
-  env?: Env;
-  files?: readonly (Fd | null)[];
-  sys?: SysProcAttr;
+  dir?: string | undefined;
+  env?: Env | undefined;
+  files?: readonly (Fd | null)[] | undefined;
+  sys?: SysProcAttr | undefined;
 }
 
 interface Process extends AsyncDisposable {
@@ -68,8 +68,8 @@ interface Rusage {
 interface Credential {
   uid: number;
   gid: number;
-  groups?: readonly number[];
-  noSetGroups?: boolean;
+  groups?: readonly number[] | undefined;
+  noSetGroups?: boolean | undefined;
 }
 
 interface SysProcIDMap {
@@ -83,42 +83,44 @@ type RlimitName =
   | ("LOCKS" | "MSGQUEUE" | "NICE" | "RTPRIO" | "RTTIME" | "SIGPENDING");
 
 interface SysProcAttr {
-  chroot?: string;
-  credential?: Credential;
-  ptrace?: boolean;
-  setsid?: boolean;
-  setpgid?: boolean;
-  pgid?: number;
-  setctty?: boolean;
-  noctty?: boolean;
-  ctty?: number;
-  foreground?: boolean;
-  pdeathsig?: Signal;
-  cloneflags?: number;
-  unshareflags?: number;
-  uidMappings?: readonly SysProcIDMap[];
-  gidMappings?: readonly SysProcIDMap[];
-  gidMappingsEnableSetgroups?: boolean;
-  ambientCaps?: readonly number[];
-  cgroupFD?: Fd;
-  umask?: number;
-  rlimits?: Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>;
-  nice?: number;
-  noNewPrivs?: boolean;
-  closeFds?: boolean;
+  chroot?: string | undefined;
+  credential?: Credential | undefined;
+  ptrace?: boolean | undefined;
+  setsid?: boolean | undefined;
+  setpgid?: boolean | undefined;
+  pgid?: number | undefined;
+  setctty?: boolean | undefined;
+  noctty?: boolean | undefined;
+  ctty?: number | undefined;
+  foreground?: boolean | undefined;
+  pdeathsig?: Signal | undefined;
+  cloneflags?: number | undefined;
+  unshareflags?: number | undefined;
+  uidMappings?: readonly SysProcIDMap[] | undefined;
+  gidMappings?: readonly SysProcIDMap[] | undefined;
+  gidMappingsEnableSetgroups?: boolean | undefined;
+  ambientCaps?: readonly number[] | undefined;
+  cgroupFD?: Fd | undefined;
+  umask?: number | undefined;
+  rlimits?:
+    | Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>
+    | undefined;
+  nice?: number | undefined;
+  noNewPrivs?: boolean | undefined;
+  closeFds?: boolean | undefined;
 }
 
 interface CommandOptions {
-  env?: Env;
-  dir?: string;
-  stdin?: Stdin;
-  stdout?: Stdout;
-  stderr?: Stdout | "stdout";
-  extraFiles?: (Fd | null)[];
-  sysProcAttr?: SysProcAttr;
-  signal?: AbortSignal;
-  cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null;
-  waitDelay?: number;
+  env?: Env | undefined;
+  dir?: string | undefined;
+  stdin?: Stdin | undefined;
+  stdout?: Stdout | undefined;
+  stderr?: Stdout | "stdout" | undefined;
+  extraFiles?: (Fd | null)[] | undefined;
+  sysProcAttr?: SysProcAttr | undefined;
+  signal?: AbortSignal | undefined;
+  cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null | undefined;
+  waitDelay?: number | undefined;
 }
 
 interface Command extends AsyncDisposable {

@@ -1,0 +1,43 @@
+/** Words as a shell would read them, and as a terminal may show them. */
+
+/** What no POSIX shell does anything with. */
+const plain = /^[\w@%+=:,./-]+$/;
+const controls = /[\x00-\x1f\x7f-\x9f]/;
+
+/**
+ * A command line as a POSIX shell would read it back; control characters as $'\\x1b', which bash, zsh, ksh and
+ * POSIX 2024 know. TypeError for what is no string, or holds a NUL, which no argument can.
+ *
+ * @example
+ * ```ts
+ * import { quote } from "./mod.ts";
+ *
+ * console.log(quote("echo", "it's", "a b", "")); // echo 'it'\\''s' 'a b' ''
+ * ```
+ */
+export function quote(...words: readonly string[]): string {
+  return words.map(quoteOne).join(" ");
+}
+
+function quoteOne(word: string): string {
+  if (typeof word !== "string") throw new TypeError("a word to be quoted is not a string");
+  if (word.includes("\0")) throw new TypeError("a word to be quoted holds a NUL");
+  if (plain.test(word)) return word;
+  if (!controls.test(word)) return `'${word.replaceAll("'", "'\\''")}'`;
+  const text = word.replace(/[\\']/g, "\\$&").replace(new RegExp(controls, "g"), escape);
+  return `$'${text}'`;
+}
+
+/** A text in which no character does anything but show. */
+export function escapeControls(text: string): string {
+  return controls.test(text) ? text.replace(new RegExp(controls, "g"), escape) : text;
+}
+
+function escape(character: string): string {
+  const code = character.charCodeAt(0);
+  if (character === "\n") return "\\n";
+  if (character === "\t") return "\\t";
+  if (character === "\r") return "\\r";
+  // Above ASCII a byte would not be the character.
+  return code < 0x80 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u00${code.toString(16)}`;
+}
