@@ -50,6 +50,7 @@ export {
 } from "./src/errors.ts";
 export { type Fd, type OpenFlags, OSFile, pipe } from "./src/file.ts";
 export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
+export type { Text } from "./ffi/text.ts";
 export { lookPath } from "./src/look_path.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";

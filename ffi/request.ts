@@ -2,6 +2,7 @@
 
 import { Answer, MAGIC, Request, StepHeader, STEPS } from "./abi.ts";
 import { library } from "./library.ts";
+import { encodeText } from "./text.ts";
 
 /** The name of a step of the native table. */
 export type StepName = (typeof STEPS)[number]["step"];
@@ -158,7 +159,7 @@ const environments = new WeakMap<readonly string[], Uint8Array>();
 function encodedEnvironment({ envp, envpLasts }: StartRequest): Uint8Array {
   let bytes = environments.get(envp);
   if (bytes === undefined) {
-    bytes = encoder.encode(block(envp));
+    bytes = encodeText(block(envp));
     if (envpLasts) environments.set(envp, bytes);
   }
   return bytes;
@@ -183,7 +184,10 @@ function resize(size: number): void {
 }
 
 function putText(offset: number, text: string): number {
-  return encoder.encodeInto(text, scratch.subarray(offset)).written;
+  if (text.isWellFormed()) return encoder.encodeInto(text, scratch.subarray(offset)).written;
+  const bytes = encodeText(text);
+  scratch.set(bytes, offset);
+  return bytes.length;
 }
 
 function putStep(offset: number, { step, text, words }: RequestStep): number {

@@ -1,5 +1,6 @@
 /** What a process is started with: Go's os.ProcAttr and syscall.SysProcAttr, and what lies beyond. */
 
+import type { Text } from "../ffi/text.ts";
 import type { RlimitName } from "./constants.ts";
 import type { Env } from "./environment.ts";
 import type { Fd } from "./file.ts";
@@ -8,7 +9,7 @@ import type { Signal } from "./signals.ts";
 /** How startProcess() starts a process: Go's os.ProcAttr. */
 export interface ProcAttr {
   /** The child's working directory. Default: this process's own. */
-  dir?: string | undefined;
+  dir?: Text | undefined;
   /** The child's whole environment. Default: this process's own. */
   env?: Env | undefined;
   /**
@@ -52,7 +53,7 @@ export interface SysProcAttr {
    * The child's root directory, chroot(2). Without a dir the child starts in the new root's "/"; Go
    * leaves it outside, which is an escape.
    */
-  chroot?: string | undefined;
+  chroot?: Text | undefined;
   /** Who the child runs as; absent: who this process is. */
   credential?: Credential | undefined;
   /** The child is traced by this thread from exec on, PTRACE_TRACEME of ptrace(2). */

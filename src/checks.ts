@@ -1,6 +1,7 @@
 /** The checks that a start's arguments must pass, and how it is refused. */
 
 import type { RequestStep } from "../ffi/request.ts";
+import { hasHalf, showText, toText } from "../ffi/text.ts";
 import { SpawnError } from "./errors.ts";
 import { currentOS, type OS } from "./os.ts";
 
@@ -18,8 +19,9 @@ export interface PlanContext {
 }
 
 /** The context of the start of one program. */
-export function planContext(path: string): PlanContext {
+export function planContext(name: unknown): PlanContext {
   const os = currentOS();
+  const path = showText(toText("the path", name));
   return {
     os,
     refuse(detail) {
@@ -28,10 +30,12 @@ export function planContext(path: string): PlanContext {
   };
 }
 
-/** Checks a text that becomes a C string. */
-export function checkText(context: PlanContext, what: string, text: unknown): void {
-  if (typeof text !== "string") throw new TypeError(`${what} is not a string`);
+/** Checks a text that becomes a C string; answers it as a string. */
+export function checkText(context: PlanContext, what: string, given: unknown): string {
+  const text = toText(what, given);
   if (text.includes("\0")) context.refuse(`${what} contains a NUL`);
+  if (hasHalf(text)) context.refuse(`${what} contains half of a surrogate pair`);
+  return text;
 }
 
 /** Checks a number that must be whole and within bounds; answers it. */

@@ -1,5 +1,6 @@
 /** External commands: Go's exec.Cmd. */
 
+import { showText, type Text, toText } from "../ffi/text.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
@@ -58,7 +59,7 @@ export interface CommandOptions {
   /** See Command.extraEnv. */
   extraEnv?: ExtraEnv | undefined;
   /** See Command.dir. */
-  dir?: string | undefined;
+  dir?: Text | URL | undefined;
   /** See Command.stdin. */
   stdin?: Stdin | undefined;
   /** See Command.input. */
@@ -103,6 +104,15 @@ function refuseOption(name: string): never {
 
 function refuseAttribute(detail: string): never {
   throw new TypeError(`exec: ${detail}`);
+}
+
+/** A directory's path, also of a file URL. */
+function directoryOf(dir: Text | URL): string {
+  if (!(dir instanceof URL)) return toText("dir", dir);
+  if (dir.protocol !== "file:" || dir.host !== "") {
+    throw new TypeError(`dir is no file of this machine: ${dir}`);
+  }
+  return decodeURIComponent(dir.pathname);
 }
 
 /** Throws TypeError for what is no signal. */
@@ -153,7 +163,7 @@ export class Command implements AsyncDisposable {
   /** Added to what the child would have (env, or this process's environment); undefined removes. */
   extraEnv?: ExtraEnv;
   /** The child's working directory. Also sets PWD in the child when env is absent. */
-  dir?: string;
+  dir?: Text;
   /** What feeds the child's stdin. Absent: /dev/null. */
   stdin?: Stdin;
   /** Data for the child's stdin, whatever its text: "inherit" is seven letters. Not together with stdin. */
@@ -204,8 +214,8 @@ export class Command implements AsyncDisposable {
    * Resolves `name` with lookPath if it holds no slash; a failure is kept in `err`, and start() throws it
    * (before looking at the signal).
    */
-  constructor(name: string, args: readonly string[] = [], options: CommandOptions = {}) {
-    if (typeof name !== "string") throw new TypeError("The command's name is not a string");
+  constructor(program: Text, args: readonly Text[] = [], options: CommandOptions = {}) {
+    const name = toText("The command's name", program);
     if (!Array.isArray(args)) {
       throw new TypeError("The command's arguments are not an array; its options come after them");
     }
@@ -213,14 +223,14 @@ export class Command implements AsyncDisposable {
       throw new TypeError("The command's options are not an object");
     }
     this.path = name;
-    this.args = [name, ...args];
+    this.args = [name, ...Array.from(args, (each, index) => toText(`argument ${index + 1}`, each))];
     const given = fieldsOf(options, optionNames, refuseOption);
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
     const { env, extraEnv, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
-    if (dir !== undefined) this.dir = dir;
+    if (dir !== undefined) this.dir = directoryOf(dir);
     if (stdin !== undefined) this.stdin = stdin;
     if (input !== undefined) this.input = input;
     if (stdout !== undefined) this.stdout = stdout;
@@ -437,7 +447,7 @@ export class Command implements AsyncDisposable {
    */
   toString(): string {
     const words = this.err === undefined ? [this.path, ...this.args.slice(1)] : this.args;
-    return escapeControls(words.join(" "));
+    return escapeControls(showText(words.join(" ")));
   }
 
   /**
@@ -683,8 +693,8 @@ export class Command implements AsyncDisposable {
   }
 
   #withPwd(list: readonly string[]): readonly string[] {
-    const { dir } = this;
-    if (dir === undefined || dir === "") return list;
+    if (this.dir === undefined || this.dir === "") return list;
+    const dir = toText("dir", this.dir);
     return withPwd(list, dir, dir.startsWith("/") ? "/" : workingDirectory());
   }
 

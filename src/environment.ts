@@ -1,5 +1,6 @@
 /** The environment of a child: Go's rules for duplicates and PWD, over a record or a list. */
 
+import { hasHalf, type Text, toText } from "../ffi/text.ts";
 import { goQuote } from "./errors.ts";
 import { layersOf } from "./fields.ts";
 import { absolutePath } from "./paths.ts";
@@ -9,10 +10,10 @@ import { absolutePath } from "./paths.ts";
  * start), or Go's list of "k=v", in which the last of a key wins. A NUL is refused at the start:
  * SpawnError, step "request".
  */
-export type Env = Readonly<Record<string, string | undefined>> | readonly string[];
+export type Env = Readonly<Record<string, Text | undefined>> | readonly Text[];
 
 /** What is added to an environment, or with undefined taken out of it. */
-export type ExtraEnv = Readonly<Record<string, string | undefined>>;
+export type ExtraEnv = Readonly<Record<string, Text | undefined>>;
 
 /** An environment that has been read once. */
 export interface ReadEnvironment {
@@ -32,14 +33,10 @@ export interface ReadEnvironment {
 /** Reads an environment. Throws TypeError for what is none, or for a value that is not a string. */
 export function readEnvironment(env: Env): ReadEnvironment {
   if (!isList(env)) return readVariables(variables(env));
-  if (clean.has(env)) return { list: env, problem: null };
-  const list = [...env];
-  for (const [index, entry] of list.entries()) {
-    if (typeof entry !== "string") {
-      throw new TypeError(`Environment entry ${index} is not a string`);
-    }
-  }
-  return { list, problem: list.some(hasNul) ? nulProblem : null };
+  if (isClean(env)) return { list: env, problem: null };
+  const list = Array.from(env, (entry, index) => toText(`Environment entry ${index}`, entry));
+  if (list.some(hasNul)) return { list, problem: nulProblem };
+  return { list, problem: list.some(hasHalf) ? halfProblem : null };
 }
 
 /** The same, of names and values. */
@@ -49,7 +46,9 @@ export function readVariables(entries: Iterable<readonly [string, string]>): Rea
   for (const [key, value] of entries) {
     const wrong = variableProblem(key, value);
     problem ??= wrong;
-    if (wrong === null || wrong === nulProblem) list.push(`${key}=${value}`);
+    if (wrong === null || wrong === nulProblem || wrong === halfProblem) {
+      list.push(`${key}=${value}`);
+    }
   }
   return { list, problem };
 }
@@ -63,11 +62,13 @@ export function extendEnvironment(list: readonly string[], extra: ExtraEnv): Rea
 }
 
 const nulProblem = "environment variable contains NUL";
+const halfProblem = "environment variable contains half of a surrogate pair";
 
 function variableProblem(key: string, value: string): string | null {
   if (key === "") return "environment key is empty";
   if (key.includes("=")) return `environment key ${goQuote(key)} contains "="`;
-  return hasNul(key) || hasNul(value) ? nulProblem : null;
+  if (hasNul(key) || hasNul(value)) return nulProblem;
+  return hasHalf(key) || hasHalf(value) ? halfProblem : null;
 }
 
 /** Why a start refuses this environment: see ReadEnvironment. */
@@ -103,6 +104,10 @@ export function freezeEnvironment(list: string[]): readonly string[] {
 
 /** Whether a list was checked and cannot change any more. */
 export function isCleanEnvironment(list: readonly string[]): boolean {
+  return clean.has(list);
+}
+
+function isClean(list: readonly Text[]): list is readonly string[] {
   return clean.has(list);
 }
 
@@ -145,11 +150,11 @@ function hasNul(text: string): boolean {
 }
 
 /** Array.isArray does not narrow to a readonly array, hence a guard of our own. */
-function isList(env: Env): env is readonly string[] {
+function isList(env: Env): env is readonly Text[] {
   return Array.isArray(env);
 }
 
-function variables(record: Readonly<Record<string, string | undefined>>): Map<string, string> {
+function variables(record: Readonly<Record<string, Text | undefined>>): Map<string, string> {
   return setOnly(allVariables(record));
 }
 
@@ -174,10 +179,7 @@ function setOnly(values: ReadonlyMap<string, unknown>): Map<string, string> {
   const set = new Map<string, string>();
   for (const [key, value] of values) {
     if (value === undefined) continue;
-    if (typeof value !== "string") {
-      throw new TypeError(`Environment variable ${goQuote(key)} is not a string`);
-    }
-    set.set(key, value);
+    set.set(key, toText(`Environment variable ${goQuote(key)}`, value));
   }
   return set;
 }

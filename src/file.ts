@@ -8,7 +8,8 @@ import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError, goQuote, StateError } from "./errors.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
-import { restOf, viewBytes } from "./bytes.ts";
+import { restOf, viewBytes } from "../ffi/bytes.ts";
+import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
 import { check, cString, syscallError } from "./native.ts";
 import { type Operation, Operations } from "./operations.ts";
 import { currentOS } from "./os.ts";
@@ -107,10 +108,10 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
    * child is given it, there is openAsync(): this call blocks the thread, for ever if nobody comes. open(2),
    * fifo(7).
    */
-  static open(path: string, flags: OpenFlags = "r", mode = 0o666): OSFile {
-    const bytes = pathBytes(path);
-    const fd = library().osexec_open(bytes, bytes.length, openFlags(flags), mode);
-    return new OSFile(check(fd, "open", path), path);
+  static open(path: Text, flags: OpenFlags = "r", mode = 0o666): OSFile {
+    const { name, bytes } = pathOf(path);
+    const fd = library().osexec_open(bytes, bytes.length, openFlags(flags), checkMode(mode));
+    return new OSFile(check(fd, "open", name), name);
   }
 
   /**
@@ -119,17 +120,23 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
    * closes the file. SyscallError EAGAIN where 64 of them are under way.
    */
   static async openAsync(
-    path: string,
+    path: Text,
     flags: OpenFlags = "r",
     mode = 0o666,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<OSFile> {
     signal?.throwIfAborted();
-    const bytes = pathBytes(path);
+    const { name, bytes } = pathOf(path);
     const number = openFlags(flags);
-    const answer = library().osexec_open_begin(bytes, bytes.length, number, mode, pipeBytes);
-    const handle = check(answer, "open", path);
-    const told = new OSFile(pipeEnds[0] ?? -1, path);
+    const answer = library().osexec_open_begin(
+      bytes,
+      bytes.length,
+      number,
+      checkMode(mode),
+      pipeBytes,
+    );
+    const handle = check(answer, "open", name);
+    const told = new OSFile(pipeEnds[0] ?? -1, name);
     const aborted = Promise.withResolvers<void>();
     const abort = (): void => aborted.resolve();
     signal?.addEventListener("abort", abort);
@@ -141,7 +148,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     }
     const fd = library().osexec_open_end(handle);
     if (-fd === wouldBlock(currentOS())) signal?.throwIfAborted();
-    return new OSFile(check(fd, "open", path), path);
+    return new OSFile(check(fd, "open", name), name);
   }
 
   /** Takes ownership of an open descriptor: close() will close it. RangeError for a negative one. */
@@ -406,13 +413,23 @@ export function fdNumber(fd: Fd): number {
   return number;
 }
 
-function pathBytes(path: string): Uint8Array {
-  if (path.includes("\0")) throw syscallError(Errno.EINVAL, "open", path);
-  return cString(path);
+function pathOf(path: Text): { readonly name: string; readonly bytes: Uint8Array } {
+  const text = toText("the path", path);
+  const name = showText(text);
+  if (text.includes("\0") || hasHalf(text)) throw syscallError(Errno.EINVAL, "open", name);
+  return { name, bytes: cString(text) };
+}
+
+function checkMode(mode: number): number {
+  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o7777) return mode;
+  throw new TypeError(`A file's mode is an integer from 0 to 0o7777, not ${String(mode)}`);
 }
 
 function openFlags(flags: OpenFlags): number {
-  if (typeof flags === "number") return flags;
+  if (typeof flags === "number") {
+    if (Number.isInteger(flags) && flags >= 0 && flags <= 0x7fffffff) return flags;
+    throw new TypeError(`Flags of open(2) are an integer from 0 to 2^31 - 1, not ${flags}`);
+  }
   const linux = currentOS() === "linux";
   const O_RDONLY = 0;
   const O_WRONLY = 1;

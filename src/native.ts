@@ -1,6 +1,7 @@
 /** This process as native code sees it: its environment, its directory, and the errors of its calls. */
 
 import { library } from "../ffi/library.ts";
+import { decodeText, encodeText } from "../ffi/text.ts";
 import { currentRuntime } from "../ffi/runtime.ts";
 import {
   firstOfEach,
@@ -23,9 +24,9 @@ export function syscallError(errno: number, syscall: string, path?: string): Sys
   return new SyscallError({ syscall, errno, os: currentOS(), path });
 }
 
-/** A string as native code wants it: UTF-8 with a NUL at the end. */
+/** A string as native code wants it: its bytes with a NUL at the end. */
 export function cString(text: string): Uint8Array {
-  return new TextEncoder().encode(`${text}\0`);
+  return encodeText(`${text}\0`);
 }
 
 /** The working directory. Not process.cwd(), for which Deno wants --allow-read. */
@@ -33,7 +34,7 @@ export function workingDirectory(): string {
   // PATH_MAX: getcwd(2) answers no longer one.
   const bytes = new Uint8Array(4096);
   const length = check(library().osexec_getcwd(bytes, bytes.length), "getcwd");
-  return new TextDecoder().decode(bytes.subarray(0, Math.max(length - 1, 0)));
+  return decodeText(bytes.subarray(0, Math.max(length - 1, 0)));
 }
 
 /** The last answer, to be given again as long as nothing has changed: what it became is kept by it. */
@@ -86,8 +87,30 @@ function readProcessEnvironment(env: Readonly<Record<string, string | undefined>
     const value = inheritedValues[index];
     if (value !== undefined) entries.push([key, value]);
   }
+  if (entries.some(isDamaged)) mend(entries);
   const { list, problem } = readVariables(entries);
   last = { list: freezeEnvironment([...list]), problem };
+}
+
+/** Whether it may have been made of bytes that are no UTF-8. */
+function isDamaged([key, value]: readonly [string, string]): boolean {
+  return value.includes("\ufffd") || key.includes("\ufffd");
+}
+
+/** Puts what libc has in place of what `process.env` could not hold, if the program has not changed it. */
+function mend(entries: [string, string][]): void {
+  readHostEnvironment();
+  const lossy = new TextDecoder("utf-8", { ignoreBOM: true });
+  const whole = new Map(
+    entriesOf(inheritedBytes).map((entry) => [lossy.decode(encodeText(entry)), entry]),
+  );
+  for (const pair of entries) {
+    const entry = isDamaged(pair) ? whole.get(pair.join("=")) : undefined;
+    if (entry === undefined) continue;
+    const at = entry.indexOf("=");
+    pair[0] = entry.slice(0, at);
+    pair[1] = entry.slice(at + 1);
+  }
 }
 
 /** In front of the environment: of the list that it was read from. */
@@ -105,9 +128,12 @@ function readHostEnvironment(): void {
   const bytes = environmentBuffer.subarray(sumSize, sumSize + length);
   if (sameBytes(bytes, inheritedBytes)) return;
   inheritedBytes = bytes.slice();
-  const text = new TextDecoder().decode(inheritedBytes);
-  const list = text === "" ? [] : text.slice(0, -1).split("\0");
-  last = { list: freezeEnvironment(firstOfEach(list)), problem: null };
+  last = { list: freezeEnvironment(firstOfEach(entriesOf(inheritedBytes))), problem: null };
+}
+
+function entriesOf(bytes: Uint8Array): string[] {
+  const text = decodeText(bytes);
+  return text === "" ? [] : text.slice(0, -1).split("\0");
 }
 
 /** Negative: it is what it was. */

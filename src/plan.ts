@@ -2,6 +2,7 @@
 
 import { STEPS } from "../ffi/abi.ts";
 import type { StartRequest } from "../ffi/request.ts";
+import { showText, type Text } from "../ffi/text.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import {
   checkInteger,
@@ -40,10 +41,10 @@ export const linuxOnly = [
  * Plans the start of a process. Throws SpawnError of step "request" for what can never start, and
  * TypeError for a value of the wrong type.
  */
-export function planStart(name: string, args: readonly string[], given: ProcAttr): StartPlan {
-  const context = planContext(name);
+export function planStart(program: Text, args: readonly Text[], given: ProcAttr): StartPlan {
+  const context = planContext(program);
   // Nothing of the caller's is looked at twice: what has been checked is what is run.
-  const argv = checkProgram(context, name, args);
+  const { name, argv } = checkProgram(context, program, args);
   const attr = readAttributes(given, context.refuse);
   const { sys } = attr;
   const { first, middle, last } = sys === undefined ? nothingElse : otherSteps(context, attr, sys);
@@ -55,7 +56,7 @@ export function planStart(name: string, args: readonly string[], given: ProcAttr
     ...descriptorSteps(context, attr),
     ...last,
     sigprocmask,
-    { step: "exec", argument: name },
+    { step: "exec", argument: showText(name) },
   ];
   const envp = environment(context, attr);
   return {
@@ -116,19 +117,16 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Oth
   };
 }
 
-/** Checks what every start and exec() have in common, and answers a copy of the arguments. */
+/** Checks what every start and exec() have in common, and answers copies as strings. */
 export function checkProgram(
   context: PlanContext,
-  name: string,
-  args: readonly string[],
-): readonly string[] {
-  checkText(context, "the path", name);
+  program: Text,
+  args: readonly Text[],
+): { readonly name: string; readonly argv: readonly string[] } {
+  const name = checkText(context, "the path", program);
   if (!Array.isArray(args)) throw new TypeError("The arguments are not a list");
-  const argv: string[] = [...args];
-  for (const [index, argument] of argv.entries()) {
-    checkText(context, `argument ${index}`, argument);
-  }
-  return argv;
+  const argv = Array.from(args, (each, index) => checkText(context, `argument ${index}`, each));
+  return { name, argv };
 }
 
 /** The environment as a list. */
@@ -222,8 +220,8 @@ function controllingTerminalSteps(context: PlanContext, attr: ProcAttr): Planned
 
 function rootSteps(context: PlanContext, { chroot }: SysProcAttr): PlannedStep[] {
   if (chroot === undefined || chroot === "") return [];
-  checkText(context, "chroot", chroot);
-  return [{ step: "chroot", text: chroot, argument: chroot }];
+  const text = checkText(context, "chroot", chroot);
+  return [{ step: "chroot", text, argument: showText(text) }];
 }
 
 /** Groups, group, user: Go's rules 106 and 107. */
@@ -257,8 +255,8 @@ function deathSignalSteps(context: PlanContext, { pdeathsig }: SysProcAttr): Pla
 
 function directorySteps(context: PlanContext, { dir }: ProcAttr): PlannedStep[] {
   if (dir === undefined || dir === "") return [];
-  checkText(context, "dir", dir);
-  return [{ step: "chdir", text: dir, argument: dir }];
+  const text = checkText(context, "dir", dir);
+  return [{ step: "chdir", text, argument: showText(text) }];
 }
 
 /** The map of descriptors, 0 to 2 closed where it says nothing of them, and the end of all others. */

@@ -11,6 +11,7 @@ import {
   watchProcess,
 } from "../ffi/reactor.ts";
 import { settle, start, type StartAnswer } from "../ffi/request.ts";
+import { showText, type Text } from "../ffi/text.ts";
 import type { ProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "./errors.ts";
@@ -38,8 +39,8 @@ import { type Signal, signalNumber } from "./signals.ts";
  * ```
  */
 export function startProcess(
-  name: string,
-  argv: readonly string[],
+  name: Text,
+  argv: readonly Text[],
   attr: ProcAttr = {},
 ): Process {
   return startChild(name, argv, attr, { pidfd: true, deferred: false });
@@ -61,8 +62,8 @@ export interface ChildOptions {
 
 /** startProcess(), for Command. */
 export function startChild(
-  name: string,
-  argv: readonly string[],
+  name: Text,
+  argv: readonly Text[],
   attr: ProcAttr,
   { pidfd, deferred }: ChildOptions,
 ): Process {
@@ -114,7 +115,7 @@ function spawnError(
   const os = currentOS();
   const failed = plan.steps[answer.step];
   const signal = answer.signal === 0 ? undefined : answer.signal;
-  const { path } = plan;
+  const path = showText(plan.path);
   if (failed !== undefined) {
     const argument = stepArgument(failed);
     const step = stepWord(failed);

@@ -2,7 +2,7 @@
 
 /** What no POSIX shell does anything with. */
 const plain = /^[\w@%+=:,./-]+$/;
-const controls = /[\x00-\x1f\x7f-\x9f]/;
+const controls = /\p{Cc}/u;
 
 /**
  * A command line as a POSIX shell would read it back; control characters as $'\\x1b', which bash, zsh, ksh and
@@ -24,13 +24,13 @@ function quoteOne(word: string): string {
   if (word.includes("\0")) throw new TypeError("a word to be quoted holds a NUL");
   if (plain.test(word)) return word;
   if (!controls.test(word)) return `'${word.replaceAll("'", "'\\''")}'`;
-  const text = word.replace(/[\\']/g, "\\$&").replace(new RegExp(controls, "g"), escape);
+  const text = word.replace(/[\\']/g, "\\$&").replace(new RegExp(controls, "gu"), escape);
   return `$'${text}'`;
 }
 
 /** A text in which no character does anything but show. */
 export function escapeControls(text: string): string {
-  return controls.test(text) ? text.replace(new RegExp(controls, "g"), escape) : text;
+  return controls.test(text) ? text.replace(new RegExp(controls, "gu"), escape) : text;
 }
 
 function escape(character: string): string {

@@ -1,6 +1,7 @@
 /** Replacing this process's image: Go's syscall.Exec. */
 
 import { replace } from "../ffi/request.ts";
+import { showText, type Text } from "../ffi/text.ts";
 import type { Env } from "./environment.ts";
 import { SpawnError } from "./errors.ts";
 import { lend, takeBack } from "./file.ts";
@@ -13,9 +14,9 @@ import { checkProgram, environment } from "./plan.ts";
  * with everything as it was before. All other threads of this process end, and what they had not written
  * yet is lost; descriptors without O_CLOEXEC stay open. execve(2).
  */
-export function exec(path: string, args: readonly string[], env?: Env): never {
-  const context = planContext(path);
-  const argv = checkProgram(context, path, args);
+export function exec(program: Text, args: readonly Text[], env?: Env): never {
+  const context = planContext(program);
+  const { name: path, argv } = checkProgram(context, program, args);
   // What it becomes takes EAGAIN for an error; until then, and if it fails, the host may count on the flag.
   const lent = [0, 1, 2].filter((fd) => lend(fd, true));
   const { errno } = replace({
@@ -27,5 +28,6 @@ export function exec(path: string, args: readonly string[], env?: Env): never {
     cloneFlags: 0,
   });
   for (const fd of lent) takeBack(fd);
-  throw new SpawnError({ path, step: "exec", os: context.os, argument: path, errno });
+  const shown = showText(path);
+  throw new SpawnError({ path: shown, step: "exec", os: context.os, argument: shown, errno });
 }

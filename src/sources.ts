@@ -1,6 +1,6 @@
 /** What feeds a child's stdin: data of many kinds, given out chunk by chunk. */
 
-import { restOf, viewBytes } from "./bytes.ts";
+import { restOf, viewBytes } from "../ffi/bytes.ts";
 
 /** Data for a child's stdin. A string is its text, whatever it says. */
 export type Data =

@@ -7,7 +7,7 @@ import { exitDescriptor } from "../ffi/reactor.ts";
 import { block } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
-import { restOf } from "./bytes.ts";
+import { restOf } from "../ffi/bytes.ts";
 import { closeQuietly, type OSFile, readAtOnce, writeAtOnce } from "./file.ts";
 import { check } from "./native.ts";
 import { hasEnded, type Process } from "./process.ts";

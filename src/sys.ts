@@ -7,7 +7,7 @@ import { fieldsOf, layersOf, unknownField } from "./fields.ts";
 const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
 
 const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
-  ["chroot", "string"],
+  ["chroot", "any"],
   ["credential", "object"],
   ["ptrace", "boolean"],
   ["setsid", "boolean"],

@@ -21,7 +21,7 @@ interface OSFile extends Disposable, AsyncIterable<Uint8Array> {
 }
 
 interface ProcAttr {
-  dir?: string | undefined;
+  dir?: osexec.Text | undefined;
   env?: Env | undefined;
   files?: readonly (Fd | null)[] | undefined;
   sys?: SysProcAttr | undefined;
@@ -83,7 +83,7 @@ type RlimitName =
   | ("LOCKS" | "MSGQUEUE" | "NICE" | "RTPRIO" | "RTTIME" | "SIGPENDING");
 
 interface SysProcAttr {
-  chroot?: string | undefined;
+  chroot?: osexec.Text | undefined;
   credential?: Credential | undefined;
   ptrace?: boolean | undefined;
   setsid?: boolean | undefined;
@@ -112,7 +112,7 @@ interface SysProcAttr {
 
 interface CommandOptions {
   env?: Env | undefined;
-  dir?: string | undefined;
+  dir?: osexec.Text | undefined;
   stdin?: Stdin | undefined;
   stdout?: Stdout | undefined;
   stderr?: Stdout | "stdout" | undefined;
@@ -127,7 +127,7 @@ interface Command extends AsyncDisposable {
   path: string;
   args: string[];
   env?: Env;
-  dir?: string;
+  dir?: osexec.Text;
   stdin?: Stdin;
   stdout?: Stdout;
   stderr?: Stdout | "stdout";

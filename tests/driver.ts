@@ -21,6 +21,7 @@ import {
   Process,
   SpawnError,
   startProcess,
+  type Text,
 } from "../mod.ts";
 import { planStart } from "../src/plan.ts";
 import { startChild } from "../src/process.ts";
@@ -57,7 +58,7 @@ function attributes(one: DriverCase): { readonly attr: ProcAttr; readonly opened
 }
 
 /** startProcess(), but what came of it is told by the wait. */
-function startDeferred(name: string, argv: readonly string[], attr?: ProcAttr): Process {
+function startDeferred(name: Text, argv: readonly Text[], attr?: ProcAttr): Process {
   return startChild(name, argv, attr ?? {}, { pidfd: true, deferred: true });
 }
 

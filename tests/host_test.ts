@@ -170,10 +170,13 @@ test("F10: a write to who does not read raises no SIGPIPE, whatever listeners th
   assertEquals([code, stdout], [0, "EPIPE\nEPIPE\nalive\n"]);
 });
 
-test("host 17: one that may not be killed is waited for, and what refused it is told", {
+test("host 17: the disposal of one that may not be killed finishes, and tells what refused it", {
   skip: isRoot && "needs an ordinary user",
 }, async () => {
-  await assertRejects(() => Promise.resolve(findProcess(1).kill()), SyscallError, "not permitted");
+  const init = findProcess(1);
+  assertThrows(() => init.kill(), SyscallError, "not permitted");
+  const error = await assertRejects(() => init[Symbol.asyncDispose](), SyscallError);
+  assertEquals([error.syscall, error.code, init.pidfd], ["kill", "EPERM", null]);
 });
 
 // ------------------------------------------------------------------ waiting when there is no room
