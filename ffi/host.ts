@@ -75,7 +75,16 @@ export function nodeModule(name: "node:net"): typeof import("node:net");
 export function nodeModule(name: "node:os"): typeof import("node:os");
 export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
 export function nodeModule(name: string): unknown {
-  return takeProcess()?.getBuiltinModule(name);
+  const load = (): unknown => takeProcess()?.getBuiltinModule(name);
+  const deno = takeDeno();
+  if (deno === undefined || "Deno" in globalThis) return load();
+  // Deno's own modules look for it while they load.
+  Object.defineProperty(globalThis, "Deno", { value: deno, configurable: true });
+  try {
+    return load();
+  } finally {
+    Reflect.deleteProperty(globalThis, "Deno");
+  }
 }
 
 /** The functions of libc that a memfd takes, as a runtime calls them. */

@@ -39,7 +39,7 @@ export function feed(end: OSFile, source: Source): Copy {
   const ending = new Ending(end, () => source.cancel());
   ending.follow(async () => {
     while (!ending.has) {
-      if (isTurnSpent()) await nextTurn();
+      // The first one at once, so that a source is begun before it can be told to stop.
       const next = source.next();
       const chunk = next instanceof Promise ? await next : next;
       if (chunk === null || ending.has) return;
@@ -49,6 +49,7 @@ export function feed(end: OSFile, source: Source): Copy {
         if (error instanceof SyscallError && error.errno === Errno.EPIPE) return;
         throw error;
       }
+      if (isTurnSpent()) await nextTurn();
     }
   });
   const stop = (): void => ending.stop("disposed");

@@ -123,7 +123,8 @@ test("host 16, T15: the host's globals may be replaced or deleted after the load
     const run = killed.run().catch((error) => String(error.state));
     controller.abort();
     log(await run);
-    log(await new Command("sh", ["-c", "sleep 0.05; echo text"]).text());
+    // Long enough for the thread to be made.
+    log(await new Command("sh", ["-c", "sleep 0.3; echo text"]).text());
     const lines = [];
     for await (const line of new Command("seq", ["3"]).lines()) lines.push(line);
     log(lines.join());

@@ -24,9 +24,13 @@ pub fn read(buffer: [*]u8, length: i32) i32 {
     const sum = buffer[0..8];
     const room = buffer[8..@intCast(length)];
     if (builtin.os.tag != .linux) return plainly(room);
-    for (0..looks_max) |_| {
-        const answer = look(sum, room) catch |err| switch (err) {
-            error.Changed => continue,
+    for (0..looks_max) |count| {
+        const answer = look(sum, room, count < looks_max / 2) catch |err| switch (err) {
+            error.Changed => {
+                // Who changes it may have been stopped between freeing the old list and naming the new one.
+                system.yield();
+                continue;
+            },
             error.Refused => return plainly(room),
             error.Known => return system.negative(.EXIST),
         };
@@ -52,7 +56,8 @@ fn list() usize {
     return @intFromPtr(libc.environment() orelse return 0);
 }
 
-fn look(known: *[8]u8, room: []u8) Error!usize {
+/// `strict`: a variable without a "=" is taken for the remains of a list that is freed.
+fn look(known: *[8]u8, room: []u8, strict: bool) Error!usize {
     const from = list();
     if (from == 0) return 0;
     // The list goes to the room's second half, and what it points to into the first.
@@ -76,7 +81,7 @@ fn look(known: *[8]u8, room: []u8) Error!usize {
     var index: usize = 0;
     while (index < size) : (index += 8) {
         const address = std.mem.readInt(u64, addresses[index..][0..8], .little);
-        needed += try copy(address, room[@min(needed, half)..half]);
+        needed += try copy(address, room[@min(needed, half)..half], strict);
     }
     if (needed > half) return room.len + needed;
     std.mem.writeInt(u64, known, sum, .little);
@@ -84,13 +89,15 @@ fn look(known: *[8]u8, room: []u8) Error!usize {
 }
 
 /// One variable and its NUL, as far as there is room; how much it takes.
-fn copy(address: usize, room: []u8) Error!usize {
+fn copy(address: usize, room: []u8, strict: bool) Error!usize {
     var bytes: [piece]u8 = undefined;
     var size: usize = 0;
     while (true) {
         const got = bytes[0..try peek(address + size, &bytes)];
         const end = std.mem.findScalar(u8, got, 0);
         const part = got[0..if (end) |at| at + 1 else got.len];
+        const isFirst = size == 0;
+        if (strict and isFirst and std.mem.findScalar(u8, part, '=') == null) return error.Changed;
         if (size + part.len <= room.len) @memcpy(room[size..][0..part.len], part);
         size += part.len;
         if (end != null) return size;
