@@ -34,7 +34,7 @@ import { explainPlan, planStart } from "./plan.ts";
 import { currentOS } from "./os.ts";
 import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
-import { escapeControls } from "./quote.ts";
+import { escapeControls, quote } from "./quote.ts";
 import { Run } from "./run.ts";
 import type { Data } from "./sources.ts";
 import {
@@ -64,6 +64,8 @@ export interface CommandOptions {
   stdin?: Stdin | undefined;
   /** See Command.input. */
   input?: Data | undefined;
+  /** See Command.label. */
+  label?: string | undefined;
   /** See Command.stdout. */
   stdout?: Stdout | undefined;
   /** See Command.stderr. */
@@ -87,6 +89,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "extraEnv",
   "extraFiles",
   "input",
+  "label",
   "signal",
   "stderr",
   "stdin",
@@ -168,6 +171,8 @@ export class Command implements AsyncDisposable {
   stdin?: Stdin;
   /** Data for the child's stdin, whatever its text: "inherit" is seven letters. Not together with stdin. */
   input?: Data;
+  /** What messages call this command, in place of its quoted words: for secret or long arguments. */
+  label?: string;
   /** Where the child's stdout goes. Absent: /dev/null. */
   stdout?: Stdout;
   /** Where the child's stderr goes. "stdout" means wherever stdout goes when start() runs: 2>&1. */
@@ -227,12 +232,14 @@ export class Command implements AsyncDisposable {
     const given = fieldsOf(options, optionNames, refuseOption);
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { env, extraEnv, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel } = given;
+    const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
+    const { sysProcAttr, signal, cancel } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = directoryOf(dir);
     if (stdin !== undefined) this.stdin = stdin;
     if (input !== undefined) this.input = input;
+    if (label !== undefined) this.label = label;
     if (stdout !== undefined) this.stdout = stdout;
     if (stderr !== undefined) this.stderr = stderr;
     if (sysProcAttr !== undefined) this.sysProcAttr = sysProcAttr;
@@ -422,8 +429,8 @@ export class Command implements AsyncDisposable {
     });
     copy.path = this.path;
     copy.args = [...this.args];
-    const { env, extraEnv, dir, stdin, input, stdout, stderr, sysProcAttr, signal, cancel, err } =
-      this;
+    const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
+    const { sysProcAttr, signal, cancel, err } = this;
     const own = (value: unknown): boolean =>
       value instanceof Collector || value instanceof EndsCollector || value instanceof Puller ||
       this.#pipes.childEnds.some((file) => file === value);
@@ -432,6 +439,7 @@ export class Command implements AsyncDisposable {
     if (dir !== undefined) copy.dir = dir;
     if (stdin !== undefined && !own(stdin)) copy.stdin = stdin;
     if (input !== undefined) copy.input = input;
+    if (label !== undefined) copy.label = label;
     if (stdout !== undefined && !own(stdout)) copy.stdout = stdout;
     if (stderr !== undefined && !own(stderr)) copy.stderr = stderr;
     if (sysProcAttr !== undefined) copy.sysProcAttr = { ...readSys(sysProcAttr, refuseAttribute) };
@@ -482,6 +490,7 @@ export class Command implements AsyncDisposable {
       signal,
       cancel,
       waitDelay,
+      label: () => this.#name(),
     });
     return process;
   }
@@ -599,7 +608,7 @@ export class Command implements AsyncDisposable {
     this.#processState = state;
     if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
     const cause = failure === null ? null : { error: failure.error, isTold: true };
-    if (!state.success) throw new ExitError(state, captured, cause);
+    if (!state.success) throw new ExitError(state, captured, cause, this.#name());
     if (failure !== null) throw failure.error;
     if (expired) throw new WaitDelayError(captured);
     return state;
@@ -617,6 +626,14 @@ export class Command implements AsyncDisposable {
       this.#giveUp();
       throw error;
     }
+  }
+
+  /** For messages. */
+  #name(): string {
+    if (this.label !== undefined) return this.label;
+    const words = [this.path, ...this.args.slice(1)].filter((word) => !word.includes("\0"));
+    const line = quote(...words.map(showText));
+    return line.length > 200 ? `${line.slice(0, 200)}…` : line;
   }
 
   #capture(): { readonly stdout: Uint8Array; readonly stderr: Uint8Array | undefined } {

@@ -3,6 +3,7 @@
 import { Errno, errnoCode, errnoText } from "./errno.ts";
 import type { OS } from "./os.ts";
 import type { ProcessState } from "./process_state.ts";
+import { escapeControls } from "./quote.ts";
 import { type SignalName, signalName, signalText } from "./signals.ts";
 
 /**
@@ -195,8 +196,10 @@ export interface ExitCause {
 }
 
 /**
- * A command did not exit with code 0: Go's exec.ExitError. The message is `state.toString()`; where a source
- * or a sink had failed before, `: ` and that one's message follow.
+ * A command did not exit with code 0: Go's exec.ExitError. The message is the command (its label, or quoted and
+ * cut at 200 characters), Go's text, and what is known of the reason: what a source or a sink had thrown, or the
+ * last line of a stderr that was kept, control characters escaped. `git clone /x: exit status 128: fatal: …`.
+ * String() of it is without the command and that line; Go's own text is `String(error.state)`.
  */
 export class ExitError extends Error {
   /** "ExitError". */
@@ -215,18 +218,36 @@ export class ExitError extends Error {
    */
   declare readonly stderr?: Uint8Array;
 
+  readonly #text: string;
+  /** The command, as the message has it; "" for an error of somebody else's making. */
+  readonly command: string;
+
   /** The reason of the abort that ended it, or what a source or a sink threw; absent if neither did. */
   declare readonly cause?: unknown;
 
   /** Makes the error of one failed exit. */
-  constructor(state: ProcessState, output: CapturedOutput = {}, cause: ExitCause | null = null) {
+  constructor(
+    state: ProcessState,
+    output: CapturedOutput = {},
+    cause: ExitCause | null = null,
+    command = "",
+  ) {
     const told = cause?.isTold ? `: ${reasonOf(cause.error)}` : "";
-    super(`${state}${told}`, cause === null ? undefined : { cause: cause.error });
+    const head = command === "" ? "" : `${command}: `;
+    const tail = told === "" ? lastLine(output.stderr) : told;
+    super(`${head}${state}${tail}`, cause === null ? undefined : { cause: cause.error });
+    this.command = command;
+    this.#text = `ExitError: ${state}${told}`;
     // The two fields below say it to who prints an error's properties.
     Object.defineProperty(this, "state", { value: state, configurable: true, writable: true });
     this.exitCode = state.exitCode;
     this.signal = state.signal;
     keep(this, output);
+  }
+
+  /** "ExitError: exit status 2": as Go says it, for who compares. */
+  override toString(): string {
+    return this.#text;
   }
 
   /** For logs: in words, and of stderr the last 2 KiB. */
@@ -243,6 +264,14 @@ function keep(error: Error, output: CapturedOutput): void {
     if (value === undefined) continue;
     Object.defineProperty(error, name, { value, configurable: true, writable: true });
   }
+}
+
+/** ": " and the last line that says something, or nothing. */
+function lastLine(stderr: Uint8Array | undefined): string {
+  if (stderr === undefined) return "";
+  const text = new TextDecoder().decode(stderr.subarray(-2048)).trimEnd();
+  const line = text.slice(text.lastIndexOf("\n") + 1);
+  return line === "" ? "" : `: ${escapeControls(line.slice(-300))}`;
 }
 
 function lastWords(stderr: Uint8Array | undefined): { readonly stderr?: string } {

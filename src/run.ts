@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly cancel: Cancel | undefined;
   /** Command's. */
   readonly waitDelay: number;
+  /** What errors call it: asked for when there is one. */
+  readonly label: () => string;
 }
 
 /** A child that runs, with its copying. */
@@ -80,7 +82,10 @@ export class Run {
     }
     const stops = await this.#settle(abort?.deadline);
     const failure = this.#results.find((result) => result.failure !== null)?.failure;
-    if (!state.success) throw new ExitError(state, captured, causeOf(abort?.failure, failure));
+    if (!state.success) {
+      const cause = causeOf(abort?.failure, failure);
+      throw new ExitError(state, captured, cause, this.#options.label());
+    }
     if (abort?.failure) throw abort.failure.error;
     if (failure) throw failure.error;
     if (stops.includes("expired")) throw new WaitDelayError(captured);

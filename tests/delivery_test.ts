@@ -244,7 +244,10 @@ test("streams 7: a Writable that fails, or is closed, ends the copying with its 
   const failing = (): Writable => new Writable({ write: (_chunk, _encoding, done) => done(full) });
   const stdout = failing();
   const error = await assertRejects(() => new Command("yes", [], { stdout }).run(), ExitError);
-  assertEquals([error.message, error.cause], ["signal: broken pipe: disk full", full]);
+  assertEquals([error.message, error.cause], [
+    "/usr/bin/yes: signal: broken pipe: disk full",
+    full,
+  ]);
   assertStrictEquals(await assertRejects(() => sh("echo x", { stdout: failing() }).run()), full);
 
   const closed = new Writable({ write() {} });

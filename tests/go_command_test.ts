@@ -78,7 +78,7 @@ test("TestNoExistExecutable: a program that is not there cannot be run", async (
 test("TestExitStatus: a failing exit is an ExitError with Go's text", async () => {
   const command = impersonate("exit", ["42"]);
   const error = await assertRejects(() => command.run(), ExitError);
-  assertEquals(error.message, "exit status 42");
+  assertEquals(String(error.state), "exit status 42");
   assertStrictEquals(error.state, command.processState);
 });
 

@@ -80,7 +80,10 @@ test("TestContext: an abort ends a command in the middle of a dialogue", async (
   await stdin.write(encode("O:hi\n"));
   assertEquals(await readText(stdout, 5), "O:hi\n");
   queueMicrotask(() => controller.abort());
-  assertEquals((await assertRejects(() => command.wait(), ExitError)).message, "signal: killed");
+  assertEquals(
+    String((await assertRejects(() => command.wait(), ExitError)).state),
+    "signal: killed",
+  );
 });
 
 test("TestContextCancel: an abort ends a command that nobody waits for yet", async () => {
@@ -148,7 +151,10 @@ test("TestWaitInterrupt/SIGINT-ignored: what does not end at the cancel is kille
     waitDelay: 10,
   });
   controller.abort();
-  assertEquals((await assertRejects(() => command.wait(), ExitError)).message, "signal: killed");
+  assertEquals(
+    String((await assertRejects(() => command.wait(), ExitError)).state),
+    "signal: killed",
+  );
 });
 
 test("TestWaitInterrupt/SIGINT-handled: a good exit after the cancel is the abort's reason", async () => {
@@ -235,7 +241,7 @@ for (
     command.start();
     controller.abort();
     const error = await assertRejects(() => command.wait(), ExitError);
-    assertEquals([error.message, calls], ["signal: killed", 1]);
+    assertEquals([String(error.state), calls], ["signal: killed", 1]);
     // What Go does not tell: a cancel that has failed, as wait() would tell it after a success.
     if (thrown instanceof ProcessDoneError) return assertEquals(error.cause, undefined);
     assertInstanceOf(error.cause, CancelError);
@@ -259,5 +265,8 @@ test("TestCancelErrors/nonzero exit after error: the exit is what is reported", 
   controller.abort();
   await called.promise;
   stdin.close();
-  assertEquals((await assertRejects(() => command.wait(), ExitError)).message, "exit status 1");
+  assertEquals(
+    String((await assertRejects(() => command.wait(), ExitError)).state),
+    "exit status 1",
+  );
 });

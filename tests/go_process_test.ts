@@ -181,7 +181,7 @@ test(
     // Not Go's SIGINT, which a job in the background ignores, and its children with it.
     await impersonate("pidfdsignal", ["15"], { extraFiles: [child.pidfd] }).run();
     const error = await assertRejects(() => command.wait(), ExitError);
-    assertEquals([error.signal, error.message], ["SIGTERM", "signal: terminated"]);
+    assertEquals([error.signal, String(error.state)], ["SIGTERM", "signal: terminated"]);
     assertStrictEquals(child.pidfd, null);
   },
 );

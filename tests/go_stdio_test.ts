@@ -195,7 +195,10 @@ test("TestClosePipeOnCopyError: a sink that fails ends a child that goes on writ
   for (const stdout of sinks) {
     const error = await assertRejects(() => impersonate("yes", [], { stdout }).run(), ExitError);
     assertEquals(`${error.state}`, "signal: broken pipe");
-    assertEquals([error.message, error.cause], ["signal: broken pipe: unexpected EOF", failure]);
+    assertEquals([String(error), error.cause], [
+      "ExitError: signal: broken pipe: unexpected EOF",
+      failure,
+    ]);
   }
 });
 

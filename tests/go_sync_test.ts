@@ -20,7 +20,7 @@ test("TestEcho, TestCatStdin and TestExitStatus hold for the Sync methods", () =
   assertEquals(decode(impersonate("cat", [], { stdin }).outputSync()), "Input string\nLine 2");
   const failing = impersonate("exit", ["42"]);
   const error = assertThrows(() => failing.runSync(), ExitError);
-  assertEquals(error.message, "exit status 42");
+  assertEquals(String(error.state), "exit status 42");
   assertStrictEquals(failing.processState, error.state);
 });
 

@@ -86,6 +86,25 @@ test("said 5: toString() shows control characters, and does nothing with them", 
   );
 });
 
+test("said 7: an ExitError says which command, and what it had said last", async () => {
+  const script = "echo one >&2; printf 'fatal: \\033[31mno\\n\\n' >&2; exit 128";
+  const error = await assertRejects(() => sh(script).output(), ExitError);
+  assertEquals(error.command, quote("/bin/sh", "-c", script));
+  assertEquals(error.message, `${error.command}: exit status 128: fatal: \\x1b[31mno`);
+  assertEquals([String(error), String(error.state)], [
+    "ExitError: exit status 128",
+    "exit status 128",
+  ]);
+  assertEquals(assertThrows(() => sh(script).outputSync(), ExitError).message, error.message);
+  const long = new Command("/bin/sh", ["-c", "exit 1", "x".repeat(500)]);
+  assert((await assertRejects(() => long.run(), ExitError)).message.length < 250);
+  const secret = new Command("/bin/sh", ["-c", "exit 1", "password"], { label: "login" });
+  assertEquals(
+    (await assertRejects(() => secret.clone().run(), ExitError)).message,
+    "login: exit status 1",
+  );
+});
+
 test("said 8: the stack of what run() and its kin reject with names who called", async () => {
   async function caller(run: () => Promise<unknown>): Promise<string> {
     try {
@@ -160,7 +179,7 @@ test("F15: an error in a log is words, and not megabytes", async () => {
   const { stderr, ...rest } = JSON.parse(JSON.stringify(error));
   assertEquals(rest, {
     name: "ExitError",
-    message: "exit status 3",
+    message: error.message,
     exitCode: 3,
     signal: null,
     state: "exit status 3",
