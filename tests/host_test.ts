@@ -33,7 +33,7 @@ import {
   until,
   wrong,
 } from "./helper.ts";
-import { needsLinuxChild, needsPidfd } from "./refused.ts";
+import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
 
 // ------------------------------------------------------------------ the environment
 
@@ -220,7 +220,7 @@ test("T10, F3, host 14: a child is waited for, though there is no descriptor for
 });
 
 test("F7: findProcess() without room for a pidfd is an error, and no handle by number", {
-  skip: needsPidfd,
+  skip: needsPidfd || needsCall("pidfd_open"),
 }, async () => {
   const script = crowded(
     0,

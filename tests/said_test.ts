@@ -15,7 +15,7 @@ import {
   StateError,
 } from "../mod.ts";
 import { Directory, isBun, runScript, runtime, sh, writeScript, wrong } from "./helper.ts";
-import { needsLinuxChild, needsPidfd } from "./refused.ts";
+import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
 
 test("said 5: extraEnv adds to what the child would have, and undefined removes", async () => {
   const extraEnv = { A: "1", B: undefined };
@@ -189,7 +189,7 @@ test("F15: an error in a log is words, and not megabytes", async () => {
 });
 
 test("F4: the usage of a child that another handle has reaped is not made up", {
-  skip: needsPidfd,
+  skip: needsPidfd || needsCall("pidfd_open"),
 }, async () => {
   const child = startProcess("/bin/sh", ["sh", "-c", "exit 4"], { files: [null, null, null] });
   const other = findProcess(child.pid);

@@ -305,6 +305,7 @@ export function parentState(): Map<string, string> {
   for (let tries = 0; tries < settleTries; tries++) {
     const state = snapshot();
     if (differences(state, snapshot()).length === 0) return state;
+    pause();
   }
   throw new Error("This process never comes to rest");
 }
@@ -315,11 +316,17 @@ export function changesSince(before: ReadonlyMap<string, string>): string[] {
   for (let tries = 0; tries < settleTries; tries++) {
     changes = differences(before, snapshot());
     if (changes.length === 0) break;
+    if (tries > 10) pause();
   }
   return changes;
 }
 
-const settleTries = 50;
+const settleTries = 200;
+
+/** A millisecond, in which this thread does nothing: others may want its processor. */
+function pause(): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+}
 
 function snapshot(): Map<string, string> {
   const state = new Map<string, string>();
