@@ -50,7 +50,7 @@ import {
 } from "./stdio.ts";
 import { signalNumber } from "./signals.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
-import { readSys } from "./sys.ts";
+import { OwnAttributes, readSys } from "./sys.ts";
 
 /** The fields of a Command that may be given to its constructor. */
 export interface CommandOptions {
@@ -228,7 +228,12 @@ export class Command implements AsyncDisposable {
       throw new TypeError("The command's options are not an object");
     }
     this.path = name;
-    this.args = [name, ...Array.from(args, (each, index) => toText(`argument ${index + 1}`, each))];
+    this.args = [name];
+    for (const each of args) {
+      this.args.push(
+        typeof each === "string" ? each : toText(`argument ${this.args.length}`, each),
+      );
+    }
     const given = fieldsOf(options, optionNames, refuseOption);
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
@@ -549,13 +554,10 @@ export class Command implements AsyncDisposable {
   }
 
   #attributes(streams: readonly Fd[]): ProcAttr {
-    const attr: ProcAttr = {
-      env: this.#startEnvironment(),
-      files: [...streams, ...this.extraFiles],
-    };
-    if (this.dir !== undefined) attr.dir = this.dir;
-    if (this.sysProcAttr !== undefined) attr.sys = this.sysProcAttr;
-    return attr;
+    const { dir, sysProcAttr: sys } = this;
+    const files = [...streams, ...this.extraFiles];
+    const env = this.#startEnvironment();
+    return new OwnAttributes({ dir, env, files, sys }, planContext(this.path).refuse);
   }
 
   #checkStartable(): void {
@@ -574,8 +576,9 @@ export class Command implements AsyncDisposable {
       throw new TypeError("signal is not an AbortSignal");
     }
     checkCancel(this.cancel);
-    if (Object.getPrototypeOf(this) === Command.prototype) {
-      for (const name of Object.keys(this)) {
+    const names = Object.keys(this);
+    if (names.length !== fieldNames.size && Object.getPrototypeOf(this) === Command.prototype) {
+      for (const name of names) {
         if (!fieldNames.has(name)) {
           throw new TypeError(`exec: ${unknownField("Command", name, fieldNames)}`);
         }

@@ -17,7 +17,7 @@ import { limitSteps } from "./limits.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inherited } from "./native.ts";
 import { signalName, signalNumber } from "./signals.ts";
-import { readAttributes } from "./sys.ts";
+import { OwnAttributes, readAttributes } from "./sys.ts";
 
 /** A start, checked and in order. */
 export interface StartPlan extends StartRequest {
@@ -45,7 +45,7 @@ export function planStart(program: Text, args: readonly Text[], given: ProcAttr)
   const context = planContext(program);
   // Nothing of the caller's is looked at twice: what has been checked is what is run.
   const { name, argv } = checkProgram(context, program, args);
-  const attr = readAttributes(given, context.refuse);
+  const attr = given instanceof OwnAttributes ? given : readAttributes(given, context.refuse);
   const { sys } = attr;
   const { first, middle, last } = sys === undefined ? nothingElse : otherSteps(context, attr, sys);
   const steps: PlannedStep[] = [
@@ -125,7 +125,13 @@ export function checkProgram(
 ): { readonly name: string; readonly argv: readonly string[] } {
   const name = checkText(context, "the path", program);
   if (!Array.isArray(args)) throw new TypeError("The arguments are not a list");
-  const argv = Array.from(args, (each, index) => checkText(context, `argument ${index}`, each));
+  const argv: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    const argument = args[index];
+    const isPlain = typeof argument === "string" && argument.isWellFormed() &&
+      !argument.includes("\0");
+    argv.push(isPlain ? argument : checkText(context, `argument ${index}`, argument));
+  }
   return { name, argv };
 }
 

@@ -68,8 +68,10 @@ export function startChild(
   { pidfd, deferred }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
-  for (const { step, words: [source = -1, target = -1] = [] } of plan.steps) {
-    if (step === "fd" && source >= 0) lend(source, target <= 2);
+  for (const { step, words } of plan.steps) {
+    if (step !== "fd" || words === undefined) continue;
+    const source = words[0] ?? -1;
+    if (source >= 0) lend(source, (words[1] ?? 0) <= 2);
   }
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
@@ -182,9 +184,9 @@ export class Process implements AsyncDisposable {
     });
     hasEnded = (process) => process.#ended();
     settleStart = (process) => process.#settle();
-    onReaped = (process, heard) => process.#listeners.push(heard);
+    onReaped = (process, heard) => (process.#listeners ??= []).push(heard);
     holdWith = (process, timer) => {
-      process.#timers.push(timer);
+      (process.#timers ??= []).push(timer);
       if (!process.#referenced) timer.unref();
     };
   }
@@ -198,8 +200,8 @@ export class Process implements AsyncDisposable {
   #released = false;
   #referenced = true;
   #watch: Watch | undefined;
-  readonly #timers: Holder[] = [];
-  readonly #listeners: (() => void)[] = [];
+  #timers: Holder[] | undefined;
+  #listeners: (() => void)[] | undefined;
   #waiting: PromiseWithResolvers<ProcessState> | undefined;
   #pending: PendingStart | null;
   #failure: SpawnError | null = null;
@@ -290,14 +292,14 @@ export class Process implements AsyncDisposable {
   ref(): void {
     this.#referenced = true;
     this.#watch?.ref();
-    for (const timer of this.#timers) timer.ref();
+    for (const timer of this.#timers ?? []) timer.ref();
   }
 
   /** They let the event loop end. */
   unref(): void {
     this.#referenced = false;
     this.#watch?.unref();
-    for (const timer of this.#timers) timer.unref();
+    for (const timer of this.#timers ?? []) timer.unref();
   }
 
   /**
@@ -397,7 +399,9 @@ export class Process implements AsyncDisposable {
   }
 
   #tellEnd(): void {
-    for (const heard of this.#listeners.splice(0)) heard();
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    for (const heard of listeners ?? []) heard();
   }
 
   #closePidfd(): void {

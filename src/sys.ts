@@ -50,6 +50,22 @@ const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
 /** How an unknown field is refused: by SpawnError at a start, by TypeError elsewhere. */
 export type Refuse = PlanContext["refuse"];
 
+/** A Command's own, which it has read itself: every field is there, so that no prototype is asked. */
+export class OwnAttributes implements ProcAttr {
+  readonly dir: ProcAttr["dir"];
+  readonly env: ProcAttr["env"];
+  readonly files: ProcAttr["files"];
+  readonly sys: ProcAttr["sys"];
+
+  /** `sys` is read here. */
+  constructor({ dir, env, files, sys }: Required<ProcAttr>, refuse: Refuse) {
+    this.dir = dir;
+    this.env = env;
+    this.files = files;
+    this.sys = sys === undefined ? undefined : readSys(sys, refuse);
+  }
+}
+
 /** The attributes of a start. */
 export function readAttributes(attr: ProcAttr, refuse: Refuse): ProcAttr {
   if (typeof attr !== "object" || attr === null) throw new TypeError("attr is not an object");
