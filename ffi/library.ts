@@ -74,6 +74,17 @@ export function library(): Library {
   return loaded ??= loadLibrary(currentRuntime());
 }
 
+/**
+ * Binds functions before there is a child that will need them: on Deno each is bound at its first use, and by then
+ * a program may have given the permission back.
+ */
+export function prepare(...names: readonly (keyof Library)[]): void {
+  const functions = library();
+  for (const name of names) {
+    if (typeof functions[name] !== "function") throw new Error(`${name} is not there`);
+  }
+}
+
 /** Loads from the first place that serves. */
 export function loadLibrary(
   runtime: Runtime,

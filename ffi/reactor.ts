@@ -9,7 +9,7 @@
 import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
 import { BusyPoll, type ReadyDescriptor } from "./busy_poll.ts";
 import { type HostTimer, startTimer, throwUncaught } from "./host.ts";
-import { type Library, library } from "./library.ts";
+import { type Library, library, prepare } from "./library.ts";
 import { currentRuntime, type EventStream } from "./runtime.ts";
 import { turnBegins } from "./turn.ts";
 
@@ -387,6 +387,18 @@ const holder = globalThis as Holder;
 
 function reactor(): Reactor {
   return holder[key] ??= new Reactor();
+}
+
+/** Everything that a wait may need: see prepare(). */
+export function prepareToWatch(): void {
+  prepare(
+    "osexec_busy_poll",
+    "osexec_idle_processors",
+    "osexec_reactor",
+    "osexec_watch",
+    "osexec_watch_pid",
+    "osexec_unwatch",
+  );
 }
 
 /** Says that a process was started whose end, or output, may be watched for at once. */

@@ -111,7 +111,8 @@ export interface SysProcAttr {
   noNewPrivs?: boolean | undefined;
   /**
    * Close every other descriptor from max(3, number of files) on, even one opened without O_CLOEXEC.
-   * Default true; false is Go's behaviour.
+   * Default true; false is Go's behaviour. On Bun false hands down little: Bun marks what it opens, and on its start
+   * whatever it finds from 4 on, close-on-exec. What is to be handed down (make's jobserver) belongs in `files`.
    */
   closeFds?: boolean | undefined;
 }

@@ -40,7 +40,7 @@ import type { Data } from "./sources.ts";
 import {
   closeStdio,
   describeStdio,
-  isCommandPipe,
+  handOver,
   markCommandPipe,
   openStdio,
   Puller,
@@ -418,7 +418,7 @@ export class Command implements AsyncDisposable {
    * start() does for what can never start. No other system has this.
    */
   explain(): string {
-    if (this.err !== undefined) throw this.err;
+    this.#checkStartable();
     const plan = planStart(this.path, this.#argv(), this.#attributes(describeStdio(this)));
     return explainPlan(plan);
   }
@@ -524,9 +524,7 @@ export class Command implements AsyncDisposable {
     }
     for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) closeQuietly(end);
     // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
-    for (const stream of [this.stdin, this.stdout, this.stderr]) {
-      if (isCommandPipe(stream)) stream.close();
-    }
+    for (const stream of [this.stdin, this.stdout, this.stderr]) handOver(stream);
     return { process: this.#process, stdio };
   }
 

@@ -1,15 +1,15 @@
 /** Open files, pipe ends and terminals: Go's *os.File, as far as processes need it. */
 
 import { Lend } from "../ffi/abi.ts";
+import { restOf, viewBytes } from "../ffi/bytes.ts";
 import { library } from "../ffi/library.ts";
 import { forget } from "../ffi/reactor.ts";
+import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError, goQuote, StateError } from "./errors.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
-import { restOf, viewBytes } from "../ffi/bytes.ts";
-import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
 import { check, cString, syscallError } from "./native.ts";
 import { type Operation, Operations } from "./operations.ts";
 import { currentOS } from "./os.ts";
@@ -151,7 +151,10 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     return new OSFile(check(fd, "open", name), name);
   }
 
-  /** Takes ownership of an open descriptor: close() will close it. RangeError for a negative one. */
+  /**
+   * Takes ownership of an open descriptor: close() will close it. RangeError for what no descriptor is. On Deno not
+   * for a number of node:fs or node:net: Deno keeps account of those, and closes whatever has the number later.
+   */
   static fromFd(fd: number, name = `fd ${fd}`): OSFile {
     if (!Number.isInteger(fd)) throw new TypeError("A file descriptor is an integer");
     if (fd < 0 || fd > fdMax) throw new RangeError(`A file descriptor is 0 to ${fdMax}, not ${fd}`);

@@ -1,11 +1,12 @@
 /** Processes: Go's os.StartProcess, os.FindProcess and os.Process. */
 
 import { Exit, Rung, Stage, Wait } from "../ffi/abi.ts";
-import { library } from "../ffi/library.ts";
+import { library, prepare } from "../ffi/library.ts";
 import {
   expectSoon,
   forget,
   forgetProcess,
+  prepareToWatch,
   type Watch,
   watch,
   watchProcess,
@@ -73,6 +74,8 @@ export function startChild(
     const source = words[0] ?? -1;
     if (source >= 0) lend(source, (words[1] ?? 0) <= 2);
   }
+  prepare("osexec_wait", "osexec_settle", "osexec_signal", "osexec_close");
+  if (pidfd) prepareToWatch();
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
@@ -94,7 +97,8 @@ function hasFailed({ errno, signal }: StartAnswer): boolean {
 /**
  * A handle for a process that may not be a child. Never throws for a pid that does not exist: its
  * signal() then throws ProcessDoneError, as in Go. RangeError for pid < 1; SyscallError where there is no
- * descriptor left for a pidfd. wait() on a process that is no child rejects with SyscallError ECHILD.
+ * descriptor left for a pidfd. wait() on a process that is no child rejects with SyscallError ECHILD; where the
+ * kernel can tell (Linux 6.15) it has an answer once that process has ended and been reaped by its parent.
  */
 export function findProcess(pid: number): Process {
   if (!Number.isInteger(pid)) throw new TypeError("A process id is an integer");

@@ -1,5 +1,6 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
+import { prepare } from "../ffi/library.ts";
 import { closeQuietly, type Fd, OSFile, pipe } from "./file.ts";
 import { isSink, type OpenSink, openSink, openSyncSink, type Sink, type Writer } from "./sinks.ts";
 import {
@@ -203,6 +204,7 @@ class Opener {
   #pipe(release: () => void, use: (ends: [OSFile, OSFile]) => OSFile): Fd {
     let ends: [OSFile, OSFile];
     try {
+      prepare("osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll");
       ends = pipe();
     } catch (error) {
       release();
@@ -235,7 +237,7 @@ export function isFd(value: unknown): value is Fd {
 }
 
 /** A file that is marked as our end of a command's pipe. */
-export interface CommandPipe {
+interface CommandPipe {
   readonly fd: number;
   close(): void;
 }
@@ -252,6 +254,16 @@ export function markCommandPipe(file: OSFile): void {
 }
 
 /** Whether a value is our end of a command's pipe, be the command another copy's of this module. */
-export function isCommandPipe(value: unknown): value is CommandPipe {
+function isCommandPipe(value: unknown): value is CommandPipe {
   return typeof value === "object" && value !== null && Reflect.get(value, commandPipe) === true;
+}
+
+/** Closes our end of another command's pipe that a child has been given, whichever copy's of this module. */
+export function handOver(stream: unknown): void {
+  if (!isCommandPipe(stream)) return;
+  try {
+    stream.close();
+  } catch {
+    // Somebody else has closed its number: there is a child now, which is not to be lost by that.
+  }
 }

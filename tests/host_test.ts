@@ -151,6 +151,25 @@ test(
   },
 );
 
+test(
+  "T9: with the ffi permission given back, what has been used goes on, and nothing is left to nobody",
+  {
+    skip: isBun && "needs Deno",
+  },
+  async () => {
+    const { stdout, stderr } = await runScript(`
+    await new osexec.Command("true").run();
+    await new osexec.Command("echo", ["x"], { stdin: "y" }).text();
+    Deno.permissions.revokeSync({ name: "ffi" });
+    console.log(String(await new osexec.Command("sh", ["-c", "sleep 0.3"]).run()));
+    console.log((await new osexec.Command("sh", ["-c", "sleep 0.1; cat"], { stdin: "text" }).text()));
+    const child = new osexec.Command("sleep", ["60"]).start();
+    child.kill();
+    console.log(String(await child.wait()));`);
+    assertEquals([stdout, stderr], ["exit status 0\ntext\nsignal: killed\n", ""]);
+  },
+);
+
 // ------------------------------------------------------------------ signals
 
 test("F10: a write to who does not read raises no SIGPIPE, whatever listeners there were", async () => {
