@@ -1,4 +1,4 @@
-/** From ProcAttr to the ordered list of steps that the child will take: pure, and nothing is started. */
+/** From ProcAttr to the ordered list of steps that the child will take; nothing is opened or started. */
 
 import { STEPS } from "../ffi/abi.ts";
 import type { StartRequest } from "../ffi/request.ts";

@@ -74,14 +74,24 @@ export function startChild(
     const source = words[0] ?? -1;
     if (source >= 0) lend(source, (words[1] ?? 0) <= 2);
   }
-  prepare("osexec_wait", "osexec_settle", "osexec_signal", "osexec_close");
-  if (pidfd) prepareToWatch();
+  prepareForEnd(pidfd);
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
   if (pidfd) expectSoon();
   const pending = answer.pending < 0 ? null : { number: answer.pending, plan };
   return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd, false, pending);
+}
+
+/** Whether what an end needs is bound: for a wait of this thread's, and for one by the event loop. */
+const prepared = { wait: false, watch: false };
+
+function prepareForEnd(watches: boolean): void {
+  if (!prepared.wait) prepare("osexec_wait", "osexec_settle", "osexec_signal", "osexec_close");
+  prepared.wait = true;
+  if (!watches || prepared.watch) return;
+  prepareToWatch();
+  prepared.watch = true;
 }
 
 /** A start of which it is not known whether it has reached execve. */

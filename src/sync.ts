@@ -1,13 +1,13 @@
 /** Running a child while this thread waits: copying in and out, and its exit, in one loop over poll(2). */
 
-import { now } from "../ffi/host.ts";
 import { Poll, Ready } from "../ffi/abi.ts";
+import { restOf } from "../ffi/bytes.ts";
+import { now } from "../ffi/host.ts";
 import { library } from "../ffi/library.ts";
 import { exitDescriptor } from "../ffi/reactor.ts";
 import { block } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
-import { restOf } from "../ffi/bytes.ts";
 import { closeQuietly, type OSFile, readAtOnce, writeAtOnce } from "./file.ts";
 import { check } from "./native.ts";
 import { hasEnded, type Process } from "./process.ts";

@@ -31,6 +31,7 @@ import {
   runtime,
   sh,
   until,
+  writeScript,
   wrong,
 } from "./helper.ts";
 import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
@@ -201,20 +202,26 @@ test("host 17: the disposal of one that may not be killed finishes, and tells wh
 
 // ------------------------------------------------------------------ waiting when there is no room
 
-/** Fills this process's descriptors but for so many, for one action. */
-const crowded = (left: number, action: string): string => `
-  import fs from "node:fs";
-  const held = [];
-  const fill = () => { try { for (;;) held.push(fs.openSync("/dev/null", "r")); } catch {} for (let n = 0; n < ${left}; n++) fs.closeSync(held.pop()); };
-  const free = () => { for (const fd of held.splice(0)) fs.closeSync(fd); };
-  ${action}`;
+/** What a script prints that may have 128 descriptors, and can take all that are left and let them go again. */
+async function crowded(action: string): Promise<string> {
+  using directory = new Directory();
+  const path = writeScript(
+    directory,
+    `import fs from "node:fs";
+     const held = [];
+     const fill = () => { try { for (;;) held.push(fs.openSync("/dev/null", "r")); } catch {} };
+     const free = () => { for (const fd of held.splice(0)) fs.closeSync(fd); };
+     ${action}`,
+  );
+  const [program = "", ...flags] = runtime;
+  const sysProcAttr = { rlimits: { NOFILE: 128 } };
+  return await new Command(program, [...flags, path], { sysProcAttr }).text();
+}
 
 test("T10, F3, host 14: a child is waited for, though there is no descriptor for a thread", {
   skip: needsPidfd,
 }, async () => {
-  const script = crowded(
-    0,
-    `
+  const output = await crowded(`
     const child = osexec.startProcess("/bin/sh", ["sh", "-c", "sleep 0.2; exit 3"], { files: [null, null, null] });
     const [reading, writing] = osexec.pipe();
     fill();
@@ -222,28 +229,14 @@ test("T10, F3, host 14: a child is waited for, though there is no descriptor for
     setTimeout(() => writing.writeSync(new Uint8Array([65])), 50);
     console.log(String(await child.wait()), await read);
     free();
-    console.log(String(await child.wait()), (await new osexec.Command("echo", ["again"]).text()).trim());`,
-  );
-  using directory = new Directory();
-  const path = directory.file(
-    "script.ts",
-    `import * as osexec from ${
-      JSON.stringify(new URL("../mod.ts", import.meta.url).href)
-    };\n${script}`,
-  );
-  const [program = "", ...flags] = runtime;
-  const command = new Command(program, [...flags, path], {
-    sysProcAttr: { rlimits: { NOFILE: 128 } },
-  });
-  assertEquals(await command.text(), "exit status 3 1\nexit status 3 again\n");
+    console.log(String(await child.wait()), (await new osexec.Command("echo", ["again"]).text()).trim());`);
+  assertEquals(output, "exit status 3 1\nexit status 3 again\n");
 });
 
 test("F7: findProcess() without room for a pidfd is an error, and no handle by number", {
   skip: needsPidfd || needsCall("pidfd_open"),
 }, async () => {
-  const script = crowded(
-    0,
-    `
+  const output = await crowded(`
     const child = osexec.startProcess("/bin/sleep", ["sleep", "60"], { files: [null, null, null] });
     fill();
     let word = "a handle";
@@ -251,20 +244,8 @@ test("F7: findProcess() without room for a pidfd is an error, and no handle by n
     free();
     child.kill();
     await child.wait();
-    console.log(word);`,
-  );
-  using directory = new Directory();
-  const path = directory.file(
-    "script.ts",
-    `import * as osexec from ${
-      JSON.stringify(new URL("../mod.ts", import.meta.url).href)
-    };\n${script}`,
-  );
-  const [program = "", ...flags] = runtime;
-  const command = new Command(program, [...flags, path], {
-    sysProcAttr: { rlimits: { NOFILE: 128 } },
-  });
-  assertEquals(await command.text(), "EMFILE\n");
+    console.log(word);`);
+  assertEquals(output, "EMFILE\n");
 });
 
 test("F13: what one callback of the reactor throws keeps none of the others from being called", async () => {
