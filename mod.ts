@@ -14,7 +14,7 @@
  * @module
  */
 
-export type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./src/attributes.ts";
+export type { Credential, Limit, ProcAttr, SysProcAttr, SysProcIDMap } from "./src/attributes.ts";
 export type { Cancel } from "./src/abort.ts";
 export { Command, type CommandOptions } from "./src/command.ts";
 export {
@@ -46,10 +46,12 @@ export {
   StateError,
   SyscallError,
   type SyscallErrorInit,
+  type Told,
   WaitDelayError,
 } from "./src/errors.ts";
-export { type Fd, type OpenFlags, OSFile, pipe } from "./src/file.ts";
+export { type Fd, type OpenFlags, type OpenOptions, OSFile, pipe } from "./src/file.ts";
 export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
+export { PlatformError } from "./ffi/runtime.ts";
 export type { Text } from "./ffi/text.ts";
 export { lookPath } from "./src/look_path.ts";
 export type { OS } from "./src/os.ts";

@@ -46,9 +46,10 @@ export function bunRuntime(): Runtime {
     platform,
     arch,
     // One dlopen costs 0.3 ms in all, whatever it binds (measured).
-    bindsOneByOne: false,
+    bindsLate: false,
     allow() {},
     open,
+    bindRare: (path, name, signature) => open(path, { [name]: signature }).functions[name]!,
     memfd,
     makeTemporaryDirectory,
     connect,

@@ -4,7 +4,7 @@ import { LIBRARY as aarch64Linux } from "./embedded/aarch64_linux.ts";
 import { LIBRARY as aarch64Macos } from "./embedded/aarch64_macos.ts";
 import { LIBRARY as x86Linux } from "./embedded/x86_64_linux.ts";
 import { LIBRARY as x86Macos } from "./embedded/x86_64_macos.ts";
-import { currentRuntime } from "./runtime.ts";
+import { currentRuntime, PlatformError } from "./runtime.ts";
 
 /** A library as its module holds it. */
 export interface Embedded {
@@ -28,7 +28,8 @@ export function embeddedLibrary(): Uint8Array {
   const name = `${platform}-${arch}`;
   const embedded = libraries[name];
   if (embedded === undefined) {
-    throw new Error(`this package carries no library for ${name}`);
+    const names = Object.keys(libraries).join(", ");
+    throw new PlatformError(name, `osexec carries libraries for ${names}`);
   }
   return unpack(embedded);
 }

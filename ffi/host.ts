@@ -111,10 +111,15 @@ export function openLibc<Opened>(arch: string, open: (name: string) => Opened): 
   throw new Error(reasons.join("; "));
 }
 
+/** A name as libc takes it. */
+export function cText(name: string): Uint8Array {
+  return new TextEncoder().encode(`${name}\0`);
+}
+
 /** Writes the bytes into a new memfd and answers its descriptor, which stays open. */
 export function makeMemfd({ create, write }: MemfdCalls, name: string, bytes: Uint8Array): number {
   const MFD_CLOEXEC = 1;
-  const fd = create(new TextEncoder().encode(`${name}\0`), MFD_CLOEXEC);
+  const fd = create(cText(name), MFD_CLOEXEC);
   if (fd < 0) throw new Error("memfd_create failed");
   for (let offset = 0; offset < bytes.length;) {
     const written = write(fd, bytes.subarray(offset));

@@ -7,6 +7,7 @@ import {
   currentRuntime,
   type NativeFunction,
   type Opened,
+  PlatformError,
   type Runtime,
   type Signature,
 } from "./runtime.ts";
@@ -67,6 +68,33 @@ export interface OpenLibrary {
   readonly memfd?: number;
 }
 
+/**
+ * What is bound with one call on a runtime where that costs start-up time, as it is used together: a function by
+ * itself takes a third longer (measured). What stands in none is rare.
+ */
+const groups: readonly (readonly (keyof typeof SYMBOLS)[])[] = [
+  ["osexec_abi"],
+  [
+    "osexec_spawn",
+    "osexec_settle",
+    "osexec_wait",
+    "osexec_signal",
+    "osexec_close",
+    "osexec_lend",
+    "osexec_environ",
+    "osexec_open",
+  ],
+  [
+    "osexec_reactor",
+    "osexec_watch",
+    "osexec_unwatch",
+    "osexec_busy_poll",
+    "osexec_idle_processors",
+  ],
+  ["osexec_pipe", "osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll"],
+  ["osexec_executable"],
+];
+
 let loaded: Library | undefined;
 
 /** The library, loaded at the first call. Throws LibraryError, and on Deno without --allow-ffi NotCapable. */
@@ -75,7 +103,7 @@ export function library(): Library {
 }
 
 /**
- * Binds functions before there is a child that will need them: on Deno each is bound at its first use, and by then
+ * Binds functions before there is a child that will need them: on Deno they are bound at their first use, and by then
  * a program may have given the permission back.
  */
 export function prepare(...names: readonly (keyof Library)[]): void {
@@ -98,7 +126,9 @@ export function loadLibrary(
       opened = place.open(runtime);
       return preferFirst(runtime, bind(runtime, opened), opened);
     } catch (error) {
-      if (error instanceof Error && error.name === "NotCapable") throw error;
+      const isFinal = error instanceof PlatformError ||
+        (error instanceof Error && error.name === "NotCapable");
+      if (isFinal) throw error;
       cause = error;
       attempts.push({
         place: place.name,
@@ -165,12 +195,11 @@ interface Bound {
 }
 
 function bind(runtime: Runtime, opened: OpenLibrary): Bound {
-  const late = runtime.bindsOneByOne && opened.done === undefined;
   const functions: Record<string, NativeFunction> = {};
   const handles: Opened[] = [];
-  if (late) {
-    for (const [name, signature] of Object.entries(SYMBOLS)) {
-      bindLate(runtime, opened.path, functions, handles, name, signature);
+  if (runtime.bindsLate && opened.done === undefined) {
+    for (const name of Object.keys(SYMBOLS)) {
+      bindLate(functions, name, () => bindFor(runtime, opened.path, functions, handles, name));
     }
   } else {
     const all = runtime.open(opened.path, SYMBOLS);
@@ -214,25 +243,43 @@ function memfdPath(fd: number): string {
 
 /** Makes `name` a getter that becomes the function at its first use. */
 function bindLate(
+  functions: Record<string, NativeFunction>,
+  name: string,
+  bindNow: () => NativeFunction,
+): void {
+  Object.defineProperty(functions, name, { configurable: true, enumerable: true, get: bindNow });
+}
+
+/** Binds a function, and the others of its group. */
+function bindFor(
   runtime: Runtime,
   path: string,
   functions: Record<string, NativeFunction>,
   handles: Opened[],
-  name: string,
-  signature: Signature,
-): void {
-  Object.defineProperty(functions, name, {
-    configurable: true,
-    enumerable: true,
-    get(): NativeFunction {
-      const opened = runtime.open(path, { [name]: signature });
-      handles.push(opened);
-      const value = opened.functions[name];
-      if (value === undefined) throw new Error(`the native library does not export ${name}`);
-      Object.defineProperty(functions, name, { value });
-      return value;
-    },
-  });
+  wanted: string,
+): NativeFunction {
+  const table: Readonly<Record<string, Signature>> = SYMBOLS;
+  const signature = (name: string): Signature => {
+    const found = table[name];
+    if (found === undefined) throw new Error(`there is no ${name}`);
+    return found;
+  };
+  let bound: Readonly<Record<string, NativeFunction>>;
+  const group = groups.find((names) => names.some((name) => name === wanted));
+  if (group === undefined) {
+    bound = { [wanted]: runtime.bindRare(path, wanted, signature(wanted)) };
+  } else {
+    const symbols = Object.fromEntries(group.map((name) => [name, signature(name)]));
+    const opened = runtime.open(path, symbols);
+    handles.push(opened);
+    bound = opened.functions;
+  }
+  for (const [name, value] of Object.entries(bound)) {
+    Object.defineProperty(functions, name, { value });
+  }
+  const value = bound[wanted];
+  if (value === undefined) throw new Error(`the native library does not export ${wanted}`);
+  return value;
 }
 
 function hexadecimal(halves: readonly number[]): string {

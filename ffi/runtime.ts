@@ -36,12 +36,14 @@ export interface Runtime {
   readonly platform: string;
   /** The processor, in the words of `process.arch`. */
   readonly arch: string;
-  /** Whether each bound function costs start-up time, so that it pays to bind them one by one. */
-  readonly bindsOneByOne: boolean;
+  /** Whether each bound function costs start-up time, so that it pays to bind them at their first use. */
+  readonly bindsLate: boolean;
   /** Asks for what opening a library needs, once and by the right name. Throws an error named NotCapable. */
   allow(): void;
   /** Opens a library and binds functions of it. Opening the same path again is the same library. */
   open(path: string, symbols: Readonly<Record<string, Signature>>): Opened;
+  /** One function of a library that is open, and nothing left open by it: slower to call. */
+  bindRare(path: string, name: string, signature: Signature): NativeFunction;
   /** Writes the bytes into a new memfd and answers its descriptor, which stays open. */
   memfd(name: string, bytes: Uint8Array): number;
   /** Makes a private directory for a temporary file. */
@@ -60,6 +62,20 @@ export interface Runtime {
   variable(name: string): string | undefined;
 }
 
+/** osexec has no library for this system or processor, or this is neither Bun nor Deno. Thrown at the first use. */
+export class PlatformError extends Error {
+  /** "PlatformError". */
+  override readonly name: string = "PlatformError";
+  /** What there is nothing for, e.g. "win32", "linux-riscv64". */
+  readonly platform: string;
+
+  /** `platform`: what there is nothing for. `detail`: what there would have to be. */
+  constructor(platform: string, detail: string) {
+    super(`${detail}; this is ${platform}`);
+    this.platform = platform;
+  }
+}
+
 let current: Runtime | undefined;
 
 /** The runtime that this code runs in. */
@@ -70,5 +86,5 @@ export function currentRuntime(): Runtime {
 function detect(): Runtime {
   if (hostBun() !== undefined) return bunRuntime();
   if (hostDeno() !== undefined) return denoRuntime();
-  throw new Error("osexec runs in Bun and in Deno; this is neither");
+  throw new PlatformError("neither", "osexec runs in Bun and in Deno");
 }

@@ -19,6 +19,8 @@ export interface AbortWatchOptions {
   readonly waitDelay: number;
   /** Ends all copying: called after the SIGKILL, so that the child dies of that and not of SIGPIPE. */
   readonly expire: () => void;
+  /** What errors call the command: asked for when there is one. */
+  readonly label: () => string;
 }
 
 /** What came of the watching. */
@@ -123,7 +125,8 @@ export class AbortWatch {
     try {
       await action();
     } catch (error) {
-      this.#failure = error instanceof ProcessDoneError ? null : { error: new CancelError(error) };
+      const failed = (): Error => new CancelError(error, "canceling", this.#options.label());
+      this.#failure = error instanceof ProcessDoneError ? null : { error: failed() };
     }
   }
 
@@ -133,7 +136,7 @@ export class AbortWatch {
   }
 
   #expire(): void {
-    const { process, expire } = this.#options;
+    const { process, expire, label } = this.#options;
     try {
       // One that has ended in time may not have been noticed by a busy event loop.
       if (!hasEnded(process)) {
@@ -142,7 +145,7 @@ export class AbortWatch {
       }
     } catch (error) {
       if (!(error instanceof ProcessDoneError)) {
-        this.#failure = { error: new CancelError(error, "killing") };
+        this.#failure = { error: new CancelError(error, "killing", label()) };
       }
     }
     expire();

@@ -33,6 +33,9 @@ export interface Credential {
   noSetGroups?: boolean | undefined;
 }
 
+/** A resource limit in the resource's own unit, getrlimit(2); Infinity is none. */
+export type Limit = number | bigint;
+
 /** One line of an id map, user_namespaces(7): Go's syscall.SysProcIDMap. */
 export interface SysProcIDMap {
   /** First id inside the namespace. */
@@ -98,12 +101,13 @@ export interface SysProcAttr {
   /** The child's file mode creation mask, umask(2). */
   umask?: number | undefined;
   /**
-   * Soft and hard limits set in the child; a number sets both, Infinity is no limit. NOFILE is set
+   * Soft and hard limits set in the child; a number sets both, Infinity is no limit, and what is above 2^53 is a
+   * bigint. NOFILE is set
    * after the descriptors are in place. The JavaScript runtimes raise the soft NOFILE limit and their
    * children inherit that.
    */
   rlimits?:
-    | Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>
+    | Readonly<Partial<Record<RlimitName, Limit | { soft: Limit; hard: Limit }>>>
     | undefined;
   /** The child's nice value itself, -20 to 19. */
   nice?: number | undefined;

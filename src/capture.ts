@@ -4,7 +4,7 @@ import type { Writer } from "./sinks.ts";
 
 /** Keeps everything. */
 export class Collector implements Writer {
-  readonly #chunks: Uint8Array[] = [];
+  #chunks: Uint8Array[] = [];
   #length = 0;
 
   /** Takes a chunk. */
@@ -13,9 +13,11 @@ export class Collector implements Writer {
     this.#length += chunk.length;
   }
 
-  /** All of it, in one piece. */
+  /** All of it, in one piece; the chunks are let go. */
   bytes(): Uint8Array {
-    return join(this.#chunks, this.#length);
+    const whole = join(this.#chunks, this.#length);
+    this.#chunks = [whole];
+    return whole;
   }
 }
 

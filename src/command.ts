@@ -24,8 +24,8 @@ import {
   SyscallError,
   WaitDelayError,
 } from "./errors.ts";
-import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
-import { fieldsOf, unknownField } from "./fields.ts";
+import { checkSignal, closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
+import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
@@ -35,7 +35,7 @@ import { currentOS } from "./os.ts";
 import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { escapeControls, quote } from "./quote.ts";
-import { Run } from "./run.ts";
+import { Run, waitedAlready } from "./run.ts";
 import type { Data } from "./sources.ts";
 import {
   closeStdio,
@@ -118,10 +118,13 @@ function directoryOf(dir: Text | URL): string {
   return decodeURIComponent(dir.pathname);
 }
 
+/** For who uses a command a second time. */
+const again = "clone() makes a fresh one";
+
 /** Throws TypeError for what is no signal. */
 function checkCancel(cancel: Cancel | undefined): void {
   if (cancel === undefined || cancel === null || typeof cancel === "function") return;
-  signalNumber(cancel, currentOS());
+  signalNumber(cancel, currentOS(), "cancel");
 }
 
 /** The three streams' own pipes, which stdinPipe() and its kin have made. */
@@ -183,7 +186,9 @@ export class Command implements AsyncDisposable {
   sysProcAttr?: SysProcAttr;
   /**
    * Go's context: when it aborts, cancel runs (even if nobody waits). If already aborted, start() throws
-   * its reason. The Sync methods only look at it before they start.
+   * its reason. The Sync methods only look at it before they start. An abort ends the child and not what the child
+   * has started: whatever of that holds the pipes open is waited for, unless waitDelay bounds it. One that comes when
+   * the child has ended, and without a waitDelay, ends that waiting.
    */
   signal?: AbortSignal;
   /**
@@ -214,6 +219,8 @@ export class Command implements AsyncDisposable {
   #started = false;
   readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [], stdin: undefined };
   #run: Run | undefined;
+  /** What output() and its kin take, for the error's sake. */
+  #captured: CapturedOutput = {};
 
   /**
    * Resolves `name` with lookPath if it holds no slash; a failure is kept in `err`, and start() throws it
@@ -224,9 +231,7 @@ export class Command implements AsyncDisposable {
     if (!Array.isArray(args)) {
       throw new TypeError("The command's arguments are not an array; its options come after them");
     }
-    if (typeof options !== "object" || options === null) {
-      throw new TypeError("The command's options are not an object");
-    }
+    checkRecord("The command's options", options);
     this.path = name;
     this.args = [name];
     for (const each of args) {
@@ -235,9 +240,9 @@ export class Command implements AsyncDisposable {
       );
     }
     const given = fieldsOf(options, optionNames, refuseOption);
+    const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     const { sysProcAttr, signal, cancel } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
@@ -256,11 +261,9 @@ export class Command implements AsyncDisposable {
 
   /** The process, once started. */
   get process(): Process | undefined {
-    // A start that nobody has waited for yet may have failed, and then there is none.
-    if (this.#process !== undefined && settleStart(this.#process) !== null) {
-      this.#process = undefined;
-    }
-    return this.#process;
+    // A start that nobody has waited for yet may have failed, and then there is none. wait() tells why, each time.
+    const process = this.#process;
+    return process === undefined || settleStart(process) !== null ? undefined : process;
   }
 
   /** How the process ended, once wait() or a Sync method has reaped it. */
@@ -279,10 +282,21 @@ export class Command implements AsyncDisposable {
   /**
    * After start(), once: waits for exit, closes stdinPipe(), and waits for the copying of stdin, stdout and
    * stderr. Rejects in Go's order: ExitError, then abort reason or CancelError, then a copying error or
-   * WaitDelayError.
+   * WaitDelayError. run(), output(), text(), combinedOutput() and lines() wait by this one, also where a subclass
+   * has its own.
    */
   async wait(): Promise<ProcessState> {
-    return await this.#wait({});
+    if (this.#process === undefined) {
+      throw this.#state("exec: not started", "start() or run() does");
+    }
+    // A Sync method has waited.
+    if (this.#run === undefined) throw waitedAlready(this.#name());
+    try {
+      return await this.#run.wait(this.#captured, (state) => this.#processState = state);
+    } catch (error) {
+      if (error instanceof SpawnError) this.#closePipes();
+      throw error;
+    }
   }
 
   /** start() and wait(). */
@@ -298,7 +312,7 @@ export class Command implements AsyncDisposable {
   async output(): Promise<Uint8Array> {
     const capture = this.#capture();
     this.#start({ deferred: true });
-    await this.#wait(capture);
+    await this.wait();
     return capture.stdout;
   }
 
@@ -306,7 +320,7 @@ export class Command implements AsyncDisposable {
   async combinedOutput(): Promise<Uint8Array> {
     const capture = this.#captureCombined();
     this.#start({ deferred: true });
-    await this.#wait(capture);
+    await this.wait();
     return capture.stdout;
   }
 
@@ -338,6 +352,7 @@ export class Command implements AsyncDisposable {
       end: () => waiting,
       leave: () => this[Symbol.asyncDispose](),
       isCut: () => this.#run?.isCut ?? false,
+      isOurs: (error) => error instanceof ExitError || error instanceof SpawnError,
     });
   }
 
@@ -347,20 +362,20 @@ export class Command implements AsyncDisposable {
    * Node's; a TypeError for those, and for a Writer that answers with a promise.
    */
   runSync(): ProcessState {
-    return this.#runSync({});
+    return this.#runSync();
   }
 
   /** output(), as runSync(). */
   outputSync(): Uint8Array {
     const capture = this.#capture();
-    this.#runSync(capture);
+    this.#runSync();
     return capture.stdout;
   }
 
   /** combinedOutput(), as runSync(). */
   combinedOutputSync(): Uint8Array {
     const capture = this.#captureCombined();
-    this.#runSync(capture);
+    this.#runSync();
     return capture.stdout;
   }
 
@@ -504,7 +519,7 @@ export class Command implements AsyncDisposable {
   #startChild(
     { deferred, blocking }: { readonly deferred: boolean; readonly blocking: boolean },
   ): { readonly process: Process; readonly stdio: Stdio } {
-    if (this.#started) throw new StateError("exec: already started");
+    if (this.#started) throw this.#state("exec: already started", again);
     this.#started = true;
     let stdio: Stdio | undefined;
     try {
@@ -529,16 +544,16 @@ export class Command implements AsyncDisposable {
   }
 
   #startLines(): Promise<ProcessState> {
-    this.#checkUnused();
-    if (this.stdout !== undefined) throw new StateError("exec: Stdout already set");
+    this.#checkUnused("Stdout");
     this.stdout = new Puller();
     const errors = this.#captureErrors();
-    this.start();
-    const waiting = this.#wait({
+    this.#captured = {
       get stderr() {
         return errors?.bytes();
       },
-    });
+    };
+    this.start();
+    const waiting = this.wait();
     waiting.catch(() => {});
     return waiting;
   }
@@ -566,13 +581,15 @@ export class Command implements AsyncDisposable {
         "exec: command with a non-nil Cancel was not created with CommandContext: it has no signal",
       );
     }
-    const { waitDelay, signal } = this;
+    const { waitDelay, signal, label, extraFiles } = this;
+    if (!Array.isArray(extraFiles)) throw new TypeError("extraFiles is not a list");
+    if (label !== undefined && typeof label !== "string") {
+      throw new TypeError("label is not a string");
+    }
     if (typeof waitDelay !== "number" || !(waitDelay >= 0)) {
       throw new TypeError("waitDelay is not a number of milliseconds");
     }
-    if (signal !== undefined && typeof signal?.addEventListener !== "function") {
-      throw new TypeError("signal is not an AbortSignal");
-    }
+    if (signal !== undefined) checkSignal(signal);
     checkCancel(this.cancel);
     const names = Object.keys(this);
     if (names.length !== fieldNames.size && Object.getPrototypeOf(this) === Command.prototype) {
@@ -585,25 +602,8 @@ export class Command implements AsyncDisposable {
     signal?.throwIfAborted();
   }
 
-  async #wait(captured: CapturedOutput): Promise<ProcessState> {
-    if (this.#process === undefined) throw new StateError("exec: not started");
-    // A Sync method has waited.
-    if (this.#run === undefined) throw new StateError("exec: Wait was already called");
-    try {
-      return await this.#run.wait(captured, (state) => this.#processState = state);
-    } catch (error) {
-      if (error instanceof SpawnError) this.#giveUp();
-      throw error;
-    }
-  }
-
-  /** There is no process. */
-  #giveUp(): void {
-    this.#process = undefined;
-    this.#closePipes();
-  }
-
-  #runSync(captured: CapturedOutput): ProcessState {
+  #runSync(): ProcessState {
+    const captured = this.#captured;
     const { process, stdio } = this.#startChild({ deferred: true, blocking: true });
     const { state, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
@@ -611,7 +611,7 @@ export class Command implements AsyncDisposable {
     const cause = failure === null ? null : { error: failure.error, isTold: true };
     if (!state.success) throw new ExitError(state, captured, cause, this.#name());
     if (failure !== null) throw failure.error;
-    if (expired) throw new WaitDelayError(captured);
+    if (expired) throw new WaitDelayError(captured, this.#name());
     return state;
   }
 
@@ -624,7 +624,8 @@ export class Command implements AsyncDisposable {
         process.kill();
         process.waitSync();
       }
-      this.#giveUp();
+      this.#process = undefined;
+      this.#closePipes();
       throw error;
     }
   }
@@ -637,13 +638,12 @@ export class Command implements AsyncDisposable {
     return line.length > 200 ? `${line.slice(0, 200)}…` : line;
   }
 
-  #capture(): { readonly stdout: Uint8Array; readonly stderr: Uint8Array | undefined } {
-    this.#checkUnused();
-    if (this.stdout !== undefined) throw new StateError("exec: Stdout already set");
+  #capture(): { readonly stdout: Uint8Array } {
+    this.#checkUnused("Stdout");
     const output = new Collector();
     this.stdout = output;
     const errors = this.#captureErrors();
-    return {
+    const captured = {
       get stdout() {
         return output.bytes();
       },
@@ -651,6 +651,8 @@ export class Command implements AsyncDisposable {
         return errors?.bytes();
       },
     };
+    this.#captured = captured;
+    return captured;
   }
 
   /** Takes stderr if nobody else has. */
@@ -662,30 +664,38 @@ export class Command implements AsyncDisposable {
   }
 
   #captureCombined(): { readonly stdout: Uint8Array } {
-    this.#checkUnused();
-    if (this.stdout !== undefined) throw new StateError("exec: Stdout already set");
-    if (this.stderr !== undefined) throw new StateError("exec: Stderr already set");
+    this.#checkUnused("Stdout", "Stderr");
     const output = new Collector();
     this.stdout = output;
     this.stderr = output;
-    return {
+    const captured = {
       get stdout() {
         return output.bytes();
       },
     };
+    this.#captured = captured;
+    return captured;
   }
 
-  /** What a second output() would otherwise be told is that stdout is set, by the first. */
-  #checkUnused(): void {
-    if (this.#started) throw new StateError("exec: already started: clone() makes a fresh one");
+  /** Before output() and its kin: what a second one would otherwise be told is that stdout is set, by the first. */
+  #checkUnused(...taken: readonly ("Stdout" | "Stderr")[]): void {
+    if (this.#started) throw this.#state("exec: already started", again);
+    for (const name of taken) {
+      const value = name === "Stdout" ? this.stdout : this.stderr;
+      if (value === undefined) continue;
+      const hint = "output(), combinedOutput(), text() and lines() take it themselves";
+      throw this.#state(`exec: ${name} already set`, hint);
+    }
   }
 
   #checkUnset(name: "Stdin" | "Stdout" | "Stderr", value: unknown): void {
-    if (value !== undefined) throw new StateError(`exec: ${name} already set`);
+    if (value !== undefined) throw this.#state(`exec: ${name} already set`);
     // Also of a start that has failed: nothing would close the pipe.
-    if (this.#started) {
-      throw new StateError(`exec: ${name}Pipe after process started`);
-    }
+    if (this.#started) throw this.#state(`exec: ${name}Pipe after process started`, again);
+  }
+
+  #state(words: string, hint?: string): StateError {
+    return new StateError(words, { command: this.#name(), hint });
   }
 
   #outputPipe(): [OSFile, OSFile] {

@@ -2,7 +2,7 @@
 
 import { hasHalf, type Text, toText } from "../ffi/text.ts";
 import { goQuote } from "./errors.ts";
-import { layersOf } from "./fields.ts";
+import { isRecord, layersOf } from "./fields.ts";
 import { absolutePath } from "./paths.ts";
 
 /**
@@ -55,8 +55,8 @@ export function readVariables(entries: Iterable<readonly [string, string]>): Rea
 
 /** A list with `extra` in it. */
 export function extendEnvironment(list: readonly string[], extra: ExtraEnv): ReadEnvironment {
-  const values = allVariables(extra);
-  const added = readVariables(setOnly(values));
+  const values = allVariables(extra, "extraEnv");
+  const added = readVariables(setOnly(values, "extraEnv:"));
   const rest = list.filter((entry) => !values.has(keyOf(entry) ?? ""));
   return { list: [...rest, ...added.list], problem: added.problem };
 }
@@ -155,17 +155,15 @@ function isList(env: Env): env is readonly Text[] {
 }
 
 function variables(record: Readonly<Record<string, Text | undefined>>): Map<string, string> {
-  return setOnly(allVariables(record));
+  return setOnly(allVariables(record, "The environment"), "Environment");
 }
 
 /** Own ones, and those of prototypes, as of Object.create(process.env): each read once. */
-function allVariables(record: unknown): Map<string, unknown> {
-  if (typeof record !== "object" || record === null) {
-    throw new TypeError("The environment is neither a record nor a list");
+function allVariables(record: unknown, what: string): Map<string, unknown> {
+  if (typeof record === "object" && record !== null && Symbol.iterator in record) {
+    throw new TypeError(`${what} is a Map or another iterable: Object.fromEntries() of it`);
   }
-  if (Symbol.iterator in record) {
-    throw new TypeError("The environment is a Map or another iterable: Object.fromEntries() of it");
-  }
+  if (!isRecord(record)) throw new TypeError(`${what} is neither a record nor a list`);
   const values = new Map<string, unknown>();
   for (const layer of layersOf(record)) {
     for (const key of Object.keys(layer)) {
@@ -175,11 +173,11 @@ function allVariables(record: unknown): Map<string, unknown> {
   return values;
 }
 
-function setOnly(values: ReadonlyMap<string, unknown>): Map<string, string> {
+function setOnly(values: ReadonlyMap<string, unknown>, whose: string): Map<string, string> {
   const set = new Map<string, string>();
   for (const [key, value] of values) {
     if (value === undefined) continue;
-    set.set(key, toText(`Environment variable ${goQuote(key)}`, value));
+    set.set(key, toText(`${whose} variable ${goQuote(key)}`, value));
   }
   return set;
 }

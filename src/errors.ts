@@ -6,13 +6,43 @@ import type { ProcessState } from "./process_state.ts";
 import { escapeControls } from "./quote.ts";
 import { type SignalName, signalName, signalText } from "./signals.ts";
 
+/** What a message adds to Go's words; `cause` may be given too. */
+export interface Told extends ErrorOptions {
+  /** The command it is about, as ExitError names it. */
+  readonly command?: string | undefined;
+  /** What mends it. */
+  readonly hint?: string | undefined;
+}
+
+/** Go's words, the command in parentheses, and what mends it. */
+function told(words: string, { command = "", hint }: Told): string {
+  const text = command === "" ? words : `${words} (${command})`;
+  return hint === undefined ? text : `${text}: ${hint}`;
+}
+
 /**
  * The call does not fit the state of the object: started twice, not started, wait() twice, "Stdout
- * already set", no command, already released. Messages are Go's, e.g. "exec: already started".
+ * already set", no command, already released. Messages begin with Go's, e.g. "exec: already started", and go on with
+ * the command and what to do; String() of it has Go's words alone.
  */
 export class StateError extends Error {
   /** "StateError". */
   override readonly name: string = "StateError";
+  /** The command, as the message has it; "" where it was none's. */
+  readonly command: string;
+  readonly #words: string;
+
+  /** `words`: Go's. */
+  constructor(words = "", also: Told = {}) {
+    super(told(words, also), also);
+    this.command = also.command ?? "";
+    this.#words = words;
+  }
+
+  /** "StateError: exec: already started": as Go says it, for who compares. */
+  override toString(): string {
+    return `${this.name}: ${this.#words}`;
+  }
 }
 
 /** What a SyscallError is made from; `cause` may be given too. */
@@ -85,13 +115,18 @@ export interface SpawnErrorInit extends ErrorOptions {
   readonly signal?: number | undefined;
   /** What is wrong, in a sentence that takes the place of the step and the error's text. */
   readonly detail?: string | undefined;
+  /** What it was about, and what mends it, to stand after that. */
+  readonly hint?: string | undefined;
+  /** What was to be done to `path`. Default: "fork/exec". */
+  readonly syscall?: "fork/exec" | "exec" | undefined;
 }
 
 /**
  * A process could not be started: Go's *PathError with Op "fork/exec", and the step that failed.
- * `syscall` is always "fork/exec". Message: "fork/exec /bin/ls: chdir /nope: no such file or
- * directory"; for the exec step itself, as Go's: "fork/exec /nope: no such file or directory"; for
- * an invalid request the reason: "fork/exec /bin/ls: argument 2 contains a NUL".
+ * `syscall` is "fork/exec", or "exec" where exec() has thrown it. Message: "fork/exec /bin/ls: chdir /nope: no such
+ * file or directory"; for the exec step itself, as Go's: "fork/exec /nope: no such file or directory", and what that
+ * was about where it can be found out: ": its interpreter /bin/bsh does not exist"; for an invalid request the
+ * reason: "fork/exec /bin/ls: argument 2 contains a NUL".
  */
 export class SpawnError extends SyscallError {
   /** "SpawnError". */
@@ -107,16 +142,28 @@ export class SpawnError extends SyscallError {
    * of the child failed then, and `errno` and `code` say EINTR.
    */
   declare readonly signal?: SignalName;
+  /** What refused the program, and what mends it, where that could be found out; absent otherwise. */
+  declare readonly hint?: string;
+  readonly #words: string;
 
   /** Makes the error of one failed start. */
   constructor(init: SpawnErrorInit) {
     const { path, step, os, argument, signal } = init;
     const errno = signal === undefined ? init.errno ?? Errno.EINVAL : Errno.EINTR;
+    const { syscall = "fork/exec", hint } = init;
     const reason = init.detail ?? stepReason(init, errno);
-    super({ ...init, syscall: "fork/exec", errno, message: `fork/exec ${path}: ${reason}` });
+    const words = `${syscall} ${path}: ${reason}`;
+    super({ ...init, syscall, errno, message: told(words, { hint }) });
+    this.#words = words;
+    if (hint !== undefined) this.hint = hint;
     this.step = step;
     if (argument !== undefined) this.argument = argument;
     if (signal !== undefined) this.signal = signalName(signal, os);
+  }
+
+  /** "SpawnError: fork/exec /nope: no such file or directory": as Go says it, for who compares. */
+  override toString(): string {
+    return `${this.name}: ${this.#words}`;
   }
 }
 
@@ -286,15 +333,23 @@ function lastWords(stderr: Uint8Array | undefined): { readonly stderr?: string }
 export class WaitDelayError extends Error {
   /** "WaitDelayError". */
   override readonly name: string = "WaitDelayError";
+  /** The command, as the message has it; "" for an error of somebody else's making. */
+  readonly command: string;
   /** What had been captured of stdout, as for ExitError. */
   declare readonly stdout?: Uint8Array;
   /** What had been captured of stderr, as for ExitError. */
   declare readonly stderr?: Uint8Array;
 
   /** Makes the error of one command. */
-  constructor(output: CapturedOutput = {}) {
-    super("exec: WaitDelay expired before I/O complete");
+  constructor(output: CapturedOutput = {}, command = "") {
+    super(told(waitDelayWords, { command }));
+    this.command = command;
     keep(this, output);
+  }
+
+  /** As Go says it, for who compares. */
+  override toString(): string {
+    return `${this.name}: ${waitDelayWords}`;
   }
 
   /** For logs: in words, and of stderr the last 2 KiB. */
@@ -304,17 +359,31 @@ export class WaitDelayError extends Error {
   }
 }
 
+const waitDelayWords = "exec: WaitDelay expired before I/O complete";
+
 /**
  * A command's cancel() failed, or the SIGKILL at the end of its waitDelay: `cause` is what that threw.
- * Messages: "exec: canceling Cmd: …", "exec: killing Cmd: …".
+ * Messages: "exec: canceling Cmd: …", "exec: killing Cmd: …", and the command in parentheses; String() of it is
+ * without that.
  */
 export class CancelError extends Error {
   /** "CancelError". */
   override readonly name: string = "CancelError";
+  /** The command, as the message has it; "" for an error of somebody else's making. */
+  readonly command: string;
+  readonly #words: string;
 
   /** Wraps what was thrown. */
-  constructor(cause: unknown, doing: "canceling" | "killing" = "canceling") {
-    super(`exec: ${doing} Cmd: ${reasonOf(cause)}`, { cause });
+  constructor(cause: unknown, doing: "canceling" | "killing" = "canceling", command = "") {
+    const words = `exec: ${doing} Cmd: ${reasonOf(cause)}`;
+    super(told(words, { command }), { cause });
+    this.command = command;
+    this.#words = words;
+  }
+
+  /** As Go says it, for who compares. */
+  override toString(): string {
+    return `${this.name}: ${this.#words}`;
   }
 }
 

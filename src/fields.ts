@@ -32,6 +32,16 @@ export function unknownField(what: string, name: string, known: Iterable<string>
   return `${what} has no field ${name}${isRight ? `; what it wants is ${right}` : ""}`;
 }
 
+/** Whether it is no promise, Map or Date, say, which would pass for a record without any fields. */
+export function isRecord(value: unknown): value is object {
+  return Object.prototype.toString.call(value) === "[object Object]";
+}
+
+/** Throws TypeError for what is no record. */
+export function checkRecord(what: string, value: unknown): asserts value is object {
+  if (!isRecord(value)) throw new TypeError(`${what} is not an object with fields`);
+}
+
 /** An object and its prototypes, without Object.prototype of whichever realm. */
 export function* layersOf(value: object): Generator<object> {
   for (let layer: unknown = value; typeof layer === "object" && layer !== null;) {
@@ -72,4 +82,9 @@ export function fieldsOf<T extends object>(
     }
   }
   return fields;
+}
+
+/** -0 as 0: Deno's FFI refuses it for an i32. */
+export function unsigned(number: number): number {
+  return number + 0;
 }

@@ -3,16 +3,18 @@
 import { Lend } from "../ffi/abi.ts";
 import { restOf, viewBytes } from "../ffi/bytes.ts";
 import { library } from "../ffi/library.ts";
-import { forget } from "../ffi/reactor.ts";
+import { forget, type Watch } from "../ffi/reactor.ts";
 import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError, goQuote, StateError } from "./errors.ts";
+import { checkRecord, fieldsOf, unknownField, unsigned } from "./fields.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
 import { check, cString, syscallError } from "./native.ts";
 import { type Operation, Operations } from "./operations.ts";
 import { currentOS } from "./os.ts";
+import { showValue } from "./quote.ts";
 
 /**
  * Anything that names an open file descriptor of this process. Handing one to a child leaves it open
@@ -23,6 +25,21 @@ export type Fd = number | { readonly fd: number };
 
 /** How OSFile.open opens: fopen-like words, or raw open(2) flags. O_CLOEXEC is always added. */
 export type OpenFlags = "r" | "r+" | "w" | "w+" | "a" | "a+" | "wx" | "ax" | number;
+
+/** How OSFile.openAsync() waits. */
+export interface OpenOptions {
+  /** When it aborts, the waiting ends, and rejects with its reason. null counts as absent. */
+  readonly signal?: AbortSignal | null | undefined;
+}
+
+const openOptionNames: ReadonlySet<string> = new Set<keyof OpenOptions>(["signal"]);
+
+/** Throws TypeError for what is no AbortSignal. */
+export function checkSignal(signal: unknown): void {
+  const isOne = typeof signal === "object" && signal !== null && "addEventListener" in signal &&
+    "aborted" in signal;
+  if (!isOne) throw new TypeError("signal is not an AbortSignal");
+}
 
 /**
  * Makes a descriptor fit for a child: O_NONBLOCK belongs to the open file, whoever has set it, so a child
@@ -59,7 +76,8 @@ export let heldBytes: (file: Fd) => number;
 export let readChunk: (file: OSFile) => Operation<Uint8Array | null>;
 
 /**
- * An open file, pipe end or terminal: Go's *os.File, as far as processes need it.
+ * An open file, pipe end or terminal: Go's *os.File, as far as processes need it. Close it, or declare it with
+ * `using`: unlike Go's, one that is forgotten stays open.
  *
  * @example Lines of a file
  * ```ts
@@ -75,6 +93,13 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   readonly #reader: ChunkReader;
   #reads: Operations | undefined;
   #writes: Operations | undefined;
+  /** What a copy of it waits by. */
+  #watch: Watch | undefined;
+  #referenced = true;
+  /** Whether anything of it has been read here. */
+  #hasRead = false;
+  /** The lines() that reads it. */
+  #lines: LineIterator | undefined;
   /** Bytes that lines() had read and did not use. */
   #leftover = new Uint8Array(0);
   #readable: ReadableStream<Uint8Array> | undefined;
@@ -88,7 +113,10 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     );
     readAtOnce = (file, mayWait) => file.closed ? undefined : file.#chunkAtOnce(mayWait);
     untilReadable = (file) =>
-      new Promise((resolve, reject) => void whenReady(file, "in", resolve, reject));
+      new Promise((resolve, reject) => {
+        file.#watch = whenReady(file, "in", resolve, reject);
+        if (!file.#referenced) file.#watch.unref();
+      });
     writeAtOnce = (file, p) => file.#writeOnce(p);
     readChunk = (file) => file.#readChunk();
     closeQuietly = (file) => void file.#close();
@@ -123,8 +151,13 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     path: Text,
     flags: OpenFlags = "r",
     mode = 0o666,
-    { signal }: { readonly signal?: AbortSignal } = {},
+    options: OpenOptions = {},
   ): Promise<OSFile> {
+    checkRecord("The options of openAsync()", options);
+    const { signal } = fieldsOf(options, openOptionNames, (field) => {
+      throw new TypeError(unknownField("OpenOptions", field, openOptionNames));
+    });
+    if (signal !== undefined && signal !== null) checkSignal(signal);
     signal?.throwIfAborted();
     const { name, bytes } = pathOf(path);
     const number = openFlags(flags);
@@ -155,10 +188,13 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
    * Takes ownership of an open descriptor: close() will close it. RangeError for what no descriptor is. On Deno not
    * for a number of node:fs or node:net: Deno keeps account of those, and closes whatever has the number later.
    */
-  static fromFd(fd: number, name = `fd ${fd}`): OSFile {
+  static fromFd(fd: number, name?: string): OSFile {
     if (!Number.isInteger(fd)) throw new TypeError("A file descriptor is an integer");
     if (fd < 0 || fd > fdMax) throw new RangeError(`A file descriptor is 0 to ${fdMax}, not ${fd}`);
-    return new OSFile(fd, name);
+    if (name !== undefined && typeof name !== "string") {
+      throw new TypeError("The file's name is not a string");
+    }
+    return new OSFile(unsigned(fd), name ?? `fd ${fd}`);
   }
 
   /** A close-on-exec pipe: pipe2(2). */
@@ -275,21 +311,36 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
    * The lines of the rest of the file, without their "\n" or "\r\n"; a last one without either counts.
    * Leaving the loop early, or return(), leaves the file open, and the rest of it to be read here. What has been
    * read ahead is put back for a child that is given the file, where it has a position; of a pipe such a start is
-   * refused.
+   * refused. One at a time: StateError while another has been begun, and neither ended nor left.
    */
   lines(): AsyncIterableIterator<string> & AsyncDisposable {
     let reading: Operation<Uint8Array | null> | undefined;
-    return new LineIterator({
+    let held = false;
+    const iterator: LineIterator = new LineIterator({
+      // What another has read ahead is its own.
+      begin: () => {
+        if (this.#lines !== undefined) {
+          throw new StateError(`lines ${this.#name}: another lines() is reading it`);
+        }
+        this.#lines = iterator;
+        held = true;
+        return !this.#hasRead;
+      },
       next: () => {
         reading = this.#readChunk();
         return reading.promise;
       },
-      end: () => {},
+      end: () => {
+        this.#lines = undefined;
+      },
       leave: (rest) => {
+        if (!held) return;
+        this.#lines = undefined;
         reading?.cancel();
         this.#leftover = rest();
       },
     });
+    return iterator;
   }
 
   /** Chunks until end of file. Leaving the loop early leaves the file open. */
@@ -311,6 +362,16 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     if (answer < 0 && answer !== -Errno.EINTR) throw syscallError(-answer, "close", this.#name);
   }
 
+  /** What waits for it keeps the event loop alive: the default. */
+  ref(): void {
+    this.#hold(true);
+  }
+
+  /** What waits for it, a read() or a write(), lets the event loop end. */
+  unref(): void {
+    this.#hold(false);
+  }
+
   /** close(). */
   [Symbol.dispose](): void {
     this.close();
@@ -326,10 +387,22 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     return library().osexec_close(fd);
   }
 
+  #hold(referenced: boolean): void {
+    this.#referenced = referenced;
+    this.#reads?.hold(referenced);
+    this.#writes?.hold(referenced);
+    if (referenced) this.#watch?.ref();
+    else this.#watch?.unref();
+  }
+
   #queue(direction: "in" | "out"): Operations {
-    return direction === "in"
-      ? this.#reads ??= new Operations(this, "in")
-      : this.#writes ??= new Operations(this, "out");
+    const existing = direction === "in" ? this.#reads : this.#writes;
+    if (existing !== undefined) return existing;
+    const queue = new Operations(this, direction);
+    if (!this.#referenced) queue.hold(false);
+    if (direction === "in") this.#reads = queue;
+    else this.#writes = queue;
+    return queue;
   }
 
   #readChunk(): Operation<Uint8Array<ArrayBuffer> | null> {
@@ -338,6 +411,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 
   #chunkAtOnce(mayWait = false): Uint8Array<ArrayBuffer> | null | undefined {
+    this.#hasRead = true;
     const kept = this.#leftover;
     if (kept.length === 0) return this.#reader.next(this, mayWait);
     this.#leftover = new Uint8Array(0);
@@ -355,6 +429,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   /** Null at end of file; undefined: it must be waited for. */
   #readOnce(p: Uint8Array): number | null | undefined {
     if (p.length === 0) return 0;
+    this.#hasRead = true;
     const kept = Math.min(p.length, this.#leftover.length);
     if (kept > 0) {
       p.set(this.#leftover.subarray(0, kept));
@@ -407,13 +482,13 @@ export function pipe(): [OSFile, OSFile] {
 /** The greatest number that a descriptor may have: the kernel's is an int. */
 export const fdMax = 0x7fffffff;
 
-/** The number of a descriptor, whatever its size. TypeError for what names none. */
-export function fdNumber(fd: Fd): number {
+/** The number of a descriptor, whatever its size. TypeError for what names none, which says `what` it was for. */
+export function fdNumber(fd: Fd, what: string): number {
   const number = typeof fd === "object" && fd !== null ? fd.fd : fd;
   if (typeof number !== "number" || !Number.isInteger(number)) {
-    throw new TypeError("A file descriptor is an integer, or has an integer fd");
+    throw new TypeError(`${what}: a file descriptor is an integer, or has an integer fd`);
   }
-  return number;
+  return unsigned(number);
 }
 
 function pathOf(path: Text): { readonly name: string; readonly bytes: Uint8Array } {
@@ -424,13 +499,13 @@ function pathOf(path: Text): { readonly name: string; readonly bytes: Uint8Array
 }
 
 function checkMode(mode: number): number {
-  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o7777) return mode;
-  throw new TypeError(`A file's mode is an integer from 0 to 0o7777, not ${String(mode)}`);
+  if (Number.isInteger(mode) && mode >= 0 && mode <= 0o7777) return unsigned(mode);
+  throw new TypeError(`A file's mode is an integer from 0 to 0o7777, not ${showValue(mode)}`);
 }
 
 function openFlags(flags: OpenFlags): number {
   if (typeof flags === "number") {
-    if (Number.isInteger(flags) && flags >= 0 && flags <= 0x7fffffff) return flags;
+    if (Number.isInteger(flags) && flags >= 0 && flags <= 0x7fffffff) return unsigned(flags);
     throw new TypeError(`Flags of open(2) are an integer from 0 to 2^31 - 1, not ${flags}`);
   }
   const linux = currentOS() === "linux";
@@ -452,6 +527,6 @@ function openFlags(flags: OpenFlags): number {
     ["ax", O_WRONLY | O_CREAT | O_APPEND | O_EXCL],
   ]);
   const value = words.get(flags);
-  if (value === undefined) throw new TypeError(`Unknown way to open a file: ${String(flags)}`);
+  if (value === undefined) throw new TypeError(`Unknown way to open a file: ${showValue(flags)}`);
   return value;
 }

@@ -22,16 +22,21 @@ export function limitSteps(
     if (limit === undefined) continue;
     const number = rlimitNumber(name, context.os);
     if (number === undefined) context.refuse(`rlimits: there is no ${name} here`);
-    const { soft, hard } = typeof limit === "number" ? { soft: limit, hard: limit } : limit;
-    const words = [
-      number,
-      ...limitWords(context, `${name} soft limit`, soft),
-      ...limitWords(context, `${name} hard limit`, hard),
+    if (!["number", "bigint", "object"].includes(typeof limit) || limit === null) {
+      throw new TypeError(`rlimits.${name} is neither a number, a bigint nor soft and hard`);
+    }
+    const { soft, hard } = typeof limit === "object" ? limit : { soft: limit, hard: limit };
+    const [least, most] = [
+      limitValue(context, `${name} soft limit`, soft),
+      limitValue(context, `${name} hard limit`, hard),
     ];
-    if (soft > hard) {
+    if (least > most) {
       context.refuse(`${name}: the soft limit ${soft} is above the hard one ${hard}`);
     }
-    const argument = `${name} ${inWords(soft)}:${inWords(hard)}`;
+    const words = [number, ...halves(least), ...halves(most)];
+    const unlimited = infinity(context);
+    const inWords = (value: bigint): string => value === unlimited ? "unlimited" : `${value}`;
+    const argument = `${name} ${inWords(least)}:${inWords(most)}`;
     if (name === "NOFILE") openFiles.push({ step: "rlimit_nofile", words, argument });
     else limits.push({ step: "rlimit", words, argument });
   }
@@ -42,16 +47,27 @@ export function limitSteps(
   return { limits, openFiles };
 }
 
-/** A limit's lower and upper word; RLIM_INFINITY is all ones on Linux, all but the sign on macOS. */
-function limitWords(context: PlanContext, what: string, value: unknown): [number, number] {
-  if (typeof value !== "number") throw new TypeError(`${what} is not a number`);
-  if (value === Infinity) return [0xffffffff, context.os === "linux" ? 0xffffffff : 0x7fffffff];
-  if (!Number.isSafeInteger(value) || value < 0) {
-    context.refuse(`${what} ${value} is neither a whole number from 0 nor Infinity`);
-  }
-  return [value % 0x100000000, Math.floor(value / 0x100000000)];
+/** RLIM_INFINITY: all ones on Linux, all but the sign on macOS. */
+function infinity({ os }: PlanContext): bigint {
+  return os === "linux" ? 0xffff_ffff_ffff_ffffn : 0x7fff_ffff_ffff_ffffn;
 }
 
-function inWords(limit: number): string {
-  return limit === Infinity ? "unlimited" : `${limit}`;
+function limitValue(context: PlanContext, what: string, value: unknown): bigint {
+  if (typeof value !== "number" && typeof value !== "bigint") {
+    throw new TypeError(`${what} is neither a number nor a bigint`);
+  }
+  const most = infinity(context);
+  if (value === Infinity) return most;
+  if (typeof value === "number" && !Number.isSafeInteger(value)) {
+    context.refuse(`${what} ${value} is neither a whole number from 0 nor Infinity`);
+  }
+  if (value < 0 || value > most) {
+    context.refuse(`${what} ${value} is not one from 0 to ${most}, or Infinity`);
+  }
+  return BigInt(value);
+}
+
+/** The lower and the upper word. */
+function halves(value: bigint): [number, number] {
+  return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
 }

@@ -14,7 +14,12 @@ export class LineSplitter {
   /** How many of the chunks are known to hold no newline. */
   #searched = 0;
   #length = 0;
-  #first = true;
+  #first: boolean;
+
+  /** `first`: it begins where the file does, so that a byte order mark is one. */
+  constructor(first = true) {
+    this.#first = first;
+  }
 
   /** Takes a chunk in. */
   add(chunk: Uint8Array): void {
@@ -74,12 +79,16 @@ export class LineSplitter {
 
 /** Where lines come from, and what becomes of it. */
 export interface LineSource {
+  /** Before the first next(). Answers whether it is at the beginning of the file. Default: it is. */
+  begin?(): boolean;
   /** The next chunk, or null: there is no more. Called again only when that has come. */
   next(): Promise<Uint8Array | null>;
   /** After the last line: what it throws is thrown in place of the end. */
   end(): unknown;
   /** Instead of the end: it is left early, or has failed. `rest`: puts together what has become no line. */
   leave(rest: () => Uint8Array<ArrayBuffer>): unknown;
+  /** Whether it has made what it throws, and not the caller. */
+  isOurs?(error: unknown): boolean;
   /** Whether lines that are there already are wanted no more. */
   isCut?(): boolean;
 }
@@ -92,7 +101,7 @@ type Line = IteratorResult<string, undefined>;
  */
 export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposable {
   readonly #source: LineSource;
-  readonly #splitter = new LineSplitter();
+  #splitter: LineSplitter | undefined;
   /** Calls of next() that wait, the first of them for what #run() brings. */
   readonly #waiting: PromiseWithResolvers<Line>[] = [];
   /** There is no next chunk: a terminal would have to say so again. */
@@ -111,9 +120,7 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
       const value = this.#ready();
       if (value !== null) return Promise.resolve({ done: false, value });
     }
-    const waiting = Promise.withResolvers<Line>();
-    if (this.#waiting.push(waiting) === 1) this.#run();
-    return waiting.promise;
+    return this.#wait();
   }
 
   /** Leaves it: at once, whatever a next() waits for, which then resolves to the end. */
@@ -136,8 +143,20 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
     await this.return();
   }
 
+  async #wait(): Promise<Line> {
+    const waiting = Promise.withResolvers<Line>();
+    if (this.#waiting.push(waiting) === 1) this.#run();
+    try {
+      return await waiting.promise;
+    } catch (error) {
+      // Made where the event loop had told of it; here its stack leads to who waits.
+      if (this.#source.isOurs?.(error) && error instanceof Error) Error.captureStackTrace?.(error);
+      throw error;
+    }
+  }
+
   #ready(): string | null {
-    return this.#source.isCut?.() ? null : this.#splitter.next();
+    return this.#source.isCut?.() ? null : this.#splitter?.next() ?? null;
   }
 
   /** Serves those that wait. */
@@ -157,6 +176,7 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
 
   /** A line, or null after the last one. */
   async #produce(): Promise<string | null> {
+    const splitter = this.#splitter ??= new LineSplitter(this.#source.begin?.());
     while (true) {
       if (isTurnSpent()) await nextTurn();
       const line = this.#ready();
@@ -164,11 +184,11 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
       const chunk = this.#exhausted ? null : await this.#source.next();
       if (this.#ended) return null;
       if (chunk !== null) {
-        this.#splitter.add(chunk);
+        splitter.add(chunk);
         continue;
       }
       this.#exhausted = true;
-      const last = this.#source.isCut?.() ? null : this.#splitter.last();
+      const last = this.#source.isCut?.() ? null : splitter.last();
       if (last === null) await this.#source.end();
       return last;
     }
@@ -186,7 +206,7 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
 
   async #leave(): Promise<void> {
     this.#end();
-    await this.#source.leave(() => this.#splitter.rest());
+    await this.#source.leave(() => this.#splitter?.rest() ?? new Uint8Array(0));
   }
 
   #end(): void {

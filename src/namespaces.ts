@@ -148,8 +148,14 @@ function map(
     }
   }
   const rows = lines.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}`);
-  return { text: rows.map((row) => `${row}\n`).join(""), argument: rows.join(", ") };
+  const shown = rows.length > linesShown
+    ? [...rows.slice(0, linesShown), `… (${rows.length} lines)`]
+    : rows;
+  return { text: rows.map((row) => `${row}\n`).join(""), argument: shown.join(", ") };
 }
+
+/** So many of a map's lines stand in messages. */
+const linesShown = 8;
 
 /** The kernel's last capability; what it cannot be asked for is the last one known, 40. */
 function lastCapability(): number {

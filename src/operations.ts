@@ -27,10 +27,19 @@ export class Operations {
   /** While the first one waits for the descriptor. */
   #waiting: { readonly watch?: Watch } | undefined;
   #yielding = false;
+  #referenced = true;
 
   constructor(file: Descriptor, direction: Direction) {
     this.#file = file;
     this.#direction = direction;
+  }
+
+  /** Whether what waits keeps the event loop alive: it does at first. */
+  hold(referenced: boolean): void {
+    this.#referenced = referenced;
+    const watch = this.#waiting?.watch;
+    if (referenced) watch?.ref();
+    else watch?.unref();
   }
 
   /** Whether one is under way. */
@@ -111,6 +120,7 @@ export class Operations {
       first.reject(error);
       this.#run();
     });
+    if (!this.#referenced) wait.watch.unref();
   }
 
   #stopWaiting(): void {

@@ -1,16 +1,16 @@
 /** The systems osexec runs on, in the words that `process.platform` uses. */
 
-import { currentRuntime } from "../ffi/runtime.ts";
+import { currentRuntime, PlatformError } from "../ffi/runtime.ts";
 
 /** A supported operating system. */
 export type OS = "linux" | "darwin";
 
 /**
- * The operating system of this process. Throws on a system that osexec has no library for, which is
+ * The operating system of this process. Throws PlatformError on a system that osexec has no library for, which is
  * where a caller learns it: at the first use, not at import.
  */
 export function currentOS(): OS {
   const { platform } = currentRuntime();
   if (platform === "linux" || platform === "darwin") return platform;
-  throw new Error(`osexec supports Linux and macOS; this is ${platform}`);
+  throw new PlatformError(platform, "osexec supports Linux and macOS");
 }

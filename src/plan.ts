@@ -179,7 +179,7 @@ function cgroupSteps(context: PlanContext, { cgroupFD }: SysProcAttr): PlannedSt
 
 /** The number of a descriptor that the child is given. */
 function descriptor(context: PlanContext, what: string, file: Fd): number {
-  const fd = fdNumber(file);
+  const fd = fdNumber(file, what);
   // A closed OSFile says -1.
   if (fd === -1) context.refuse(`${what} is closed`);
   if (fd < 0 || fd > fdMax) {
@@ -254,7 +254,7 @@ function credentialSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] 
 
 function deathSignalSteps(context: PlanContext, { pdeathsig }: SysProcAttr): PlannedStep[] {
   if (pdeathsig === undefined) return [];
-  const number = signalNumber(pdeathsig, context.os);
+  const number = signalNumber(pdeathsig, context.os, "pdeathsig");
   if (number === 0) context.refuse("pdeathsig 0 is no signal");
   return [{ step: "pdeathsig", words: [number], argument: signalName(number, context.os) }];
 }

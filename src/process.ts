@@ -14,6 +14,7 @@ import {
 import { settle, start, type StartAnswer } from "../ffi/request.ts";
 import { showText, type Text } from "../ffi/text.ts";
 import type { ProcAttr } from "./attributes.ts";
+import { diagnose } from "./diagnosis.ts";
 import { Errno } from "./errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "./errors.ts";
 import { lend } from "./file.ts";
@@ -135,7 +136,8 @@ function spawnError(
   if (failed !== undefined) {
     const argument = stepArgument(failed);
     const step = stepWord(failed);
-    return new SpawnError({ path, step, os, argument, errno: answer.errno, signal });
+    const hint = diagnose(plan, failed, answer.errno);
+    return new SpawnError({ path, step, os, argument, errno: answer.errno, signal, hint });
   }
   const step = answer.step === Stage.request ? "request" : "clone";
   return new SpawnError({ path, step, os, errno: answer.errno, signal });
@@ -173,8 +175,8 @@ export interface Holder {
   unref(): void;
 }
 
-/** For Command: a timer of the child's keeps the event loop alive as a wait() of it does. */
-export let holdWith: (child: Process, timer: Holder) => void;
+/** For Command: a timer or a pipe of the child's keeps the event loop alive as a wait() of it does. */
+export let holdWith: (child: Process, holder: Holder) => void;
 
 /** For Command: calls back once when a process has been reaped, by whichever call, or released. */
 export let onReaped: (child: Process, heard: () => void) => void;
@@ -199,9 +201,9 @@ export class Process implements AsyncDisposable {
     hasEnded = (process) => process.#ended();
     settleStart = (process) => process.#settle();
     onReaped = (process, heard) => (process.#listeners ??= []).push(heard);
-    holdWith = (process, timer) => {
-      (process.#timers ??= []).push(timer);
-      if (!process.#referenced) timer.unref();
+    holdWith = (process, holder) => {
+      (process.#holders ??= []).push(holder);
+      if (!process.#referenced) holder.unref();
     };
   }
 
@@ -214,7 +216,7 @@ export class Process implements AsyncDisposable {
   #released = false;
   #referenced = true;
   #watch: Watch | undefined;
-  #timers: Holder[] | undefined;
+  #holders: Holder[] | undefined;
   #listeners: (() => void)[] | undefined;
   #waiting: PromiseWithResolvers<ProcessState> | undefined;
   #pending: PendingStart | null;
@@ -302,18 +304,21 @@ export class Process implements AsyncDisposable {
     this.#tellEnd();
   }
 
-  /** A pending wait(), and a waitDelay that runs, keep the event loop alive: the default. */
+  /**
+   * A pending wait(), a waitDelay that runs, and the copying of a Command's streams keep the event loop alive: the
+   * default. What a source or a sink of the caller's waits for does so by itself.
+   */
   ref(): void {
     this.#referenced = true;
     this.#watch?.ref();
-    for (const timer of this.#timers ?? []) timer.ref();
+    for (const holder of this.#holders ?? []) holder.ref();
   }
 
   /** They let the event loop end. */
   unref(): void {
     this.#referenced = false;
     this.#watch?.unref();
-    for (const timer of this.#timers ?? []) timer.unref();
+    for (const holder of this.#holders ?? []) holder.unref();
   }
 
   /**

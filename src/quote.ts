@@ -41,3 +41,12 @@ function escape(character: string): string {
   // Above ASCII a byte would not be the character.
   return code < 0x80 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u00${code.toString(16)}`;
 }
+
+/** A value of any kind as a message shows it. */
+export function showValue(value: unknown): string {
+  try {
+    return escapeControls(String(value).slice(0, 100));
+  } catch {
+    return `an ${typeof value}`;
+  }
+}

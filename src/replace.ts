@@ -3,10 +3,11 @@
 import { replace } from "../ffi/request.ts";
 import { showText, type Text } from "../ffi/text.ts";
 import type { Env } from "./environment.ts";
+import { diagnose } from "./diagnosis.ts";
 import { SpawnError } from "./errors.ts";
 import { lend, takeBack } from "./file.ts";
 import { planContext } from "./checks.ts";
-import { checkProgram, environment } from "./plan.ts";
+import { checkProgram, environment, type StartPlan } from "./plan.ts";
 
 /**
  * Replaces this process's image: Go's syscall.Exec. No PATH look-up. The environment's default is this
@@ -19,15 +20,24 @@ export function exec(program: Text, args: readonly Text[], env?: Env): never {
   const { name: path, argv } = checkProgram(context, program, args);
   // What it becomes takes EAGAIN for an error; until then, and if it fails, the host may count on the flag.
   const lent = [0, 1, 2].filter((fd) => lend(fd, true));
-  const { errno } = replace({
+  const plan: StartPlan = {
     path,
     argv,
     envp: environment(context, env === undefined ? {} : { env }),
     envpLasts: false,
     steps: [{ step: "exec" }],
     cloneFlags: 0,
-  });
+  };
+  const { errno } = replace(plan);
   for (const fd of lent) takeBack(fd);
   const shown = showText(path);
-  throw new SpawnError({ path: shown, step: "exec", os: context.os, argument: shown, errno });
+  throw new SpawnError({
+    path: shown,
+    step: "exec",
+    syscall: "exec",
+    os: context.os,
+    argument: shown,
+    errno,
+    hint: diagnose(plan, { step: "exec" }, errno),
+  });
 }

@@ -1,7 +1,7 @@
 /** One run of a command: its process, the copying around it, what an abort does to it, and what it comes to. */
 
 import { now } from "../ffi/host.ts";
-import { AbortWatch, type Cancel } from "./abort.ts";
+import { type AbortOutcome, AbortWatch, type Cancel } from "./abort.ts";
 import { type Copy, type CopyResult, drain, feed, type Pull, pull } from "./copy.ts";
 import {
   type CapturedOutput,
@@ -46,18 +46,23 @@ export class Run {
 
   /** Begins the copying. Throws nothing: what may throw has been done before there was a child. */
   constructor(options: RunOptions) {
-    const { process, stdio, signal, cancel, waitDelay } = options;
+    const { process, stdio, signal, cancel, waitDelay, label } = options;
     this.#options = options;
-    if (stdio.feed !== null) this.#input = this.#track(feed(stdio.feed.end, stdio.feed.source));
+    if (stdio.feed !== null) {
+      holdWith(process, stdio.feed.end);
+      this.#input = this.#track(feed(stdio.feed.end, stdio.feed.source));
+    }
     const outputs: Copy[] = [];
     for (const { end, sink } of stdio.drains) {
+      // What keeps the event loop alive for the child's sake follows the child's ref() and unref().
+      holdWith(process, end);
       if (sink instanceof Puller) outputs.push(this.lines = pull(end));
       else outputs.push(drain(end, sink));
     }
     this.#outputs = outputs.map((copy) => this.#track(copy));
     if (signal === undefined) return;
     const expire = (): void => this.#expire();
-    this.#abort = new AbortWatch({ process, signal, waitDelay, cancel, expire });
+    this.#abort = new AbortWatch({ process, signal, waitDelay, cancel, expire, label });
   }
 
   /** Whether an abort has killed the child: nobody waits for the rest of its lines any more. */
@@ -70,7 +75,7 @@ export class Run {
     captured: CapturedOutput,
     onExit: (state: ProcessState) => void,
   ): Promise<ProcessState> {
-    if (this.#waited) throw new StateError("exec: Wait was already called");
+    if (this.#waited) throw waitedAlready(this.#options.label());
     this.#waited = true;
     const state = await this.#waitForExit();
     onExit(state);
@@ -80,17 +85,20 @@ export class Run {
       this.#isCut = true;
       this.lines?.stop();
     }
-    const stops = await this.#settle(abort?.deadline);
+    const { stops, cut } = await this.#settle(abort);
     const failure = this.#results.find((result) => result.failure !== null)?.failure;
     if (!state.success) {
-      const cause = causeOf(abort?.failure, failure);
+      const cause = causeOf(abort?.failure ?? cut, failure);
       throw new ExitError(state, captured, cause, this.#options.label());
     }
     if (abort?.failure) throw abort.failure.error;
     if (failure) throw failure.error;
-    if (stops.includes("expired")) throw new WaitDelayError(captured);
+    if (stops.includes("expired")) {
+      throw cut === null ? new WaitDelayError(captured, this.#options.label()) : cut.error;
+    }
     if (stops.includes("disposed")) {
-      throw new StateError("exec: disposed of before all output had been read");
+      const command = this.#options.label();
+      throw new StateError("exec: disposed of before all output had been read", { command });
     }
     return state;
   }
@@ -117,7 +125,7 @@ export class Run {
       } else if (!(error instanceof StateError)) {
         // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
         this.#closeInput();
-        await this.#settle(undefined);
+        await this.#settle(null);
       }
       throw error;
     }
@@ -135,16 +143,32 @@ export class Run {
     if (stdinPipe !== undefined) closeQuietly(stdinPipe);
   }
 
-  /** Waits for the outputs, no longer than waitDelay allows: how they were stopped. */
-  async #settle(deadline: number | undefined): Promise<readonly CopyResult["stopped"][]> {
-    const { process, waitDelay } = this.#options;
-    if (this.#outputs.length === 0) return [];
-    const end = deadline ?? now() + (waitDelay || Infinity);
+  /**
+   * Waits for the outputs, no longer than waitDelay allows. Without one an abort that comes now ends it: there is
+   * only whoever else holds the pipes to wait for.
+   */
+  async #settle(abort: AbortOutcome | null | undefined): Promise<Settled> {
+    const { process, signal, waitDelay } = this.#options;
+    if (this.#outputs.length === 0) return { stops: [], cut: null };
+    let cut: Settled["cut"] = null;
+    const listens = signal !== undefined && waitDelay === 0 && abort?.failure === null;
+    const onAbort = (): void => {
+      if (!signal?.aborted || cut !== null) return;
+      cut = { error: signal.reason };
+      this.#expire();
+    };
+    if (listens) {
+      signal.addEventListener("abort", onAbort);
+      onAbort();
+    }
+    const end = abort?.deadline ?? now() + (waitDelay || Infinity);
     const timer = new Timer(end, () => this.#expire());
     holdWith(process, timer);
     const results = await Promise.all(this.#outputs.map((copy) => copy.done));
     timer.cancel();
-    return results.map(({ stopped }) => stopped);
+    if (listens) signal.removeEventListener("abort", onAbort);
+    const stops = results.map(({ stopped }) => stopped);
+    return { stops, cut: stops.includes("expired") ? cut : null };
   }
 
   #stop(): void {
@@ -156,6 +180,21 @@ export class Run {
     this.#input?.expire();
     for (const copy of this.#outputs) copy.expire();
   }
+}
+
+/** How the outputs ended. */
+interface Settled {
+  readonly stops: readonly CopyResult["stopped"][];
+  /** The reason of the abort that has cut them off. */
+  readonly cut: { readonly error: unknown } | null;
+}
+
+/** Of a command that is waited for twice. */
+export function waitedAlready(command: string): StateError {
+  return new StateError("exec: Wait was already called", {
+    command,
+    hint: "processState tells how it ended",
+  });
 }
 
 function causeOf(

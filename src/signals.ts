@@ -1,6 +1,8 @@
 /** The signals of Linux and macOS: names to numbers and back, and the texts that Go prints. */
 
+import { unsigned } from "./fields.ts";
 import type { OS } from "./os.ts";
+import { showValue } from "./quote.ts";
 
 /**
  * A signal's name as in signal(7): "SIGTERM", and on Linux "SIGRTMIN+3", "SIGRTMAX-1" or "SIG34"
@@ -102,16 +104,18 @@ const ALIASES: Readonly<Record<OS, ReadonlyMap<string, number>>> = {
  * The number of a signal. Takes the names of signal(7) with the second names Go knows (SIGIOT,
  * SIGCLD, SIGPOLL, SIGUNUSED), and on Linux SIGRTMIN (34, as in glibc), SIGRTMIN+n, SIGRTMAX,
  * SIGRTMAX-n and, as `signalName` writes them, SIG32 to SIG64; or a number from 0 to 64 (31 on
- * macOS). Throws TypeError for anything else.
+ * macOS). Throws TypeError for anything else, which says `what` it was for.
  */
-export function signalNumber(signal: Signal, os: OS): number {
+export function signalNumber(signal: Signal, os: OS, what?: string): number {
+  const unknown = (shown: string): never => {
+    throw new TypeError(`${what === undefined ? "" : `${what}: `}Unknown signal ${shown}`);
+  };
   if (typeof signal === "string") {
     const number = named(signal, os) ?? ALIASES[os].get(signal) ?? unnamed(signal, os);
-    if (number === undefined) throw new TypeError(`Unknown signal "${signal}"`);
-    return number;
+    return number ?? unknown(`"${signal}"`);
   }
-  if (Number.isInteger(signal) && signal >= 0 && signal <= lastSignal(os)) return signal;
-  throw new TypeError(`Unknown signal ${String(signal)}`);
+  if (Number.isInteger(signal) && signal >= 0 && signal <= lastSignal(os)) return unsigned(signal);
+  return unknown(showValue(signal));
 }
 
 /** The name of a signal number, e.g. "SIGKILL"; a real-time or unknown one by number, "SIG34". */

@@ -39,9 +39,17 @@ export function isSink(value: unknown): value is Sink {
   return isWritableStream(value) || isWriter(value);
 }
 
-/** Opens a sink. Throws TypeError for one that cannot be written to, and what its getWriter() throws. */
+/** Throws TypeError for what cannot be written to, or not now: `name` is what the error calls it. */
+export function checkSink(sink: unknown, name: string): asserts sink is Sink {
+  if (!isSink(sink)) throw new TypeError(`${name} is not something that can be written to`);
+  if (isWritableStream(sink) && sink.locked) {
+    throw new TypeError(`${name} is a stream that is locked to a writer`);
+  }
+}
+
+/** Opens a sink that has been checked. Throws what its getWriter() throws. */
 export function openSink(sink: Sink, name: string): OpenSink {
-  if (isWritableStream(sink)) return new StreamSink(sink, name);
+  if (isWritableStream(sink)) return new StreamSink(sink);
   if (isNodeWritable(sink)) return new NodeSink(sink, name);
   if (isFileSink(sink)) return { write: (chunk) => flushed(sink, chunk), release() {} };
   return { write: (chunk) => settle(sink, chunk, sink.write(chunk)), release() {} };
@@ -104,8 +112,7 @@ async function settleLater(sink: Writer, chunk: Uint8Array, first: unknown): Pro
 class StreamSink implements OpenSink {
   readonly #writer: WritableStreamDefaultWriter<Uint8Array>;
 
-  constructor(stream: WritableStream<Uint8Array>, name: string) {
-    if (stream.locked) throw new TypeError(`${name} is a stream that is locked to a writer`);
+  constructor(stream: WritableStream<Uint8Array>) {
     this.#writer = stream.getWriter();
   }
 

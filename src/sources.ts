@@ -31,17 +31,30 @@ export function isData(value: unknown): value is Data {
     isAsyncIterable(value) || Symbol.iterator in value;
 }
 
+/** Throws TypeError for what cannot be read, or cannot any more: `name` is what the error calls it. */
+export function checkSource(data: unknown, name: string): asserts data is Data {
+  if (!isData(data)) throw new TypeError(`${name} is not something that can be read from`);
+  if (isWhole(data) || isBlob(data)) return;
+  if (isBody(data) && data.bodyUsed) {
+    throw new TypeError(`${name} has a body that has been read already`);
+  }
+  const stream = isBody(data) ? data.body : data;
+  if (isReadableStream(stream) && stream.locked) {
+    throw new TypeError(`${name} is a stream that is locked to a reader`);
+  }
+}
+
 /** Whether it is all there now, so that nothing happens when it is asked for chunks. */
 export function isWhole(data: Data): data is string | ArrayBufferView | ArrayBuffer {
   return typeof data === "string" || isBytes(data);
 }
 
-/** Opens a source. Throws TypeError for one that cannot be read: `name` is what the error calls it. */
+/** Opens a source that has been checked: `name` is what errors call it. */
 export function openSource(data: Data, name: string): Source {
   if (isWhole(data)) return once(wholeBytes(data));
-  const stream = streamOf(data, name);
+  const stream = streamOf(data);
   if (stream === null) return once(new Uint8Array(0));
-  return stream === undefined ? new IteratorSource(data, name) : fromStream(stream, name);
+  return stream === undefined ? new IteratorSource(data, name) : fromStream(stream);
 }
 
 /** Opens a source that needs no event loop. TypeError for one that does. */
@@ -93,17 +106,14 @@ function once(bytes: Uint8Array): Source<Chunk> {
 }
 
 /** The stream of what has one, null for an empty body, undefined for what has none. */
-function streamOf(data: Data, name: string): ReadableStream<Uint8Array> | null | undefined {
+function streamOf(data: Data): ReadableStream<Uint8Array> | null | undefined {
   if (typeof data !== "object") return undefined;
   if (isReadableStream(data)) return data;
   if (isBlob(data)) return data.stream();
-  if (!isBody(data)) return undefined;
-  if (data.bodyUsed) throw new TypeError(`${name} has a body that has been read already`);
-  return data.body;
+  return isBody(data) ? data.body : undefined;
 }
 
-function fromStream(stream: ReadableStream<Uint8Array>, name: string): Source {
-  if (stream.locked) throw new TypeError(`${name} is a stream that is locked to a reader`);
+function fromStream(stream: ReadableStream<Uint8Array>): Source {
   const reader = stream.getReader();
   let ended = false;
   return {

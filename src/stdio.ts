@@ -2,11 +2,19 @@
 
 import { prepare } from "../ffi/library.ts";
 import { closeQuietly, type Fd, OSFile, pipe } from "./file.ts";
-import { isSink, type OpenSink, openSink, openSyncSink, type Sink, type Writer } from "./sinks.ts";
 import {
+  checkSink,
+  isSink,
+  type OpenSink,
+  openSink,
+  openSyncSink,
+  type Sink,
+  type Writer,
+} from "./sinks.ts";
+import {
+  checkSource,
   type Data,
   isBlob,
-  isData,
   isWhole,
   openSource,
   openSyncSource,
@@ -81,9 +89,7 @@ export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
   const { stdin, input, stdout, stderr } = options;
   const opener = new Opener(blocking);
   try {
-    if (input !== undefined && stdin !== undefined) {
-      throw new TypeError("stdin and input exclude each other");
-    }
+    checkInput(stdin, input);
     const in_ = input === undefined ? opener.stdin(stdin) : opener.data(input, "input");
     const out = opener.output(stdout, 1);
     const err = stderr === "stdout" || (isSink(stderr) && !isFd(stderr) && stderr === stdout)
@@ -122,17 +128,47 @@ interface PlannedFd {
 
 /** The streams as openStdio() would open them, with nothing opened. */
 export function describeStdio({ stdin, input, stdout, stderr }: StdioOptions): readonly Fd[] {
-  const in_ = input === undefined ? describeStream(stdin, 0) : planned(0, "pipe");
-  const out = describeStream(stdout, 1);
-  const err = stderr === "stdout" ? out : describeStream(stderr, 2);
+  checkInput(stdin, input);
+  const in_ = input === undefined
+    ? describeStream(stdin, 0, (data) => checkData(data, "stdin"))
+    : planned(0, "pipe");
+  if (input !== undefined) checkData(input, "input");
+  const out = describeStream(stdout, 1, (sink) => checkOutput(sink, "stdout"));
+  const err = stderr === "stdout"
+    ? out
+    : describeStream(stderr, 2, (sink) => checkOutput(sink, "stderr"));
   return [in_, out, err];
 }
 
-function describeStream(stream: Stdin | Stdout | undefined, inherited: number): Fd {
+function describeStream<S extends Stdin | Stdout>(
+  stream: S | undefined,
+  inherited: number,
+  check: (stream: S) => void,
+): Fd {
   if (stream === undefined || stream === "null") return planned(inherited, "/dev/null");
   if (stream === "inherit") return inherited;
   if (isFd(stream)) return stream;
+  check(stream);
   return planned(inherited, pathOf(stream) ?? "pipe");
+}
+
+function checkInput(stdin: unknown, input: unknown): void {
+  if (input !== undefined && stdin !== undefined) {
+    throw new TypeError("stdin and input exclude each other");
+  }
+}
+
+function checkData(data: unknown, name: string): asserts data is Data {
+  if (isFd(data)) throw new TypeError(`${name} is a descriptor, which is for stdin`);
+  checkSource(data, name);
+}
+
+function checkOutput(stdout: unknown, name: string): void {
+  if (!isBlob(stdout)) {
+    if (!(stdout instanceof Puller)) checkSink(stdout, name);
+  } else if (pathOf(stdout) === undefined) {
+    throw new TypeError(`${name} is a Blob that is no file: Bun.file(path) is one`);
+  }
 }
 
 function planned(fd: number, label: string): PlannedFd {
@@ -160,9 +196,7 @@ class Opener {
   }
 
   data(data: Data, name: string): Fd {
-    if (isFd(data) || !isData(data)) {
-      throw new TypeError(`${name} is not something that can be read from`);
-    }
+    checkData(data, name);
     const path = pathOf(data);
     if (path !== undefined) return this.#open(path, "r");
     if (!isWhole(data)) this.isInert = false;
@@ -179,11 +213,8 @@ class Opener {
     if (isCommandPipe(stdout)) this.isInert = false;
     if (isFd(stdout)) return stdout;
     const name = inherited === 1 ? "stdout" : "stderr";
-    if (isBlob(stdout)) {
-      const path = pathOf(stdout);
-      if (path !== undefined) return this.#open(path, "w");
-      throw new TypeError(`${name} is a Blob that is no file: Bun.file(path) is one`);
-    }
+    checkOutput(stdout, name);
+    if (isBlob(stdout)) return this.#open(pathOf(stdout) ?? "", "w");
     const sink = this.#openSink(stdout, name);
     const release = (): void => {
       if (!(sink instanceof Puller)) sink.release();
@@ -194,9 +225,8 @@ class Opener {
     });
   }
 
-  #openSink(sink: Sink, name: string): OpenSink | Puller {
+  #openSink(sink: Sink | Puller, name: string): OpenSink | Puller {
     if (sink instanceof Puller) return sink;
-    if (!isSink(sink)) throw new TypeError(`${name} is not something that can be written to`);
     return this.#blocking ? openSyncSink(sink, name) : openSink(sink, name);
   }
 

@@ -2,7 +2,7 @@
 
 import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
-import { fieldsOf, layersOf, unknownField } from "./fields.ts";
+import { checkRecord, fieldsOf, layersOf, unknownField } from "./fields.ts";
 
 const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
 
@@ -68,7 +68,7 @@ export class OwnAttributes implements ProcAttr {
 
 /** The attributes of a start. */
 export function readAttributes(attr: ProcAttr, refuse: Refuse): ProcAttr {
-  if (typeof attr !== "object" || attr === null) throw new TypeError("attr is not an object");
+  checkRecord("attr", attr);
   const fields = read("attr", attr, attributeNames, refuse);
   if (fields.files !== undefined) {
     if (!Array.isArray(fields.files)) throw new TypeError("attr.files is not a list");
@@ -83,7 +83,7 @@ export function readAttributes(attr: ProcAttr, refuse: Refuse): ProcAttr {
  * silence, least of all one that takes rights away; nor may a word such as "no" count as true.
  */
 export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
-  if (typeof sys !== "object" || sys === null) throw new TypeError("sys is not an object");
+  checkRecord("sys", sys);
   const fields = read("sys", sys, kinds, refuse);
   for (const [field, value] of Object.entries(fields)) {
     const kind = kinds.get(field);
@@ -93,10 +93,14 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   }
   const { credential, rlimits, uidMappings, gidMappings, ambientCaps } = fields;
   if (credential !== undefined) {
+    checkRecord("credential", credential);
     const given = read("credential", credential, credentialNames, refuse);
     if (given.groups !== undefined) {
       if (!Array.isArray(given.groups)) throw new TypeError("credential.groups is not a list");
       given.groups = [...given.groups];
+    }
+    if (given.noSetGroups !== undefined && typeof given.noSetGroups !== "boolean") {
+      throw new TypeError("credential.noSetGroups is not a boolean");
     }
     fields.credential = given;
   }
@@ -114,7 +118,7 @@ function readMaps(
 ): readonly SysProcIDMap[] {
   return Array.from(maps, (map, index) => {
     const name = `${what}[${index}]`;
-    if (typeof map !== "object" || map === null) throw new TypeError(`${name} is not an object`);
+    checkRecord(name, map);
     return read(name, map, mapNames, refuse);
   });
 }
@@ -123,6 +127,7 @@ type Limits = NonNullable<SysProcAttr["rlimits"]>;
 
 /** Every name is read: which there are depends on the system, and is the plan's to know. */
 function readLimits(limits: Limits, refuse: Refuse): Limits {
+  checkRecord("rlimits", limits);
   const names = new Set(Array.from(layersOf(limits), (layer) => Object.keys(layer)).flat());
   const fields = read("rlimits", limits, names, refuse);
   for (const name of names) {

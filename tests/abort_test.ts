@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   Command,
   type CommandOptions,
@@ -8,7 +8,7 @@ import {
   type Process,
   WaitDelayError,
 } from "../mod.ts";
-import { decode, Directory, helper, runScript, sh, Sink, until } from "./helper.ts";
+import { decode, Directory, encode, helper, runScript, sh, Sink, until } from "./helper.ts";
 import { stateOf, withoutLeaks } from "./holdings.ts";
 
 /** A script that leaves a process behind, which holds stdout, and prints its id. */
@@ -218,4 +218,26 @@ test("an exit handler's disposal does not disturb a run that has ended", async (
     await running.run();
   }
   assertEquals([sink.text(), command.processState?.success], ["x\n", true]);
+});
+
+test("T18: without a waitDelay an abort ends the waiting for whoever holds the pipes of a child that has ended", async () => {
+  const reason = new Error("enough");
+  const late = async (script: string): Promise<unknown> => {
+    const controller = new AbortController();
+    const stdout = new Sink();
+    const command = sh(script, { signal: controller.signal, stdout });
+    const child = command.start();
+    await until(() => stdout.text().includes("\n"));
+    await child.wait();
+    const running = command.wait().catch((error) => error);
+    await until(() => command.processState !== undefined);
+    controller.abort(reason);
+    const outcome = await running;
+    end(encode(stdout.text()));
+    return outcome;
+  };
+  assertStrictEquals(await late(leaving), reason);
+  const failed = await late(`${leaving}; exit 3`);
+  assert(failed instanceof ExitError);
+  assertEquals([failed.exitCode, failed.cause], [3, reason]);
 });

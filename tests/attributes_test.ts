@@ -651,10 +651,10 @@ test("section 1.3, Exec: the program has no signal blocked and SIGPIPE at defaul
 test("section 1.3, Exec: a program that cannot be is an error, and changes nothing", () => {
   assertEquals(
     execute({ path: "/nope", argv: ["nope"] }),
-    "fork/exec /nope: no such file or directory\n",
+    "exec /nope: no such file or directory\n",
   );
   assertEquals(
     execute({ path: "/etc/passwd", argv: ["passwd"] }),
-    "fork/exec /etc/passwd: permission denied\n",
+    "exec /etc/passwd: permission denied: it may not be executed: chmod +x\n",
   );
 });

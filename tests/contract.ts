@@ -82,6 +82,8 @@ type RlimitName =
   | ("AS" | "CORE" | "CPU" | "DATA" | "FSIZE" | "MEMLOCK" | "NOFILE" | "NPROC" | "RSS" | "STACK")
   | ("LOCKS" | "MSGQUEUE" | "NICE" | "RTPRIO" | "RTTIME" | "SIGPENDING");
 
+type Limit = number | bigint;
+
 interface SysProcAttr {
   chroot?: osexec.Text | undefined;
   credential?: Credential | undefined;
@@ -103,7 +105,7 @@ interface SysProcAttr {
   cgroupFD?: Fd | undefined;
   umask?: number | undefined;
   rlimits?:
-    | Readonly<Partial<Record<RlimitName, number | { soft: number; hard: number }>>>
+    | Readonly<Partial<Record<RlimitName, Limit | { soft: Limit; hard: Limit }>>>
     | undefined;
   nice?: number | undefined;
   noNewPrivs?: boolean | undefined;

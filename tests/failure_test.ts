@@ -32,7 +32,7 @@ async function fails(path: string, attr: ProcAttr, failure: Failure): Promise<vo
       failure.code,
       failure.argument,
     ]);
-    assertEquals(error.message, `fork/exec ${path}: ${failure.text}`);
+    assertEquals(`${error}`, `SpawnError: fork/exec ${path}: ${failure.text}`);
     assertEquals([error.path, error.syscall, error.signal], [path, "fork/exec", undefined]);
     assert(error instanceof SyscallError && error.errno > 0);
   };
@@ -106,7 +106,7 @@ test("an argument that is too long fails the exec step", async () => {
   await withoutLeaks(() => {
     const error = assertThrows(() => startProcess(helper, ["helper", long]), SpawnError);
     assertEquals([error.step, error.code], ["exec", "E2BIG"]);
-    assertEquals(error.message, `fork/exec ${helper}: argument list too long`);
+    assertEquals(`${error}`, `SpawnError: fork/exec ${helper}: argument list too long`);
   });
 });
 

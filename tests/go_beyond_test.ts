@@ -197,6 +197,7 @@ test("rule 56: of the delay that an abort began the wait for the pipes has what 
     cancel: null,
     waitDelay: tooLong,
     expire() {},
+    label: () => "sleep",
   });
   const before = performance.now();
   controller.abort();

@@ -203,7 +203,8 @@ test("TestNoPath: without a path there is no command", () => {
 test("TestStart_twice: a second start is refused, whatever came of the first", async () => {
   const missing = new Command("/bin/nonesuch");
   assertThrows(() => missing.start(), SpawnError);
-  assertEquals(assertThrows(() => missing.start(), StateError).message, "exec: already started");
+  const again = assertThrows(() => missing.start(), StateError);
+  assertEquals(`${again}`, "StateError: exec: already started");
   await using running = impersonate("cat");
   running.start();
   assertThrows(() => running.start(), StateError, "exec: already started");

@@ -138,7 +138,7 @@ test("TestWaitInterrupt/Exit-hang: after a good exit such pipes are a WaitDelayE
   const flags = ["-subsleep", `${tooLong}`, "-probe", "1"];
   const { command, stderr } = await startHang(1, flags, { waitDelay: 10 });
   const error = await assertRejects(() => command.wait(), WaitDelayError);
-  assertEquals(error.message, "exec: WaitDelay expired before I/O complete");
+  assertEquals(`${error}`, "WaitDelayError: exec: WaitDelay expired before I/O complete");
   assertEquals(`${command.processState}`, "exit status 0");
   await orphanEnds(stderr);
 });
@@ -193,7 +193,7 @@ test("TestCancelErrors/success after error: a cancel's error wraps what it threw
   command.start();
   controller.abort();
   const error = await assertRejects(() => command.wait(), CancelError);
-  assertEquals(error.message, "exec: canceling Cmd: arbitrary error");
+  assertEquals(`${error}`, "CancelError: exec: canceling Cmd: arbitrary error");
   assertStrictEquals(error.cause, arbitrary);
 });
 

@@ -85,7 +85,7 @@ for (const dir of [".", "../testdir"]) {
     // It is no program, which only running it can tell.
     delete command.err;
     const failure = await assertRejects(() => command.run(), SpawnError);
-    assertEquals(failure.message, `fork/exec ${found}: exec format error`);
+    assertEquals(`${failure}`, `SpawnError: fork/exec ${found}: exec format error`);
   });
 }
 
@@ -163,7 +163,7 @@ test("TestFindExecutableVsNoexec: on a file system without programs there is non
     assertEquals(await new Command(file).text(), "123\n");
     await new Command("mount", ["-o", "remount,noexec", path]).combinedOutput();
     const error = await assertRejects(() => new Command(file).run(), SpawnError);
-    assertEquals(error.message, `fork/exec ${file}: permission denied`);
+    assertEquals(`${error}`, `SpawnError: fork/exec ${file}: permission denied`);
     assertEquals(refusal(file).message, `exec: "${file}": permission denied`);
   } finally {
     await new Command("umount", [path]).run();
@@ -244,7 +244,7 @@ test("rule 11: what is no program is found, and fails when it is run", async () 
     const path = at(name ?? "");
     assertEquals(lookPath(path), path);
     const error = await assertRejects(() => new Command(path).run(), SpawnError);
-    assertEquals([error.step, error.message], ["exec", `fork/exec ${path}: ${text}`]);
+    assertEquals([error.step, `${error}`], ["exec", `SpawnError: fork/exec ${path}: ${text}`]);
   }
 });
 

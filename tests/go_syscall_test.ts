@@ -142,7 +142,7 @@ test("TestForkExecNilArgv: a program without arguments is an error like any othe
 test("TestExecErrPermutedFds: exchanged descriptors do not hide why a start failed", () => {
   for (const files of [[0, 2, 1], [2, 1, 0], [1, 2, 0, 1, 2]]) {
     const error = assertThrows(() => startProcess("/", ["/"], { files }), SpawnError);
-    assertEquals(error.message, "fork/exec /: permission denied");
+    assertEquals(`${error}`, "SpawnError: fork/exec /: permission denied");
   }
 });
 
@@ -414,7 +414,10 @@ test("rule 68: the texts of what can go wrong, each with its step", async () => 
   ];
   for (const [command, text] of rows) {
     const error = await assertRejects(() => command.run(), SpawnError);
-    assertEquals([error.step, error.message], ["exec", `fork/exec ${command.path}: ${text}`]);
+    assertEquals([error.step, `${error}`], [
+      "exec",
+      `SpawnError: fork/exec ${command.path}: ${text}`,
+    ]);
   }
   const attributes: [SysProcAttr, text: string][] = [
     [{ setsid: true, setpgid: true }, "setpgid 0: operation not permitted"],

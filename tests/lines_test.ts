@@ -1,8 +1,8 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertLess } from "@std/assert";
-import { OSFile, pipe } from "../mod.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { Command, OSFile, pipe, StateError } from "../mod.ts";
 import { LineSplitter } from "../src/lines.ts";
-import { decode, Directory, encode, generator, noise, readAll } from "./helper.ts";
+import { decode, Directory, encode, generator, noise, readAll, runScript } from "./helper.ts";
 
 /** The lines of what comes in such chunks, and what is left over. */
 function split(chunks: readonly Uint8Array[]): string[] {
@@ -176,4 +176,62 @@ test("a line of megabytes is one line", async () => {
   using file = holding(directory, bytes);
   const [line, ...rest] = await collect(file.lines());
   assertEquals([line === decode(bytes), rest], [true, []]);
+});
+
+test("T18: one lines() at a time, so that no line is torn in two", async () => {
+  const [reading, writing] = pipe();
+  await writing.write(encode("a\nb\nc\n"));
+  const first = reading.lines();
+  const second = reading.lines();
+  assertEquals((await first.next()).value, "a");
+  await assertRejects(() => second.next(), StateError, "another lines()");
+  assertEquals((await first.next()).value, "b");
+  await first.return?.();
+  writing.close();
+  const third = reading.lines();
+  assertEquals((await third.next()).value, "c");
+  assertEquals((await third.next()).done, true);
+  // One that has ended holds nothing.
+  assertEquals((await reading.lines().next()).done, true);
+  reading.close();
+});
+
+test("T18: a byte order mark is one at the beginning of the file only", async () => {
+  using directory = new Directory();
+  using file = OSFile.open(directory.file("marks", "\ufeffa\n\ufeffb\n\ufeffc\n"));
+  const lines: string[] = [];
+  for (let count = 0; count < 3; count++) {
+    for await (const line of file.lines()) {
+      lines.push(line);
+      break;
+    }
+  }
+  assertEquals(lines, ["a", "\ufeffb", "\ufeffc"]);
+});
+
+test("F11, F5: what waits for a file lets the program end after unref(), and so does a command's copying", async () => {
+  const { code, stdout, stderr } = await runScript(`
+    const [reading] = osexec.pipe();
+    reading.unref();
+    reading.read(new Uint8Array(9));
+    const [other] = osexec.pipe();
+    other.read(new Uint8Array(9)).catch(() => {});
+    other.unref();
+    const command = new osexec.Command("sleep", ["1000"], { stdout: { write() {} } });
+    const process = command.start();
+    command.wait().catch(() => {});
+    process.unref();
+    const input = new osexec.Command("sleep", ["1000"], { input: new Uint8Array(1 << 22) });
+    input.start().unref();
+    input.wait().catch(() => {});
+    console.log(process.pid, input.process.pid);`);
+  for (const pid of stdout.trim().split(" ")) await new Command("kill", [pid]).run();
+  assertEquals([code, stderr], [0, ""]);
+  const held = await runScript(`
+    const [reading, writing] = osexec.pipe();
+    reading.unref();
+    reading.ref();
+    setTimeout(() => writing.write(new Uint8Array(3)), 50).unref?.();
+    console.log(await reading.read(new Uint8Array(9)));`);
+  assertEquals([held.code, held.stderr], [0, ""]);
 });

@@ -3,16 +3,19 @@
 import process from "node:process";
 import { test } from "node:test";
 import { inspect } from "node:util";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
+  CancelError,
   Command,
   ExitError,
   findProcess,
   OSFile,
+  type ProcessState,
   quote,
   SpawnError,
   startProcess,
   StateError,
+  WaitDelayError,
 } from "../mod.ts";
 import { Directory, isBun, runScript, runtime, sh, writeScript, wrong } from "./helper.ts";
 import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
@@ -130,6 +133,105 @@ test("said 8: the stack of what run() and its kin reject with names who called",
   }
 });
 
+test("said 8: so does that of lines()", async () => {
+  async function caller(command: Command): Promise<string> {
+    try {
+      for await (const _ of command.lines());
+    } catch (error) {
+      assert(error instanceof Error);
+      return error.stack ?? "";
+    }
+    return "no error";
+  }
+  for (const command of [sh("exit 3"), sh("echo x; exit 3"), new Command("/nonexistent")]) {
+    assert((await caller(command)).includes("said_test"), await caller(command.clone()));
+  }
+  // What is not of our making keeps its own.
+  const error = new Error("theirs");
+  const { stack } = error;
+  const signal = AbortSignal.abort(error);
+  await assertRejects(() => sh("", { signal }).lines().next(), Error, "theirs");
+  assertEquals(error.stack, stack);
+});
+
+test("said 6: one wait() for all, and a failure is told whenever it is asked for", async () => {
+  class Waited extends Command {
+    waits = 0;
+    override async wait(): Promise<ProcessState> {
+      this.waits++;
+      await Promise.resolve();
+      // To look must change nothing.
+      void this.process?.pid;
+      return await super.wait();
+    }
+  }
+  const make = (path = "/bin/true"): Waited => new Waited(path);
+  const ways: ((command: Waited) => Promise<unknown>)[] = [
+    (command) => command.run(),
+    (command) => command.output(),
+    (command) => command.text(),
+    (command) => command.combinedOutput(),
+    (command) => command.lines().next(),
+  ];
+  for (const way of ways) {
+    const command = make();
+    await way(command);
+    assertEquals(command.waits, 1, String(way));
+    const failing = make("/nonexistent");
+    await assertRejects(() => way(failing), SpawnError);
+    assertEquals(failing.process, undefined);
+  }
+  const failing = make("/nonexistent");
+  const failure = await assertRejects(() => failing.run(), SpawnError);
+  assertStrictEquals(await assertRejects(() => failing.wait(), SpawnError), failure);
+});
+
+test("said 7: the other errors of a command name it too, after Go's words", async () => {
+  const named = (options: object = {}): Command => sh("exit 0", { label: "job 7", ...options });
+  const twice = named();
+  await assertRejects(() => twice.wait(), StateError, "exec: not started (job 7): start()");
+  await twice.run();
+  await assertRejects(() => twice.wait(), StateError, "already called (job 7): processState");
+  const again = assertThrows(() => twice.start(), StateError);
+  assertEquals([again.message, again.command, `${again}`], [
+    "exec: already started (job 7): clone() makes a fresh one",
+    "job 7",
+    "StateError: exec: already started",
+  ]);
+  const held = sh("sleep 10 & echo $!", { label: "job 8", waitDelay: 20 });
+  const late = await assertRejects(() => held.output(), WaitDelayError);
+  process.kill(Number(new TextDecoder().decode(late.stdout)), "SIGKILL");
+  assertEquals([late.command, late.message], [
+    "job 8",
+    "exec: WaitDelay expired before I/O complete (job 8)",
+  ]);
+  const controller = new AbortController();
+  const cancel = (): void => {
+    controller.signal.throwIfAborted();
+  };
+  const cancelled = new Command("cat", [], { label: "job 9", signal: controller.signal, cancel });
+  const input = cancelled.stdinPipe();
+  const running = cancelled.run();
+  controller.abort(new Error("no"));
+  input.close();
+  const error = await assertRejects(() => running, CancelError);
+  assertEquals(error.message, "exec: canceling Cmd: no (job 9)");
+});
+
+test("said 11: a text that no string holds says so, and what serves", async () => {
+  // As long as it would have to be, without so much being printed.
+  class Big extends Command {
+    override output(): Promise<Uint8Array> {
+      return Promise.resolve(new Uint8Array(2 ** 29 + 1));
+    }
+  }
+  if (isBun) {
+    assertEquals((await new Big("true").text()).length, 2 ** 29 + 1);
+    return;
+  }
+  await assertRejects(() => new Big("true").text(), RangeError, "536870913 bytes");
+});
+
 test("said 9: what is printed is a line", async () => {
   const command = sh("exit 3");
   const before = inspect(command);
@@ -166,7 +268,11 @@ test("said 10: a command that is used a second time says so, and what to do", as
   const command = sh("echo x");
   await command.text();
   for (const again of [() => command.text(), () => command.combinedOutput()]) {
-    await assertRejects(again, StateError, "already started: clone()");
+    await assertRejects(
+      again,
+      StateError,
+      "exec: already started (/bin/sh -c 'echo x'): clone() makes",
+    );
   }
   assertThrows(() => command.outputSync(), StateError, "clone()");
   assertEquals(await command.clone().text(), "x\n");

@@ -21,7 +21,17 @@ import {
   startProcess,
   type SysProcAttr,
 } from "../mod.ts";
-import { decode, Directory, encode, helper, isRoot, sh, wrong } from "./helper.ts";
+import {
+  decode,
+  Directory,
+  encode,
+  helper,
+  isBun,
+  isRoot,
+  runScript,
+  sh,
+  wrong,
+} from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
 
 // ------------------------------------------------------------------ 1: what is misspelt
@@ -188,6 +198,45 @@ test("typed 3: values of other kinds are refused by name", async () => {
     TypeError,
   );
   assertThrows(() => sh("true", { signal: wrong<AbortSignal>({}) }).start(), TypeError, "signal");
+});
+
+test("typed 3: a limit may be a bigint, up to no limit at all", async () => {
+  const limit = (value: unknown): Command =>
+    sh("ulimit -f", { sysProcAttr: { rlimits: { FSIZE: wrong<number>(value) } } });
+  const shown = (value: unknown): string =>
+    /rlimit (FSIZE .*)/.exec(limit(value).explain())?.[1] ?? "";
+  assertEquals(await limit(1024n).text(), "2\n");
+  assertEquals(shown(2n ** 60n + 1n), "FSIZE 1152921504606846977:1152921504606846977");
+  assertEquals(shown(Infinity), "FSIZE unlimited:unlimited");
+  assertEquals(shown(2n ** 64n - 1n), "FSIZE unlimited:unlimited");
+  assertEquals(shown({ soft: 5, hard: 2n ** 60n }), "FSIZE 5:1152921504606846976");
+  for (const value of [-1, -1n, 2n ** 64n, 2 ** 60, 0.5, NaN, { soft: 2n, hard: 1 }]) {
+    const error = assertThrows(() => limit(value).explain(), SpawnError, "FSIZE");
+    assertEquals(error.step, "request");
+  }
+  for (const value of ["5", true, { soft: 1, hard: "2" }, { soft: 1 }]) {
+    assertThrows(() => limit(value).explain(), TypeError, "FSIZE");
+  }
+});
+
+test("typed 3: a signal that is none says what it was for", () => {
+  const sysProcAttr = { pdeathsig: 99 };
+  assertThrows(() => sh("", { sysProcAttr }).start(), TypeError, "pdeathsig: Unknown signal 99");
+  const cancel = wrong<"SIGTERM">("SIGNOPE");
+  const signal = new AbortController().signal;
+  assertThrows(() => sh("", { cancel, signal }).start(), TypeError, "cancel: Unknown signal");
+});
+
+test("typed 3: a system without a library is a PlatformError, at the first use", async () => {
+  const pretend = isBun
+    ? `Object.defineProperty(process, "platform", { value: "plan9" });`
+    : `Object.defineProperty(Deno, "build", { value: { ...Deno.build, os: "plan9" } });`;
+  const { code, stdout, stderr } = await runScript(`
+    ${pretend}
+    try { osexec.startProcess("/bin/true", []); } catch (error) {
+      console.log(error.name, error.platform, error instanceof osexec.PlatformError);
+    }`);
+  assertEquals([code, stdout, stderr], [0, "PlatformError plan9 true\n", ""]);
 });
 
 test("typed 3: cancel may be a signal, and so may what kill() sends", async () => {
