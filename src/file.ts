@@ -68,6 +68,8 @@ export let readAtOnce: (file: OSFile, mayWait?: boolean) => Uint8Array | null | 
 export let untilReadable: (file: OSFile) => Promise<void>;
 /** For copying: writes what can be taken now. Undefined where it must be waited for. */
 export let writeAtOnce: (file: OSFile, p: Uint8Array) => number | undefined;
+/** For a command's own use: a pipe that nobody else has the numbers of, and that goes with this thread. */
+export let ownPipe: () => [OSFile, OSFile];
 /** For pipes of a command's own: close(), but whatever close(2) tells is nobody's to hear. */
 export let closeQuietly: (file: OSFile) => void;
 /** How many bytes lines() has read of a file and not used, which only this object has; 0 of anything else. */
@@ -119,6 +121,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       });
     writeAtOnce = (file, p) => file.#writeOnce(p);
     readChunk = (file) => file.#readChunk();
+    ownPipe = () => OSFile.#pipe(1);
     closeQuietly = (file) => void file.#close();
     heldBytes = (file) => file instanceof OSFile ? file.#giveBack() : 0;
   }
@@ -199,7 +202,11 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /** A close-on-exec pipe: pipe2(2). */
   static pipe(): [OSFile, OSFile] {
-    check(library().osexec_pipe(pipeBytes), "pipe2");
+    return OSFile.#pipe(0);
+  }
+
+  static #pipe(owned: 0 | 1): [OSFile, OSFile] {
+    check(library().osexec_pipe(pipeBytes, owned), "pipe2");
     const [reading = -1, writing = -1] = pipeEnds;
     return [new OSFile(reading, "|0", true), new OSFile(writing, "|1", true)];
   }

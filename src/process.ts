@@ -6,6 +6,7 @@ import {
   expectSoon,
   forget,
   forgetProcess,
+  NativeError,
   prepareToWatch,
   type Watch,
   watch,
@@ -352,7 +353,10 @@ export class Process implements AsyncDisposable {
           this.#watch = undefined;
           this.#waitFor(waiting, true);
         },
-        fail: waiting.reject,
+        fail: (error: unknown): void =>
+          waiting.reject(
+            error instanceof NativeError ? syscallError(error.errno, "wait") : error,
+          ),
       };
       const { fd } = this.#handle;
       this.#watch = fd < 0 ? watchProcess(this.pid, callbacks) : watch(fd, "in", callbacks);

@@ -1,7 +1,7 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
 import { prepare } from "../ffi/library.ts";
-import { closeQuietly, type Fd, OSFile, pipe } from "./file.ts";
+import { closeQuietly, type Fd, OSFile, ownPipe } from "./file.ts";
 import {
   checkSink,
   isSink,
@@ -235,7 +235,7 @@ class Opener {
     let ends: [OSFile, OSFile];
     try {
       prepare("osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll");
-      ends = pipe();
+      ends = ownPipe();
     } catch (error) {
       release();
       throw error;

@@ -61,10 +61,11 @@ fn exit() noreturn {
 
 /// What a start of a special kind needs before the steps.
 fn enter(plan: *Plan) i32 {
+    // Out of the way of every target; closing the rest goes around it.
+    const all = plan.descriptors;
+    const above = if (all.len == 0) 3 else all[all.len - 1].target + 1;
+    if (!plan.has_close_range and plan.close_from >= 0) plan.listing = openListing(above);
     if (plan.exec_pipe >= 0) {
-        // Out of the way of every target; closing the rest goes around it.
-        const all = plan.descriptors;
-        const above = if (all.len == 0) 3 else all[all.len - 1].target + 1;
         const moved = linux.result(.fcntl, .{ plan.exec_pipe, linux.F_DUPFD_CLOEXEC, above });
         if (moved < 0) return moved;
         plan.exec_pipe = moved;
@@ -158,8 +159,13 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         // "/" first: a working directory outside the new root is the way out of it.
         .chroot => chroot(payload),
         // What root may raise and the new user may not: all before the credentials.
-        .nice => linux.result(.setpriority, .{ 0, 0, @as(i32, @bitCast(words[0])) }),
-        .rlimit, .rlimit_nofile => setLimit(words),
+        // In a new user namespace nobody may: there the parent has done it, but for the soft NOFILE limit.
+        .nice => if (plan.limits_by_parent)
+            0
+        else
+            linux.result(.setpriority, .{ 0, 0, @as(i32, @bitCast(words[0])) }),
+        .rlimit => if (plan.limits_by_parent) 0 else setLimit(words),
+        .rlimit_nofile => setLimit(words),
         .umask => @min(0, linux.result(.umask, .{words[0]})),
         // Or setuid would drop the permitted set that the ambient one is raised from.
         .keep_capabilities => linux.result(.prctl, .{ PR_SET_KEEPCAPS, 1, 0, 0, 0 }),
@@ -225,11 +231,16 @@ fn foreground(terminal: u32, group: u32) i32 {
 
 /// The resource, and the limits' words: soft lower, soft upper, hard lower, hard upper.
 fn setLimit(words: [*]align(8) const u32) i32 {
-    const limits: [2]u64 = .{
+    const limits = limitsOf(words);
+    return linux.result(.prlimit64, .{ 0, words[0], &limits, null });
+}
+
+/// Soft and hard.
+pub fn limitsOf(words: [*]align(8) const u32) [2]u64 {
+    return .{
         @as(u64, words[2]) << 32 | words[1],
         @as(u64, words[4]) << 32 | words[3],
     };
-    return linux.result(.prlimit64, .{ 0, words[0], &limits, null });
 }
 
 /// Into the permitted, inheritable and ambient sets: the last is what outlives exec.
@@ -321,7 +332,7 @@ const Calls = struct {
 fn closeFrom(plan: *const Plan, first: u32) i32 {
     const last = std.math.maxInt(u32);
     const kept = plan.exec_pipe;
-    if (!plan.has_close_range) return closeListed(first, kept);
+    if (!plan.has_close_range) return closeListed(plan.listing, first, kept);
     if (kept < 0) return linux.result(.close_range, .{ first, last, 0 });
     if (kept > first) {
         const answer = linux.result(.close_range, .{ first, kept - 1, 0 });
@@ -330,15 +341,27 @@ fn closeFrom(plan: *const Plan, first: u32) i32 {
     return linux.result(.close_range, .{ kept + 1, last, 0 });
 }
 
-/// Without close_range (Linux < 5.9): read /proc/self/fd and close what is there, but for `kept`. The
-/// listing is read again until nothing is left, as closing while reading may skip entries.
-pub fn closeListed(first: u32, kept: i32) i32 {
+/// /proc/self/fd, from `above` on, or -1. Before any step: in a new root another directory may have that name, and an
+/// empty one would say that there is nothing to close.
+pub fn openListing(above: i32) i32 {
     const directory = linux.result(.openat, .{
         linux.AT_FDCWD,
         "/proc/self/fd",
         linux.O_DIRECTORY | linux.O_CLOEXEC,
         0,
     });
+    if (directory < 0) return -1;
+    const moved = if (linux.isProc(directory))
+        linux.result(.fcntl, .{ directory, linux.F_DUPFD_CLOEXEC, above })
+    else
+        -1;
+    linux.close(directory);
+    return moved;
+}
+
+/// Without close_range (Linux < 5.9): read `directory`, which openListing() has opened, and close what is there, but
+/// for `kept`. The listing is read again until nothing is left, as closing while reading may skip entries.
+pub fn closeListed(directory: i32, first: u32, kept: i32) i32 {
     if (directory < 0) return closeAll(first, kept);
     while (true) {
         var closed_some = false;
@@ -369,13 +392,14 @@ pub fn closeListed(first: u32, kept: i32) i32 {
     return 0;
 }
 
-/// The last resort, in a chroot without /proc: every number there can be.
+/// The last resort, without /proc: every number there can be. Below a limit that was lowered since there may be
+/// higher ones.
 fn closeAll(first: u32, kept: i32) i32 {
     var limit: [2]u64 = .{ 1024, 1024 };
     const RLIMIT_NOFILE = 7;
     _ = linux.call(.prlimit64, .{ 0, RLIMIT_NOFILE, null, &limit });
     var fd: u64 = first;
-    while (fd < @min(limit[1], 1 << 20)) : (fd += 1) {
+    while (fd < std.math.clamp(limit[1], 1 << 16, 1 << 20)) : (fd += 1) {
         if (fd != kept) _ = linux.call(.close, .{fd});
     }
     return 0;

@@ -7,6 +7,7 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const linux = @import("linux.zig");
 const nowait = @import("nowait.zig");
+const ledger = @import("ledger.zig");
 const stdio = @import("stdio.zig");
 const system = @import("system.zig").system;
 
@@ -26,11 +27,14 @@ pub fn open(path: [*]const u8, length: i32, flags: i32, mode: i32) i32 {
 }
 
 /// Close-on-exec from the start: another thread may clone in between.
-pub fn pipe(ends: *[2]i32) i32 {
-    return stdio.keepBothOff(system.pipe(ends), ends);
+pub fn pipe(ends: *[2]i32, owned: bool) i32 {
+    const answer = stdio.keepBothOff(system.pipe(ends), ends);
+    if (answer >= 0 and owned) for (ends) |fd| ledger.own(fd);
+    return answer;
 }
 
 pub fn close(fd: i32) i32 {
+    ledger.disown(fd);
     return system.closeFile(fd);
 }
 

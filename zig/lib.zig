@@ -85,8 +85,9 @@ pub const symbols = struct {
         return files.close(fd);
     }
 
-    pub fn osexec_pipe(ends: *[2]i32) callconv(.c) i32 {
-        return files.pipe(ends);
+    /// `owned`: they are this thread's alone, and go with it.
+    pub fn osexec_pipe(ends: *[2]i32, owned: i32) callconv(.c) i32 {
+        return files.pipe(ends, owned != 0);
     }
 
     pub fn osexec_read(fd: i32, buffer: [*]u8, length: i32, may_wait: i32) callconv(.c) i32 {

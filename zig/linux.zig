@@ -56,6 +56,7 @@ pub const CLOSE_RANGE_UNSHARE = 2;
 pub const P_PID = 1;
 pub const P_PIDFD = 3;
 pub const WNOHANG = 1;
+pub const WSTOPPED = 2;
 pub const WEXITED = 4;
 pub const WNOWAIT = 0x0100_0000;
 pub const WALL = 0x4000_0000;
@@ -250,6 +251,23 @@ pub fn openMode(fd: i32) i32 {
     return if (found < 0) found else status.mode;
 }
 
+/// The signal that a child of this thread's has been stopped for, or 0. Takes nothing away from a later wait.
+pub fn stoppedBy(pid: i32) i32 {
+    var info: ChildInfo = .{};
+    const asked = retry(.waitid, .{ P_PID, pid, &info, WSTOPPED | WNOHANG | WNOWAIT | WALL, null });
+    return if (asked == 0 and info.pid != 0) info.status else 0;
+}
+
+/// Lets a tracee that a signal has stopped go on with that signal; but for one that would only stop it again.
+pub fn resumeTracee(pid: i32, signal: i32) void {
+    const PTRACE_CONT = 7;
+    var info: ChildInfo = .{};
+    _ = retry(.waitid, .{ P_PID, pid, &info, WSTOPPED | WNOHANG | WALL, null });
+    // SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU.
+    const stops = signal >= 19 and signal <= 22;
+    _ = call(.ptrace, .{ PTRACE_CONT, pid, 0, if (stops) 0 else signal });
+}
+
 /// Waits a while for the kernel to clear `tid`, which holds `value`, because `pid` has left this memory.
 /// True: that child has ended, though the word may still stand: Linux before 5.17 leaves it alone where the
 /// child dumps core.
@@ -260,7 +278,19 @@ pub fn waitCleared(tid: *u32, value: u32, pid: i32) bool {
     if (answer != negative(.TIMEDOUT)) return false;
     var info: ChildInfo = .{};
     const options = WEXITED | WNOHANG | WNOWAIT | WALL;
-    return retry(.waitid, .{ P_PID, pid, &info, options, null }) < 0 or info.pid != 0;
+    const asked = retry(.waitid, .{ P_PID, pid, &info, options, null });
+    // Any other refusal (a sandbox that knows no waitid) says nothing of the child.
+    if (asked < 0) return asked == negative(.CHILD);
+    // CLD_EXITED, CLD_KILLED or CLD_DUMPED: of a tracee its stops come too.
+    return info.pid != 0 and info.code >= 1 and info.code <= 3;
+}
+
+/// Whether a descriptor is open in a /proc that is one.
+pub fn isProc(fd: i32) bool {
+    const PROC_SUPER_MAGIC = 0x9fa0;
+    // struct statfs, whose first word is the type: 120 bytes.
+    var status: [15]u64 = @splat(0);
+    return result(.fstatfs, .{ fd, &status }) == 0 and status[0] == PROC_SUPER_MAGIC;
 }
 
 /// How many descriptors this process has open, or -1: Linux < 6.2, or no /proc.
@@ -338,28 +368,23 @@ else
         }
     };
 
-/// The kernel's struct sigaction. `restorer` stands only where the kernel has it.
-pub const KernelSigaction = if (builtin.cpu.arch == .x86_64)
-    extern struct {
-        handler: usize = 0,
-        flags: usize = 0,
-        restorer: usize = 0,
-        mask: u64 = 0,
+/// The kernel's struct sigaction: x86-64 and arm64 both have SA_RESTORER (asm/signal.h), and with it the field.
+pub const KernelSigaction = extern struct {
+    handler: usize = 0,
+    flags: usize = 0,
+    restorer: usize = 0,
+    mask: u64 = 0,
 
-        comptime {
-            std.debug.assert(@sizeOf(@This()) == 32);
-        }
+    comptime {
+        const assert = std.debug.assert;
+        const theirs = linux.k_sigaction;
+        assert(@sizeOf(KernelSigaction) == @sizeOf(theirs));
+        assert(@offsetOf(KernelSigaction, "flags") == @offsetOf(theirs, "flags"));
+        assert(@offsetOf(KernelSigaction, "restorer") == @offsetOf(theirs, "restorer"));
+        assert(@offsetOf(KernelSigaction, "mask") == @offsetOf(theirs, "mask"));
+        assert(@sizeOf(KernelSigaction) == 32);
     }
-else
-    extern struct {
-        handler: usize = 0,
-        flags: usize = 0,
-        mask: u64 = 0,
-
-        comptime {
-            std.debug.assert(@sizeOf(@This()) == 24);
-        }
-    };
+};
 
 /// struct rusage of a 64-bit kernel.
 pub const Rusage = extern struct {
@@ -406,6 +431,43 @@ pub const ChildInfo = extern struct {
 };
 
 pub const Timespec = extern struct { sec: i64, nsec: i64 };
+
+// What is written down here by hand, against what std has of the kernel's headers, on each architecture.
+comptime {
+    const assert = std.debug.assert;
+    for (.{
+        .{ EPOLLIN, linux.EPOLL.IN },            .{ EPOLLOUT, linux.EPOLL.OUT },
+        .{ EPOLLERR, linux.EPOLL.ERR },          .{ EPOLLHUP, linux.EPOLL.HUP },
+        .{ EPOLLRDHUP, linux.EPOLL.RDHUP },      .{ EPOLLONESHOT, linux.EPOLL.ONESHOT },
+        .{ EPOLL_CTL_ADD, linux.EPOLL.CTL_ADD }, .{ EPOLL_CTL_DEL, linux.EPOLL.CTL_DEL },
+        .{ EPOLL_CTL_MOD, linux.EPOLL.CTL_MOD }, .{ AT_FDCWD, linux.AT.FDCWD },
+        .{ AT_EMPTY_PATH, linux.AT.EMPTY_PATH }, .{ F_GETFD, linux.F.GETFD },
+        .{ F_SETFD, linux.F.SETFD },             .{ F_GETFL, linux.F.GETFL },
+        .{ F_SETFL, linux.F.SETFL },             .{ F_DUPFD_CLOEXEC, linux.F.DUPFD_CLOEXEC },
+        .{ FD_CLOEXEC, linux.FD_CLOEXEC },       .{ SIG_BLOCK, linux.SIG.BLOCK },
+        .{ SIG_SETMASK, linux.SIG.SETMASK },
+    }) |pair| assert(pair[0] == pair[1]);
+    const flags: linux.O = .{ .ACCMODE = .RDWR, .NONBLOCK = true, .CLOEXEC = true, .DIRECTORY = true };
+    assert(@as(u32, @bitCast(flags)) == O_RDWR | O_NONBLOCK | O_CLOEXEC | O_DIRECTORY);
+    assert(@as(u32, @bitCast(linux.O{ .PATH = true })) == O_PATH);
+    for (.{
+        .{ SIGKILL, linux.SIG.KILL }, .{ SIGPIPE, linux.SIG.PIPE },
+        .{ SIGCHLD, linux.SIG.CHLD }, .{ SIGXFSZ, linux.SIG.XFSZ },
+    }) |pair| {
+        assert(pair[0] == @backingInt(pair[1]));
+    }
+    assert(@sizeOf(EpollEvent) == @sizeOf(linux.epoll_event));
+    assert(@offsetOf(EpollEvent, "data") == @offsetOf(linux.epoll_event, "data"));
+    assert(@offsetOf(Rusage, "maxrss") == @offsetOf(linux.rusage, "maxrss"));
+    assert(@offsetOf(Rusage, "nivcsw") == @offsetOf(linux.rusage, "nivcsw"));
+    assert(@sizeOf(ChildInfo) == @sizeOf(linux.siginfo_t));
+    assert(@sizeOf(Timespec) == @sizeOf(linux.timespec));
+    assert(@sizeOf(abi.Poll) == @sizeOf(linux.pollfd));
+    assert(@offsetOf(abi.Poll, "revents") == @offsetOf(linux.pollfd, "revents"));
+    assert(@sizeOf(Statx) == @sizeOf(linux.Statx));
+    assert(@offsetOf(Statx, "inode") == @offsetOf(linux.Statx, "ino"));
+    assert(@offsetOf(Statx, "mode") == @offsetOf(linux.Statx, "mode"));
+}
 
 /// A mutual exclusion that needs no libc: three states, as in Drepper's "Futexes are tricky".
 pub const Lock = extern struct {

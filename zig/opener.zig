@@ -37,7 +37,7 @@ pub fn begin(path: [*]const u8, length: i32, flags: i32, mode: i32, told: *i32) 
     const handle = reserve() orelse return system.negative(.AGAIN);
     const opening = &openings[handle];
     var ends: [2]i32 = undefined;
-    const made = files.pipe(&ends);
+    const made = files.pipe(&ends, false);
     if (made < 0) return refuse(opening, made);
     const count: usize = @intCast(length);
     @memcpy(opening.path[0..count], path[0..count]);

@@ -4,6 +4,8 @@
 //! parent in the same moment; the rest of the old parent's threads may take milliseconds more to end.
 //! Here the child asks just then: a fifo holds it back in the step before until it has been given away,
 //! and a tracer keeps one thread of its parent's for as long.
+//!
+//! Held back in the same way: a child that is to be traced, and gets a signal meanwhile.
 
 const std = @import("std");
 const abi = @import("abi.zig");
@@ -63,6 +65,66 @@ fn orphan(flags: u32) !void {
     try std.testing.expectEqual(9, reap(parent));
     try std.testing.expectEqual(expected, status);
     if (!traced) return error.SkipZigTest;
+}
+
+test "issue 15, 1: a signal that is pending does not stop a tracee before its exec for good" {
+    if (options.child != .raw) return error.SkipZigTest;
+    for ([_]u32{ 0, @backingInt(abi.Rung.fork) }) |forced| {
+        for ([_]linux.SIG{ .WINCH, .TSTP, .USR1 }) |signal| try startTraced(forced, signal);
+    }
+}
+
+fn startTraced(forced: u32, signal: linux.SIG) !void {
+    var buffer: [64]u8 = undefined;
+    const path = try std.fmt.bufPrintSentinel(&buffer, "/tmp/osexec-tracee-{d}", .{linux.getpid()}, 0);
+    if (linux.errno(linux.mkdir(path, 0o700)) != .SUCCESS) return error.NoFolder;
+    defer _ = linux.rmdir(path);
+    const folder: i32 = @intCast(linux.open(path, .{ .PATH = true, .CLOEXEC = true }, 0));
+    defer _ = linux.close(folder);
+    const fifo = "cgroup.procs";
+    if (linux.errno(linux.mknodat(folder, fifo, linux.S.IFIFO | 0o600, 0)) != .SUCCESS) return error.NoFifo;
+    defer _ = linux.unlinkat(folder, fifo, 0);
+
+    const parent = std.c.fork();
+    if (parent < 0) return error.NoFork;
+    if (parent == 0) traceUnder(folder, forced);
+    const child = childOf(parent) orelse return error.NotStarted;
+    // It waits for a reader of the fifo, with all signals blocked.
+    var text: [64]u8 = undefined;
+    for (0..1000) |_| {
+        var fields = stat(child, &text);
+        if (std.mem.eql(u8, fields.next() orelse "", "S")) break;
+        testing.sleep(1);
+    }
+    _ = linux.kill(child, signal);
+    const gate: i32 = @intCast(linux.openat(folder, fifo, .{ .NONBLOCK = true, .CLOEXEC = true }, 0));
+    defer _ = linux.close(gate);
+    for (0..5000) |_| {
+        var status: i32 = 0;
+        const waited = linux.waitpid(parent, &status, linux.W.NOHANG);
+        if (waited == 0) {
+            testing.sleep(1);
+            continue;
+        }
+        // USR1 kills it, and that is a start that has failed by a signal.
+        return std.testing.expectEqual(@as(i32, if (signal == .USR1) 10 else 0) << 8, status);
+    }
+    _ = linux.kill(parent, .KILL);
+    _ = linux.kill(child, .KILL);
+    _ = reap(parent);
+    return error.Halted;
+}
+
+/// The parent: it ends with the number of the signal that the start has failed by.
+fn traceUnder(folder: i32, forced: u32) noreturn {
+    var request: testing.Request = .shell("exit 1");
+    request.forced = @backingInt(abi.Rung.into_cgroup) | forced;
+    _ = request.step(.cgroup, std.mem.asBytes(&folder));
+    _ = request.step(.ptrace, "");
+    var answer: abi.Answer = undefined;
+    _ = request.start(&answer);
+    if (answer.pid > 0) _ = linux.kill(answer.pid, .KILL);
+    linux.exit_group(if (answer.pid > 0) 0 else if (answer.signal != 0) answer.signal else 99);
 }
 
 /// The parent: it ends in the middle of the start, or because it may not start so.

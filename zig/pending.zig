@@ -18,6 +18,8 @@ const linux = @import("linux.zig");
 /// All zeros when free, so that the table takes no room in the library's file.
 const Entry = struct {
     taken: bool = false,
+    /// The thread that is to settle it.
+    owner: i32 = 0,
     /// Null once the child has left: then `outcome` tells how.
     arena: ?*arenas.Arena = null,
     plan: ?*plans.Plan = null,
@@ -36,14 +38,29 @@ var next_free: usize = 0;
 pub fn reserve() ?i32 {
     lock.acquire();
     defer lock.release();
+    return find() orelse {
+        forgetDead();
+        return find();
+    };
+}
+
+fn find() ?i32 {
     for (0..entries_max) |offset| {
         const index = (next_free + offset) % entries_max;
         if (entries[index].taken) continue;
-        entries[index] = .{ .taken = true };
+        entries[index] = .{ .taken = true, .owner = linux.threadId() };
         next_free = index + 1;
         return @intCast(index);
     }
     return null;
+}
+
+/// Those of a thread that was terminated meanwhile are nobody's to settle, once their children have left.
+fn forgetDead() void {
+    for (&entries) |*entry| {
+        if (linux.isThread(entry.owner)) continue;
+        if (entry.arena == null or leave(entry, false) == 0) entry.taken = false;
+    }
 }
 
 /// There is no child after all.
@@ -149,5 +166,17 @@ test "entries run out, and come back" {
     try std.testing.expectEqual(null, reserve());
     for (taken) |index| cancel(index);
     const index = reserve().?;
+    cancel(index);
+}
+
+test "issue 15, 5: the entries of a thread that is gone come back" {
+    const Taker = struct {
+        fn run() void {
+            for (0..entries_max) |_| _ = reserve();
+        }
+    };
+    const thread = try std.Thread.spawn(.{}, Taker.run, .{});
+    thread.join();
+    const index = reserve() orelse return error.NoneLeft;
     cancel(index);
 }

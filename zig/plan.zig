@@ -52,9 +52,13 @@ pub const Plan = struct {
     /// Numbers of descriptors that the child uses before its own are in place: they lie in the
     /// records, and are rewritten there when a descriptor is moved into the window.
     borrowed: [2]?*i32 = .{ null, null },
+    /// A new user namespace takes away the right to raise limits and priorities: the parent does it before.
+    limits_by_parent: bool = false,
     /// Whether the parent has steps of its own to take while the child waits.
     has_parent_steps: bool = false,
     has_pdeathsig: bool = false,
+    /// This thread will be the child's tracer, and so must be there when a signal stops it before exec.
+    has_ptrace: bool = false,
     /// Some path leads through this process's own descriptors (/proc/self/fd, /dev/fd), so the
     /// child must keep all of them until exec.
     paths_use_descriptors: bool,
@@ -78,6 +82,8 @@ pub const Plan = struct {
     parent_in_proc: i32 = 0,
     /// The kernel clears it, and wakes whoever waits, when the child has left our memory.
     child_tid: u32 = 0,
+    /// /proc/self/fd, for a child without close_range, or -1.
+    listing: i32 = -1,
     /// The writing end of a close-on-exec pipe, or -1: the parent takes its end for the exec.
     exec_pipe: i32 = -1,
 

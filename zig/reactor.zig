@@ -12,6 +12,7 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const exit_watch = @import("exit_watch.zig");
+const ledger = @import("ledger.zig");
 const pollers = @import("poller.zig");
 const stdio = @import("stdio.zig");
 const system = @import("system.zig").system;
@@ -23,8 +24,9 @@ const reactors_max = 1024;
 
 const Reactor = struct {
     poller: i32,
-    /// Our end of the socketpair.
+    /// Our end of the socketpair, and what tells it from another file of its number.
     socket: i32,
+    socket_number: u64,
     /// JavaScript's, to be closed for a thread that is gone.
     other: i32,
     other_number: u64,
@@ -88,6 +90,7 @@ fn register(opened: i32, socket: i32, other: i32) i32 {
     reactor.* = .{
         .poller = opened,
         .socket = socket,
+        .socket_number = system.fileNumber(socket),
         .other = other,
         .other_number = system.fileNumber(other),
         .owner = system.threadId(),
@@ -185,13 +188,34 @@ fn run(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     var events: [pollers.batch]pollers.Event = undefined;
     while (true) {
         const count = poller.wait(reactor.poller, &events, idle_ms);
+        if (count == 0) ledger.settleDead(false);
         if (count == 0 and isOrphaned(reactor)) break;
         if (count == 0 and rest(reactor)) return null;
+        // Somebody has closed the poller, and perhaps opened something else under its number.
+        if (count < 0 and count != system.negative(.INTR)) {
+            if (!tellAll(reactor)) break;
+            reactor.lock.acquire();
+            defer reactor.lock.release();
+            reactor.running = false;
+            return null;
+        }
         if (count <= 0) continue;
         if (!tell(reactor, events[0..@intCast(count)])) break;
     }
+    const owner = reactor.owner;
     remove(reactor);
+    settleFor(owner);
     return null;
+}
+
+/// The end that JavaScript had is gone: with the thread, which may take a moment more, or with the program it ran
+/// (`deno run --watch`), and then what is there is the next one's.
+fn settleFor(owner: i32) void {
+    var none: [1]abi.Poll = undefined;
+    for (0..200) |_| {
+        if (!system.isThread(owner)) return ledger.settleDead(true);
+        _ = system.poll(&none, 0, 10);
+    }
 }
 
 /// Ends the thread unless a watch has come in meanwhile.
@@ -221,10 +245,24 @@ fn tell(reactor: *Reactor, events: []const pollers.Event) bool {
     return send(reactor, records[0..count]);
 }
 
+/// Every watch there is has ended: what is tried or asked for then says why. False: nobody reads any more.
+fn tellAll(reactor: *Reactor) bool {
+    for (reactor.tokens[0..reactor.tokens_len]) |*word| {
+        const token = @atomicLoad(u32, word, .acquire);
+        if (token == 0 or @cmpxchgStrong(u32, word, token, 0, .acq_rel, .monotonic) != null) continue;
+        _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
+        const ready = @backingInt(abi.Ready.err);
+        if (!send(reactor, &.{.{ .token = token, .ready = ready }})) return false;
+    }
+    return true;
+}
+
 /// Blocks while the socket is full: JavaScript is behind, and loses nothing by it.
 fn send(reactor: *Reactor, records: []const abi.Event) bool {
     reactor.send_lock.acquire();
     defer reactor.send_lock.release();
+    // Nothing of ours belongs into what has got the number since.
+    if (system.fileNumber(reactor.socket) != reactor.socket_number) return false;
     var bytes: []const u8 = std.mem.sliceAsBytes(records);
     while (bytes.len > 0) {
         const sent = system.send(reactor.socket, bytes.ptr, bytes.len);
@@ -237,6 +275,7 @@ fn send(reactor: *Reactor, records: []const abi.Event) bool {
 /// Lets go of the reactors whose thread rests and whose other end was closed meanwhile, which no thread
 /// was there to see.
 fn sweep() void {
+    defer ledger.settleDead(false);
     table_lock.acquire();
     defer table_lock.release();
     for (&table) |*entry| {

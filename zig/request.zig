@@ -155,6 +155,8 @@ fn descriptor(payload: []const u8) plans.Descriptor {
 fn collect(plan: *Plan, descriptors: []plans.Descriptor) Error!void {
     var records: plans.Iterator = .{ .bytes = plan.steps };
     var index: usize = 0;
+    const CLONE_NEWUSER = 0x1000_0000;
+    var in_new_user = plan.clone_flags & CLONE_NEWUSER != 0;
     while (records.next()) |record| switch (record.step) {
         .fd => {
             descriptors[index] = descriptor(record.payload);
@@ -174,7 +176,15 @@ fn collect(plan: *Plan, descriptors: []plans.Descriptor) Error!void {
         .cgroup => plan.borrowed[0] = firstWord(record.payload),
         .foreground => plan.borrowed[1] = firstWord(record.payload),
         .uid_map, .setgroups_policy, .gid_map => plan.has_parent_steps = true,
+        .unshare => if (firstWord(record.payload).* & CLONE_NEWUSER != 0) {
+            in_new_user = true;
+        },
+        .nice, .rlimit, .rlimit_nofile => if (in_new_user) {
+            plan.limits_by_parent = true;
+            plan.has_parent_steps = true;
+        },
         .pdeathsig => plan.has_pdeathsig = true,
+        .ptrace => plan.has_ptrace = true,
         else => {},
     };
 }

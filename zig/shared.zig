@@ -14,7 +14,23 @@ const dumpable = @import("dumpable.zig");
 const window = @import("window.zig");
 
 /// The layout is part of the symbol's name: another version's copy must not be taken for ours.
-pub const symbol = "osexec_shared_1";
+pub const symbol = std.fmt.comptimePrint("osexec_shared_{d}", .{layout()});
+
+/// Of every field that lies in `Shared`, its name, place and size.
+fn layout() u64 {
+    @setEvalBranchQuota(100_000);
+    var hash: std.hash.Fnv1a_64 = .init();
+    for (.{ Shared, dumpable.State, window.State }) |T| {
+        for (std.meta.fieldNames(T)) |name| {
+            hash.update(name);
+            hash.update(std.fmt.comptimePrint(" {d} {d};", .{
+                @offsetOf(T, name),
+                @sizeOf(@FieldType(T, name)),
+            }));
+        }
+    }
+    return hash.final();
+}
 
 pub const Shared = extern struct {
     dumpable: dumpable.State = .{},

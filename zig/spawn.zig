@@ -7,6 +7,7 @@ const arenas = @import("arena.zig");
 const child = @import("child.zig");
 const clone = @import("clone.zig");
 const dumpable = @import("dumpable.zig");
+const ledger = @import("ledger.zig");
 const linux = @import("linux.zig");
 const pending = @import("pending.zig");
 const plans = @import("plan.zig");
@@ -42,10 +43,29 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
     const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
     // Memory of this start's own cannot outlive it.
     if (arena == &spare) plan.deferred = false;
-    switch (options.child) {
-        .raw => run(plan, arena, answer),
-        .libc => spawn_libc.run(plan, arena, answer),
+    if (options.child == .libc) return spawn_libc.run(plan, arena, answer);
+    run(plan, arena, answer);
+    if (answer.pidfd >= 0) ledger.own(answer.pidfd);
+    if (!mayLackDescriptors(plan, answer)) return;
+    const again = requests.parse(bytes, arena.room()) catch return;
+    again.deferred = false;
+    again.forced |= rung(.window);
+    answer.* = nothing;
+    run(again, arena, answer);
+    if (answer.pidfd >= 0) ledger.own(answer.pidfd);
+}
+
+/// Whether a path was not found that may lead through a descriptor (a symlink to /proc/self/fd/9) which the child,
+/// with a part of the table, has not: then it must have all.
+fn mayLackDescriptors(plan: *const Plan, answer: *const abi.Answer) bool {
+    if (answer.errno != -linux.negative(.NOENT) or plan.unshare_from == 0) return false;
+    if (answer.step < 0) return false;
+    var records: plans.Iterator = .{ .bytes = plan.steps };
+    var index: i32 = 0;
+    while (records.next()) |record| : (index += 1) {
+        if (index == answer.step) return record.step == .chroot or record.step == .chdir;
     }
+    return false;
 }
 
 /// What has become of a pending start: see `osexec_settle`.
@@ -94,7 +114,7 @@ fn chooseMode(plan: *const Plan) Mode {
     // the target user write into this process (measured, research/cores.md finding 3).
     const alone = has(plan.forced, .private) or
         (plan.has_credentials and dumpable.followsUser());
-    if (plan.has_parent_steps) return if (alone) .fork else .futex;
+    if (plan.has_parent_steps or plan.has_ptrace) return if (alone) .fork else .futex;
     if (alone) return .private;
     return if (mayDefer(plan)) .deferred else .vfork;
 }
@@ -245,12 +265,13 @@ fn failClone(plan: *const Plan, answer: *abi.Answer, negated: i32) void {
     answer.step = indexOf(plan, .cgroup);
 }
 
-/// Whether SIGCHLD is ignored.
+/// Whether the kernel reaps children: SIGCHLD is ignored, or its handler wants none of them (SA_NOCLDWAIT).
 fn reapsByItself() bool {
     var current: linux.KernelSigaction = .{};
     _ = linux.call(.rt_sigaction, .{ linux.SIGCHLD, null, &current, 8 });
     const SIG_IGN = 1;
-    return current.handler == SIG_IGN;
+    const SA_NOCLDWAIT = 2;
+    return current.handler == SIG_IGN or current.flags & SA_NOCLDWAIT != 0;
 }
 
 fn indexOf(plan: *const Plan, step: abi.Step) i32 {
@@ -276,14 +297,36 @@ fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
     if (mode == .fork) {
         linux.close(pipe[1]);
         pipe[1] = -1;
+        while (plan.has_ptrace and !hasEnded(pipe[0])) attendTracee(plan, made.pid, pipe[0]);
         var byte: [1]u8 = undefined;
         _ = linux.retry(.read, .{ pipe[0], &byte, 1 });
         return failure;
     }
     while (true) {
+        if (plan.has_ptrace) attendTracee(plan, made.pid, -1);
         const tid = @atomicLoad(u32, &plan.child_tid, .acquire);
         if (tid == 0 or linux.waitCleared(&plan.child_tid, tid, made.pid)) return failure;
     }
+}
+
+/// A tracee is stopped by any signal, one that was pending when it unblocked them included, and only this thread can let
+/// it go on: whoever waits for its exec must look. `end`: of the exec pipe, where there is one.
+fn attendTracee(plan: *Plan, pid: i32, end: i32) void {
+    const signal = linux.stoppedBy(pid);
+    if (signal == 0) return;
+    // The stop at exec itself is the tracer's to see, and comes after these.
+    const SIGTRAP = 5;
+    const has_left = if (end < 0)
+        @atomicLoad(u32, &plan.child_tid, .acquire) == 0
+    else
+        hasEnded(end) or (signal == SIGTRAP and plan.report.state == .execing);
+    if (!has_left) linux.resumeTracee(pid, signal);
+}
+
+/// Whether a pipe has reached its end, after a look of a millisecond.
+pub fn hasEnded(end: i32) bool {
+    var entry: [1]abi.Poll = .{.{ .fd = end, .events = 1, .revents = 0 }};
+    return system.poll(&entry, 1, 1) != 0;
 }
 
 /// The id maps of a child in a new user namespace, which only somebody outside may write.
@@ -295,6 +338,12 @@ fn takeSteps(plan: *const Plan, pid: i32) ?ParentFailure {
             .uid_map => .{ "uid_map", record.payload[0 .. record.payload.len - 1] },
             .gid_map => .{ "gid_map", record.payload[0 .. record.payload.len - 1] },
             .setgroups_policy => .{ "setgroups", if (record.payload[0] != 0) "allow" else "deny" },
+            .nice, .rlimit, .rlimit_nofile => {
+                if (!plan.limits_by_parent) continue;
+                const set = setLimits(pid, record.step, @ptrCast(record.payload.ptr));
+                if (set < 0) return .{ .step = index, .answer = set };
+                continue;
+            },
             else => continue,
         };
         const answer = writeProc(pid, name, text);
@@ -303,6 +352,23 @@ fn takeSteps(plan: *const Plan, pid: i32) ?ParentFailure {
         if (answer < 0) return .{ .step = index, .answer = answer };
     }
     return null;
+}
+
+/// What the child of a new user namespace may not do for itself. Of NOFILE only the hard limit, and only up: its
+/// descriptors are to be put in place below the soft one yet.
+fn setLimits(pid: i32, step: abi.Step, words: [*]align(8) const u32) i32 {
+    if (step == .nice) {
+        const PRIO_PROCESS = 0;
+        return linux.result(.setpriority, .{ PRIO_PROCESS, pid, @as(i32, @bitCast(words[0])) });
+    }
+    var limits = child.limitsOf(words);
+    if (step == .rlimit_nofile) {
+        var current: [2]u64 = .{ 0, 0 };
+        const asked = linux.result(.prlimit64, .{ pid, words[0], null, &current });
+        if (asked < 0 or limits[1] <= current[1]) return asked;
+        limits[0] = current[0];
+    }
+    return linux.result(.prlimit64, .{ pid, words[0], &limits, null });
 }
 
 fn writeProc(pid: i32, name: []const u8, text: []const u8) i32 {
@@ -314,6 +380,8 @@ fn writeProc(pid: i32, name: []const u8, text: []const u8) i32 {
     const fd = linux.retry(.openat, .{ linux.AT_FDCWD, path.ptr, O_WRONLY | linux.O_CLOEXEC, 0 });
     if (fd < 0) return fd;
     defer linux.close(fd);
+    // Whatever else is mounted there would take the text and do nothing.
+    if (!linux.isProc(fd)) return linux.negative(.NOENT);
     // In one write, as a map's file wants it.
     return @min(0, linux.retry(.write, .{ fd, text.ptr, text.len }));
 }
@@ -371,6 +439,8 @@ fn has(set: u32, value: abi.Rung) bool {
 
 /// The first rung that has ever worked for a plain start, so that what is missing is found out once.
 var first_rung: u32 = 0;
+/// The last plain start has met an EPERM at that rung.
+var was_refused: bool = false;
 
 fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
     const forced = plan.forced &
@@ -388,10 +458,13 @@ fn makeProcess(plan: *Plan, arena: *const arenas.Arena, mode: Mode) Made {
         var pidfd: i32 = -1;
         const pid = tryClone(plan, arena, mode, without, &pidfd);
         if (pid >= 0) {
-            // A namespace or a cgroup may be what was refused, so only a plain start teaches.
+            // A namespace or a cgroup may be what was refused, so only a plain start teaches; and of an EPERM only the
+            // second one that has nothing but another rung between: it may be a passing one.
             if (plain and index != first) {
-                @atomicStore(u32, &first_rung, @intCast(index), .monotonic);
-            }
+                const is_lasting = refusal != linux.negative(.PERM) or
+                    @atomicRmw(bool, &was_refused, .Xchg, true, .monotonic);
+                if (is_lasting) @atomicStore(u32, &first_rung, @intCast(index), .monotonic);
+            } else if (plain) @atomicStore(bool, &was_refused, false, .monotonic);
             const how: u32 = switch (mode) {
                 .vfork, .futex, .deferred => 0,
                 .private => rung(.private),
@@ -499,6 +572,15 @@ fn sharesMemory() bool {
 
 /// Why execve refused; everything is as it was before.
 fn replaceRaw(plan: *const Plan) i32 {
+    // What can be known is known first: from the next line on a write to a pipe that nobody reads, by another thread,
+    // ends this process.
+    const mode = linux.fileMode(plan.path);
+    if (mode < 0 and mode != linux.negative(.NOSYS)) return mode;
+    const S_IFMT = 0o170000;
+    const S_IFREG = 0o100000;
+    if (mode >= 0 and mode & S_IFMT != S_IFREG) return linux.negative(.ACCES);
+    const refused = linux.mayExecute(plan.path);
+    if (refused == linux.negative(.ACCES) or refused == linux.negative(.NOENT)) return refused;
     const default: linux.KernelSigaction = .{};
     const numbers = [_]u32{ linux.SIGPIPE, linux.SIGXFSZ };
     var before: [numbers.len]linux.KernelSigaction = @splat(.{});

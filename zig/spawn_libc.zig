@@ -11,6 +11,7 @@ const abi = @import("abi.zig");
 const arenas = @import("arena.zig");
 const child = @import("child_libc.zig");
 const libc = @import("libc.zig");
+const linux = @import("linux.zig");
 const plans = @import("plan.zig");
 const spawn = @import("spawn.zig");
 const system = @import("system.zig").system;
@@ -53,6 +54,16 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
 
     system.close(bell[1]);
     var nothing: [1]u8 = undefined;
+    // As in `spawn.zig`: a tracee that a signal stops before exec waits for us.
+    if (builtin.os.tag == .linux and pid > 0 and plan.has_ptrace) {
+        while (!spawn.hasEnded(bell[0])) {
+            const signal = linux.stoppedBy(pid);
+            const SIGTRAP = 5;
+            const is_exec = signal == SIGTRAP and plan.report.state == .execing;
+            if (is_exec) break;
+            if (signal != 0) linux.resumeTracee(pid, signal);
+        }
+    }
     if (pid > 0) _ = system.read(bell[0], &nothing, 1);
     system.close(bell[0]);
     if (pid < 0) return spawn.fail(answer, .clone, refusal);

@@ -9,6 +9,7 @@ test {
     _ = @import("environ.zig");
     _ = @import("files.zig");
     _ = @import("filter.zig");
+    _ = @import("ledger.zig");
     _ = @import("nowait.zig");
     _ = @import("opener.zig");
     _ = @import("processors.zig");

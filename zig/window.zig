@@ -24,7 +24,10 @@ pub const State = extern struct {
     lock: system.Lock = .{},
     stage: Stage = .unknown,
     slots: [slot_count]i32 = @splat(-1),
-    null_fd: i32 = -1,
+    /// /dev/null, which lies in a slot that is free, and its inode: the host may have closed a slot, and opened
+    /// something else under its number.
+    filler: i32 = -1,
+    filler_number: u64 = 0,
     /// Bit i: slot i is taken, or there is none. All are until the window stands.
     taken: u32 = std.math.maxInt(u32),
     /// The first descriptor that no child needs.
@@ -51,6 +54,7 @@ fn reserve(state: *State) void {
         linux.O_RDWR | linux.O_CLOEXEC,
         0,
     });
+    const number = if (opened < 0) 0 else linux.fileNumber(opened);
     var count: usize = 0;
     if (opened >= 0) while (count < slot_count) : (count += 1) {
         const slot = linux.result(.fcntl, .{ opened, linux.F_DUPFD_CLOEXEC, lowest });
@@ -61,14 +65,15 @@ fn reserve(state: *State) void {
             break;
         }
     };
-    const whole = count == slot_count and state.slots[count - 1] < highest;
+    const whole = count == slot_count and state.slots[count - 1] < highest and number != 0;
     if (!whole) {
         for (state.slots[0..count]) |slot| linux.close(slot);
         if (opened >= 0) linux.close(opened);
         @atomicStore(State.Stage, &state.stage, .unavailable, .release);
         return;
     }
-    state.null_fd = opened;
+    state.filler = opened;
+    state.filler_number = number;
     state.end = @max(word, @as(u32, @intCast(state.slots[slot_count - 1])) + 1);
     @atomicStore(u32, &state.taken, ~@as(u32, 0) << slot_count, .release);
     @atomicStore(State.Stage, &state.stage, .ready, .release);
@@ -93,11 +98,15 @@ fn holdsMany() bool {
     if (count >= 0) return count >= highest;
     const state = &shared.state().window;
     if (state.stage != .ready) return true;
-    const free = linux.result(.fcntl, .{ state.null_fd, linux.F_DUPFD_CLOEXEC, word - 1 });
+    const free = linux.result(.fcntl, .{ state.filler, linux.F_DUPFD_CLOEXEC, word - 1 });
     // No descriptor may have such a number: EINVAL. No other one is free: EMFILE.
     if (free < 0) return free != linux.negative(.INVAL);
     linux.close(free);
     return free >= word;
+}
+
+fn isOurs(state: *const State, fd: i32) bool {
+    return linux.fileNumber(fd) == state.filler_number;
 }
 
 /// The slots of one start.
@@ -107,18 +116,27 @@ pub const Lease = struct {
     /// Puts `fd` into a free slot and answers the slot's number.
     pub fn add(lease: *Lease, fd: i32) error{ Full, NotOpen }!i32 {
         const state = &shared.state().window;
-        const taken = &state.taken;
-        var current = @atomicLoad(u32, taken, .monotonic);
-        const index: u5 = while (current != std.math.maxInt(u32)) {
-            const free: u5 = @intCast(@ctz(~current));
-            const bit = @as(u32, 1) << free;
-            current = @cmpxchgWeak(u32, taken, current, current | bit, .acquire, .monotonic) orelse
-                break free;
+        // Without it what is put into a slot could not be taken out again.
+        if (!isOurs(state, state.filler)) return error.Full;
+        const index = while (take(&state.taken)) |free| {
+            // A slot that the host has closed stays taken for good, as its number may be another file's.
+            if (isOurs(state, state.slots[free])) break free;
         } else return error.Full;
         lease.bits |= @as(u32, 1) << index;
         const slot = state.slots[index];
         if (linux.result(.dup3, .{ fd, slot, linux.O_CLOEXEC }) < 0) return error.NotOpen;
         return slot;
+    }
+
+    fn take(taken: *u32) ?u5 {
+        var current = @atomicLoad(u32, taken, .monotonic);
+        while (current != std.math.maxInt(u32)) {
+            const free: u5 = @intCast(@ctz(~current));
+            const bit = @as(u32, 1) << free;
+            current = @cmpxchgWeak(u32, taken, current, current | bit, .acquire, .monotonic) orelse
+                return free;
+        }
+        return null;
     }
 
     /// Lets go of what the slots hold: a pipe's end left here would never reach its end of file.
@@ -128,7 +146,7 @@ pub const Lease = struct {
         for (state.slots, 0..) |slot, index| {
             const bit = @as(u32, 1) << @intCast(index);
             if (lease.bits & bit == 0) continue;
-            _ = linux.call(.dup3, .{ state.null_fd, slot, linux.O_CLOEXEC });
+            _ = linux.call(.dup3, .{ state.filler, slot, linux.O_CLOEXEC });
             _ = @atomicRmw(u32, &state.taken, .And, ~bit, .release);
         }
         lease.bits = 0;
@@ -151,4 +169,29 @@ test "a lease holds a descriptor and lets go of it" {
     try std.testing.expectEqual(1, linux.result(.read, .{ ends[0], &byte, 1 }));
     // End of file: nobody holds the writing end any more.
     try std.testing.expectEqual(0, linux.result(.read, .{ ends[0], &byte, 1 }));
+}
+
+test "a slot that the host has closed is given up, and so are all without their filler" {
+    _ = boundary();
+    const state = &shared.state().window;
+    if (state.stage != .ready) return error.SkipZigTest;
+    const taken = state.taken;
+    defer state.taken = taken;
+    const first: u5 = @intCast(@ctz(~taken));
+    const number = state.slots[first];
+    const opened = linux.openFile("/proc/self/exe", 0, 0);
+    defer linux.close(opened);
+    const theirs = linux.fileNumber(opened);
+    try std.testing.expectEqual(number, linux.result(.dup3, .{ opened, number, linux.O_CLOEXEC }));
+    var lease: Lease = .{};
+    const slot = try lease.add(opened);
+    try std.testing.expect(slot != number);
+    lease.end();
+    try std.testing.expectEqual(theirs, linux.fileNumber(number));
+    // Back in its place, for the tests that come after.
+    try std.testing.expectEqual(number, linux.result(.dup3, .{ state.filler, number, linux.O_CLOEXEC }));
+    const filler = state.filler;
+    state.filler = opened;
+    defer state.filler = filler;
+    try std.testing.expectError(error.Full, lease.add(opened));
 }
