@@ -7,7 +7,8 @@
 //!   parent will find, and what it reads, nobody else may write.
 //! - It never returns. It ends in execve, or in exit with the failure in the report.
 //! - All 64 signals are blocked from before the clone until the step before exec, so that no
-//!   handler of the host runs here and no stop signal halts a half-made child (go.dev/issue/18600).
+//!   handler of the host runs here and no key at a terminal halts a half-made child (go.dev/issue/18600).
+//!   SIGSTOP cannot be blocked: see SECURITY.md.
 //! - No other file runs in the child, but for the system call itself (`linux.zig`), the walk over
 //!   the records (`plan.zig`) and the descriptor map (`descriptors.zig`).
 //!
@@ -171,8 +172,8 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         .keep_capabilities => linux.result(.prctl, .{ PR_SET_KEEPCAPS, 1, 0, 0, 0 }),
         // Groups, group, user: each takes away the right to do the one before it.
         .setgroups => linux.result(.setgroups, .{ payload.len / 4, words }),
-        .setgid => linux.result(.setgid, .{words[0]}),
-        .setuid => linux.result(.setuid, .{words[0]}),
+        .setgid => hide(plan, .setgid, words[0]),
+        .setuid => hide(plan, .setuid, words[0]),
         // After setuid, which clears the ambient set even with KEEPCAPS.
         .capabilities => raiseCapabilities(.{ words[0], words[1] }),
         // After the credentials: changing those clears it (go.dev/issue/9686).
@@ -241,6 +242,15 @@ pub fn limitsOf(words: [*]align(8) const u32) [2]u64 {
         @as(u64, words[2]) << 32 | words[1],
         @as(u64, words[4]) << 32 | words[3],
     };
+}
+
+/// Changes an id, and gives the copy of the parent's memory up to nobody meanwhile: the kernel would not (its own flag for
+/// it is set by setuid(2), and with fs.suid_dumpable 1 says that the new user may). execve ends that.
+fn hide(plan: *const Plan, comptime number: linux.Number, id: u32) i32 {
+    const PR_SET_DUMPABLE = 4;
+    const answer = linux.result(number, .{id});
+    if (plan.hides and answer >= 0) return linux.result(.prctl, .{ PR_SET_DUMPABLE, 0, 0, 0, 0 });
+    return answer;
 }
 
 /// Into the permitted, inheritable and ambient sets: the last is what outlives exec.
@@ -427,4 +437,34 @@ fn exec(plan: *const Plan) i32 {
         _ = linux.call(.nanosleep, .{ &pause, null });
         pause.nsec *%= 2;
     }
+}
+
+test "issue 15, 6: a directory that is only called /proc/self/fd is no list of descriptors" {
+    if (linux.result(.geteuid, .{}) != 0) return error.SkipZigTest;
+    var buffer: [64]u8 = undefined;
+    const root = try std.fmt.bufPrintSentinel(&buffer, "/tmp/osexec-proc-{d}", .{linux.result(.getpid, .{})}, 0);
+    const open = linux.openFile("/tmp", linux.O_PATH | linux.O_DIRECTORY, 0);
+    defer linux.close(open);
+    var paths: [3][96]u8 = undefined;
+    for ([_][]const u8{ "", "/proc", "/proc/self", "/proc/self/fd" }, 0..) |below, index| {
+        const path = if (index == 0) root else try std.fmt.bufPrintSentinel(&paths[index - 1], "{s}{s}", .{ root, below }, 0);
+        try std.testing.expectEqual(0, linux.result(.mkdirat, .{ linux.AT_FDCWD, path.ptr, 0o755 }));
+    }
+    defer {
+        var index: usize = paths.len;
+        const AT_REMOVEDIR = 0x200;
+        while (index > 0) : (index -= 1) _ = linux.call(.unlinkat, .{ linux.AT_FDCWD, @as([*]u8, &paths[index - 1]), AT_REMOVEDIR });
+        _ = linux.call(.unlinkat, .{ linux.AT_FDCWD, root.ptr, AT_REMOVEDIR });
+    }
+    const true_one = openListing(20);
+    try std.testing.expect(true_one >= 20);
+    linux.close(true_one);
+    const pid = std.c.fork();
+    if (pid == 0) {
+        _ = linux.call(.chroot, .{root.ptr});
+        _ = linux.call(.exit_group, .{@as(i32, if (openListing(20) < 0) 0 else 1)});
+    }
+    var status: i32 = -1;
+    _ = linux.retry(.wait4, .{ pid, &status, 0, null });
+    try std.testing.expectEqual(0, status);
 }

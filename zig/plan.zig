@@ -66,6 +66,9 @@ pub const Plan = struct {
     close_from: i32,
     has_credentials: bool,
 
+    /// The child has a copy of this process's memory which its new user could read (fs.suid_dumpable is 1).
+    hides: bool = false,
+
     report: *volatile Report = undefined,
     /// The child's first call is close_range(this, ~0, UNSHARE); 0: its table is its own already.
     unshare_from: u32 = 0,

@@ -41,7 +41,7 @@ pub const Shared = extern struct {
 
 var own: Shared = .{};
 var found: ?*Shared = null;
-var pinned: bool = false;
+var pinned: enum(u8) { no, yes, failed } = .no;
 
 /// Exported under `symbol`.
 pub fn address() callconv(.c) *Shared {
@@ -98,7 +98,7 @@ fn meet() ?*Shared {
     const shared = first();
     if (shared == &own) {
         // Other copies hold on to its memory from now on.
-        pin();
+        _ = pin();
         own.library = memfd(std.mem.span(file)) orelse -1;
     } else if (dlclose) |close| {
         // Only the first one stays for good; the runtime holds this copy by a handle of its own.
@@ -108,12 +108,19 @@ fn meet() ?*Shared {
 }
 
 /// Keeps this copy loaded until the process ends: Deno unloads a Worker's libraries with the Worker, be
-/// there threads in them or not (seen: a segmentation fault).
-pub fn pin() void {
-    if (@atomicRmw(bool, &pinned, .Xchg, true, .monotonic)) return;
-    const file = ownFile() orelse return;
-    const open = dlopen orelse return;
-    _ = open(file, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+/// there threads in them or not (seen: a segmentation fault). False: it may go, and nothing of it may be left running.
+pub fn pin() bool {
+    const State = @TypeOf(pinned);
+    const known = @atomicLoad(State, &pinned, .acquire);
+    if (known != .no) return known == .yes;
+    // A program of our own, or a static one, unloads nothing.
+    const open = dlopen orelse return true;
+    const kept = if (ownFile()) |file|
+        open(file, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE) != null
+    else
+        false;
+    @atomicStore(State, &pinned, if (kept) .yes else .failed, .release);
+    return kept;
 }
 
 fn ownFile() ?[*:0]const u8 {

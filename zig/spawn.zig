@@ -108,12 +108,12 @@ const Mode = enum {
     deferred,
 };
 
-fn chooseMode(plan: *const Plan) Mode {
+fn chooseMode(plan: *Plan) Mode {
     if (has(plan.forced, .fork) or !sharesMemory()) return .fork;
     // Sharing memory with a child of other credentials where core dumps follow the user would let
     // the target user write into this process (measured, research/cores.md finding 3).
-    const alone = has(plan.forced, .private) or
-        (plan.has_credentials and dumpable.followsUser());
+    plan.hides = plan.has_credentials and dumpable.followsUser();
+    const alone = has(plan.forced, .private) or plan.hides;
     if (plan.has_parent_steps or plan.has_ptrace) return if (alone) .fork else .futex;
     if (alone) return .private;
     return if (mayDefer(plan)) .deferred else .vfork;
@@ -124,6 +124,8 @@ fn chooseMode(plan: *const Plan) Mode {
 /// signalled: a suspended one cannot.
 fn mayDefer(plan: *const Plan) bool {
     if (!plan.deferred or plan.has_credentials or plan.has_pdeathsig) return false;
+    // The child still runs what lies in here when the call is over.
+    if (!shared.pin()) return false;
     // To have its place while there are low numbers: a later start may need it.
     if (plan.has_close_range) _ = window.boundary();
     return !window.tableIsLarge();
@@ -179,8 +181,6 @@ fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
     if (!plan.has_close_range) answer.rungs |= @backingInt(abi.Rung.close_range);
     if (made.pid < 0) return failClone(plan, answer, made.pid);
     if (number) |index| {
-        // The child still runs what lies in here.
-        shared.pin();
         pending.keep(index, arena, plan);
         answer.pid = made.pid;
         answer.pidfd = made.pidfd;

@@ -387,3 +387,26 @@ fn startMany(failures: *u32) void {
         if (!good) _ = @atomicRmw(u32, failures, .Add, 1, .monotonic);
     }
 }
+
+test "issue 15, 10: with SA_NOCLDWAIT the status comes by a pidfd" {
+    if (options.child != .raw) return error.SkipZigTest;
+    const linux = @import("linux.zig");
+    const SA_NOCLDWAIT = 2;
+    const given: linux.KernelSigaction = .{ .flags = SA_NOCLDWAIT };
+    var before: linux.KernelSigaction = .{};
+    _ = linux.call(.rt_sigaction, .{ linux.SIGCHLD, &given, &before, 8 });
+    defer _ = linux.call(.rt_sigaction, .{ linux.SIGCHLD, &before, null, 8 });
+    var request: Request = .shell("exit 7");
+    request.forced = @backingInt(abi.Rung.pidfd);
+    var answer: abi.Answer = undefined;
+    _ = request.start(&answer);
+    try testing.expectStarted(&answer);
+    try std.testing.expect(answer.pidfd >= 0);
+    defer system.close(answer.pidfd);
+    var exit: abi.Exit = undefined;
+    const waited = waiting.wait(answer.pid, answer.pidfd, 0, &exit);
+    // Linux < 6.15: a pidfd knows nothing of it.
+    if (waited == system.negative(.CHILD)) return error.SkipZigTest;
+    try expectEqual(1, waited);
+    try expectEqual(7 << 8, exit.status);
+}

@@ -18,7 +18,7 @@ const pthread_detach = libc.function("pthread_detach", fn (usize) callconv(.c) i
 pub fn start(main: Main, context: ?*anyopaque) i32 {
     const create = pthread_create orelse return system.negative(.NOSYS);
     const detach = pthread_detach orelse return system.negative(.NOSYS);
-    shared.pin();
+    if (!shared.pin()) return system.negative(.NOMEM);
     const before = system.maskSignals(system.sigset_thread);
     defer _ = system.maskSignals(before);
     var thread: usize = 0;
