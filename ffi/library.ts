@@ -82,7 +82,6 @@ const groups: readonly (readonly (keyof typeof SYMBOLS)[])[] = [
     "osexec_close",
     "osexec_lend",
     "osexec_environ",
-    "osexec_open",
   ],
   [
     "osexec_reactor",
@@ -93,6 +92,7 @@ const groups: readonly (readonly (keyof typeof SYMBOLS)[])[] = [
   ],
   ["osexec_pipe", "osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll"],
   ["osexec_executable"],
+  ["osexec_open"],
 ];
 
 let loaded: Library | undefined;

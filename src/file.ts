@@ -486,6 +486,9 @@ export function pipe(): [OSFile, OSFile] {
   return OSFile.pipe();
 }
 
+/** /dev/null, for a child: the library has it open, and finds it by this number. */
+export const nullDevice: Fd = Object.freeze({ fd: -2 });
+
 /** The greatest number that a descriptor may have: the kernel's is an int. */
 export const fdMax = 0x7fffffff;
 

@@ -12,7 +12,7 @@ import {
   type PlannedStep,
 } from "./checks.ts";
 import { isCleanEnvironment, readEnvironment } from "./environment.ts";
-import { type Fd, fdMax, fdNumber, heldBytes } from "./file.ts";
+import { type Fd, fdMax, fdNumber, heldBytes, nullDevice } from "./file.ts";
 import { limitSteps } from "./limits.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inherited } from "./native.ts";
@@ -271,6 +271,11 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
   const count = Math.max(3, files.length);
   for (let target = 0; target < count; target++) {
     const file = files[target] ?? null;
+    if (file === nullDevice) {
+      const words = [fdNumber(file, "/dev/null"), target];
+      steps.push({ step: "fd", words, argument: `/dev/null -> ${target}` });
+      continue;
+    }
     const source = file === null ? -1 : descriptor(context, `file ${target}`, file);
     const step: PlannedStep = { step: "fd", words: [source, target] };
     // explain() opens nothing, and says what would be opened instead of its number.

@@ -1,7 +1,7 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
 import { prepare } from "../ffi/library.ts";
-import { closeQuietly, type Fd, OSFile, ownPipe } from "./file.ts";
+import { closeQuietly, type Fd, nullDevice, OSFile, ownPipe } from "./file.ts";
 import {
   checkSink,
   isSink,
@@ -145,7 +145,7 @@ function describeStream<S extends Stdin | Stdout>(
   inherited: number,
   check: (stream: S) => void,
 ): Fd {
-  if (stream === undefined || stream === "null") return planned(inherited, "/dev/null");
+  if (stream === undefined || stream === "null") return nullDevice;
   if (stream === "inherit") return inherited;
   if (isFd(stream)) return stream;
   check(stream);
@@ -187,7 +187,7 @@ class Opener {
   }
 
   stdin(stdin: Stdin | undefined): Fd {
-    if (stdin === undefined || stdin === "null") return this.#open("/dev/null", "r");
+    if (stdin === undefined || stdin === "null") return nullDevice;
     if (stdin === "inherit") return 0;
     if (!isFd(stdin)) return this.data(stdin, "stdin");
     // Of a start that fails it must be left open.
@@ -208,7 +208,7 @@ class Opener {
   }
 
   output(stdout: Stdout | undefined, inherited: 1 | 2): Fd {
-    if (stdout === undefined || stdout === "null") return this.#open("/dev/null", "r+");
+    if (stdout === undefined || stdout === "null") return nullDevice;
     if (stdout === "inherit") return inherited;
     if (isCommandPipe(stdout)) this.isInert = false;
     if (isFd(stdout)) return stdout;
@@ -245,7 +245,7 @@ class Opener {
     return end;
   }
 
-  #open(path: string, flags: "r" | "r+" | "w"): Fd {
+  #open(path: string, flags: "r" | "w"): Fd {
     const file = OSFile.open(path, flags);
     this.childEnds.push(file);
     return file;

@@ -33,6 +33,9 @@ pub const Descriptor = extern struct {
     source: i32,
     target: i32,
 
+    /// A source that is /dev/null, whichever descriptor that is: the library has one.
+    pub const null_device = -2;
+
     /// A source that was not open when the start began. Its number may be open in the child, as what
     /// the start itself has opened since, so the child does not look.
     pub const closed = std.math.minInt(i32);

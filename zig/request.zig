@@ -133,7 +133,8 @@ fn checkSteps(bytes: []align(8) const u8) Error!usize {
         }
         if (row.step == .fd) {
             const pair = descriptor(payload);
-            if (pair.source < -1 or pair.target <= target_before) return error.Malformed;
+            const least = plans.Descriptor.null_device;
+            if (pair.source < least or pair.target <= target_before) return error.Malformed;
             target_before = pair.target;
             descriptors += 1;
         }

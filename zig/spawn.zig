@@ -137,6 +137,8 @@ fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
     plan.has_close_range = hasCloseRange() and !has(plan.forced, .close_range);
     // Before anything is opened here.
     noteClosed(plan);
+    const opened = openNull(plan, window.nullDevice, answer) catch return;
+    defer if (opened >= 0) linux.close(opened);
     var mode = chooseMode(plan);
     var number = if (mode == .deferred) pending.reserve() else null;
     if (mode == .deferred and number == null) mode = .vfork;
@@ -226,6 +228,33 @@ pub fn conclude(
     answer.signal = signal;
     // Somebody else reaped it, and nothing tells how it ended.
     if (answer.signal == 0) answer.errno = -system.negative(.CHILD);
+}
+
+/// Puts /dev/null where the descriptors want it: `known`, or one of this start's own, which is answered, to be closed
+/// once there is a child.
+pub fn openNull(
+    plan: *Plan,
+    known: *const fn () i32,
+    answer: *abi.Answer,
+) error{Refused}!i32 {
+    var device: i32 = -1;
+    var opened: i32 = -1;
+    for (plan.descriptors, 0..) |*each, index| {
+        if (each.source != plans.Descriptor.null_device) continue;
+        if (device < 0) device = known();
+        if (device < 0) {
+            const O_RDWR = 2;
+            opened = system.openFile("/dev/null", O_RDWR, 0);
+            if (opened < 0) {
+                answer.step = indexOf(plan, .fd) + @as(i32, @intCast(index));
+                answer.errno = -opened;
+                return error.Refused;
+            }
+            device = opened;
+        }
+        each.source = device;
+    }
+    return opened;
 }
 
 /// Notes which of the descriptors are not open: the start is about to open some of its own, the child's

@@ -31,6 +31,8 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     if (!supported(plan, answer)) return;
     // Before anything is opened here.
     spawn.noteClosed(plan);
+    const opened = spawn.openNull(plan, noDevice, answer) catch return;
+    defer if (opened >= 0) system.close(opened);
     const functions = libc.Functions.find() orelse {
         return spawn.fail(answer, .clone, system.negative(.NOSYS));
     };
@@ -68,6 +70,11 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     system.close(bell[0]);
     if (pid < 0) return spawn.fail(answer, .clone, refusal);
     spawn.conclude(plan, pid, -1, null, answer);
+}
+
+/// Nothing is kept open here.
+fn noDevice() i32 {
+    return -1;
 }
 
 /// execve in place: why it refused, with everything as it was before.

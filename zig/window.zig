@@ -44,6 +44,13 @@ pub fn boundary() u32 {
     return if (state.stage == .ready) state.end else word;
 }
 
+/// /dev/null, which is the window's, or -1: there is none, or the host has closed it.
+pub fn nullDevice() i32 {
+    _ = boundary();
+    const state = &shared.state().window;
+    return if (state.stage == .ready and isOurs(state, state.filler)) state.filler else -1;
+}
+
 fn reserve(state: *State) void {
     state.lock.acquire();
     defer state.lock.release();
