@@ -15,7 +15,7 @@ export interface Embedded {
 }
 
 /** Static imports of all four, as the first use is synchronous and cannot import(): 180 KB of text. */
-const libraries: Readonly<Record<string, Embedded | undefined>> = {
+export const libraries: Readonly<Record<string, Embedded | undefined>> = {
   "linux-x64": x86Linux,
   "linux-arm64": aarch64Linux,
   "darwin-x64": x86Macos,

@@ -11,6 +11,7 @@ import {
   type LibraryPlace,
   loadLibrary,
   memfdPlace,
+  packagedPath,
   temporaryFilePlace,
 } from "../ffi/library.ts";
 import { currentRuntime } from "../ffi/runtime.ts";
@@ -36,6 +37,27 @@ function works(library: Library): void {
     assertEquals(typeof Reflect.get(library, name), "function", name);
   }
 }
+
+test("npm's package has its library as a file beside the one module, and nothing else has", () => {
+  const machine = currentRuntime();
+  const path = (url: string): string | null => packagedPath(url, machine);
+  const name = `${machine.platform}-${machine.arch}`;
+  assertEquals(
+    path("file:///a%20b/node_modules/osexec/dist/mod.js"),
+    `/a b/node_modules/osexec/dist/native/${name}`,
+  );
+  for (
+    const other of [
+      import.meta.url,
+      "file:///app/bundle.js",
+      "file:///$bunfs/root/app",
+      "https://example.org/dist/mod.js",
+      "file://host/dist/mod.js",
+    ]
+  ) {
+    assertEquals(path(other), null, other);
+  }
+});
 
 /** Why a place does not serve. */
 function refusal(path: string): string {

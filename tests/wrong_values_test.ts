@@ -311,7 +311,12 @@ const trials: Trial[] = [
   attribute("sys.credential", () => false),
   required("sys.credential.uid"),
   required("sys.credential.gid"),
-  attribute("sys.credential.noSetGroups", (value) => typeof value === "boolean"),
+  // Without it the groups are dropped, which is root's to do.
+  attribute(
+    "sys.credential.noSetGroups",
+    (value) => typeof value === "boolean",
+    (value) => value === undefined || value === false,
+  ),
   // What is traced is this process's to go on with: true is given by others.
   { ...attribute("sys.ptrace", (value) => value === false), depends: (value) => value === true },
   attribute("sys.setsid", (value) => typeof value === "boolean"),

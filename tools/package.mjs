@@ -9,7 +9,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { isProgram, javaScriptTools, root, toolEnvironment, ToolError } from "./toolchain.mjs";
@@ -28,9 +28,21 @@ export function makePackage({ bun, tsc }) {
   // Not minified, which would save half a millisecond of start-up and cost every stack trace its names.
   run([bun, "build", "mod.ts", "--target=bun", `--outfile=${packagedModule}`]);
   run([process.execPath, tsc, "-p", "tools/tsconfig.package.json"]);
+  // Beside the module, by the names that ffi/library.ts looks for. What is bundled has no files, and uses the text.
+  mkdirSync(join(folder, "native"));
+  run([bun, "-e", unpackLibraries]);
   // All their text once more, as a type that nothing mentions.
   rmSync(join(folder, "ffi/embedded"), { recursive: true });
 }
+
+/** A program in TypeScript: from the very modules that a bundle has. */
+const unpackLibraries = `
+  import { writeFileSync } from "node:fs";
+  import { libraries, unpack } from "./ffi/embedded.ts";
+  for (const [name, library] of Object.entries(libraries)) {
+    writeFileSync("dist/native/" + name, unpack(library), { mode: 0o755 });
+  }
+`;
 
 /** @param {string[]} argv */
 function run([program = "", ...parameters]) {
