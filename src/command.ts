@@ -219,6 +219,8 @@ export class Command implements AsyncDisposable {
   #started = false;
   readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [], stdin: undefined };
   #run: Run | undefined;
+  /** Why run() or one of its kin could not start it. */
+  #failure: SpawnError | undefined;
   /** What output() and its kin take, for the error's sake. */
   #captured: CapturedOutput = {};
 
@@ -286,6 +288,7 @@ export class Command implements AsyncDisposable {
    * has its own.
    */
   async wait(): Promise<ProcessState> {
+    if (this.#failure !== undefined) throw this.#failure;
     if (this.#process === undefined) {
       throw this.#state("exec: not started", "start() or run() does");
     }
@@ -535,6 +538,8 @@ export class Command implements AsyncDisposable {
     } catch (error) {
       if (stdio !== undefined) closeStdio(stdio);
       this.#closePipes();
+      // Of a start that may be told of later: the same whether it was or not.
+      if (deferred && error instanceof SpawnError) this.#failure = error;
       throw error;
     }
     for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) closeQuietly(end);

@@ -27,6 +27,7 @@ import {
 } from "../mod.ts";
 import { wrong } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
+import { needsLinuxChild } from "./refused.ts";
 
 /** One of each kind; made anew, as some are used up. */
 function values(): unknown[] {
@@ -338,7 +339,11 @@ const trials: Trial[] = [
   attribute("sys.rlimits", isEmpty),
   attribute("sys.rlimits.CORE", (value) => value === 0, (value) => typeof value !== "object"),
   attribute("sys.nice", whole(0, 19), whole(-20, 19)),
-  attribute("sys.noNewPrivs", (value) => typeof value === "boolean"),
+  attribute(
+    "sys.noNewPrivs",
+    (value) => typeof value === "boolean",
+    () => needsLinuxChild !== false,
+  ),
   attribute("sys.closeFds", (value) => typeof value === "boolean"),
   {
     what: "exec(program)",
