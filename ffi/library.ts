@@ -70,7 +70,8 @@ export interface OpenLibrary {
 
 /**
  * What is bound with one call on a runtime where that costs start-up time, as it is used together: a function by
- * itself takes a third longer (measured). What stands in none is rare.
+ * itself takes a third longer (measured). What stands in none is rare, and nothing that the end of a child needs: Deno
+ * asks for the permission at each of its calls.
  */
 const groups: readonly (readonly (keyof typeof SYMBOLS)[])[] = [
   ["osexec_abi"],
@@ -86,13 +87,13 @@ const groups: readonly (readonly (keyof typeof SYMBOLS)[])[] = [
   [
     "osexec_reactor",
     "osexec_watch",
+    "osexec_watch_pid",
     "osexec_unwatch",
     "osexec_busy_poll",
     "osexec_idle_processors",
   ],
   ["osexec_pipe", "osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll"],
   ["osexec_executable"],
-  ["osexec_open"],
 ];
 
 let loaded: Library | undefined;
