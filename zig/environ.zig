@@ -13,6 +13,8 @@ const system = @import("system.zig").system;
 
 /// So many looks at a list that does not stand still.
 const looks_max = 1000;
+/// And so many without a pause.
+const looks_quick = 500;
 /// So much of a variable at once.
 const piece = 1024;
 
@@ -27,8 +29,9 @@ pub fn read(buffer: [*]u8, length: i32) i32 {
     for (0..looks_max) |count| {
         const answer = look(sum, room, count < looks_max / 2) catch |err| switch (err) {
             error.Changed => {
-                // Who changes it may have been stopped between freeing the old list and naming the new one.
-                system.yield();
+                // Who changes it may have been stopped between freeing the old list and naming the new one, on a busy
+                // machine for milliseconds.
+                if (count < looks_quick) system.yield() else pause();
                 continue;
             },
             error.Refused => return plainly(room),
@@ -37,6 +40,12 @@ pub fn read(buffer: [*]u8, length: i32) i32 {
         return std.math.cast(i32, answer) orelse system.negative(.@"2BIG");
     }
     return system.negative(.AGAIN);
+}
+
+/// A tenth of a millisecond.
+fn pause() void {
+    const time: linux.Timespec = .{ .sec = 0, .nsec = 100_000 };
+    _ = linux.call(.nanosleep, .{ &time, null });
 }
 
 const Error = error{ Changed, Refused, Known };
