@@ -148,10 +148,12 @@ export class Run {
    * only whoever else holds the pipes to wait for.
    */
   async #settle(abort: AbortOutcome | null | undefined): Promise<Settled> {
-    const { process, signal, waitDelay } = this.#options;
+    const { process, signal, cancel, waitDelay } = this.#options;
     if (this.#outputs.length === 0) return { stops: [], cut: null };
     let cut: Settled["cut"] = null;
-    const listens = signal !== undefined && waitDelay === 0 && abort?.failure === null;
+    // With a cancel of null an abort does nothing.
+    const listens = signal !== undefined && cancel !== null && waitDelay === 0 &&
+      abort?.failure === null;
     const onAbort = (): void => {
       if (!signal?.aborted || cut !== null) return;
       cut = { error: signal.reason };
