@@ -67,6 +67,8 @@ fn enter(plan: *Plan) i32 {
     const above = if (all.len == 0) 3 else all[all.len - 1].target + 1;
     if (!plan.has_close_range and plan.close_from >= 0) plan.listing = openListing(above);
     if (plan.exec_pipe >= 0) {
+        // What execve is known by where somebody else holds the pipe: it gives another name.
+        _ = linux.call(.prctl, .{ PR_SET_NAME, name_before_exec });
         const moved = linux.result(.fcntl, .{ plan.exec_pipe, linux.F_DUPFD_CLOEXEC, above });
         if (moved < 0) return moved;
         plan.exec_pipe = moved;
@@ -85,6 +87,9 @@ fn enter(plan: *Plan) i32 {
 }
 
 const PR_SET_PDEATHSIG = 1;
+const PR_SET_NAME = 15;
+/// Of a child in `fork` mode. At most 15 characters.
+pub const name_before_exec = "osexec: starts";
 const PR_SET_KEEPCAPS = 8;
 const PR_SET_NO_NEW_PRIVS = 38;
 const PR_CAP_AMBIENT = 47;

@@ -115,6 +115,55 @@ fn startTraced(forced: u32, signal: linux.SIG) !void {
     return error.Halted;
 }
 
+test "issue 15, 12: a foreign fork that holds the exec pipe holds nobody" {
+    if (options.child != .raw) return error.SkipZigTest;
+    const parent = std.c.fork();
+    if (parent < 0) return error.NoFork;
+    if (parent == 0) startBeside();
+    try std.testing.expectEqual(0, reap(parent));
+}
+
+/// The parent: another thread forks all the time, and what it forks keeps all descriptors for two seconds. It ends with 1
+/// if a start took as long.
+fn startBeside() noreturn {
+    const Forker = struct {
+        var pids: [200]i32 = @splat(0);
+        var done: bool = false;
+
+        fn run() void {
+            for (&pids) |*pid| {
+                pid.* = std.c.fork();
+                if (pid.* != 0) continue;
+                testing.sleep(2_000);
+                linux.exit_group(0);
+            }
+            @atomicStore(bool, &done, true, .release);
+        }
+    };
+    const thread = std.Thread.spawn(.{}, Forker.run, .{}) catch linux.exit_group(2);
+    var longest: i64 = 0;
+    while (!@atomicLoad(bool, &Forker.done, .acquire)) {
+        var request: testing.Request = .shell("exec sleep 60");
+        request.forced = @backingInt(abi.Rung.fork);
+        var answer: abi.Answer = undefined;
+        const before = milliseconds();
+        _ = request.start(&answer);
+        longest = @max(longest, milliseconds() - before);
+        if (answer.pid > 0) _ = linux.kill(answer.pid, .KILL);
+    }
+    thread.join();
+    for (Forker.pids) |pid| if (pid > 0) {
+        _ = linux.kill(pid, .KILL);
+    };
+    linux.exit_group(if (longest < 1_000) 0 else 1);
+}
+
+fn milliseconds() i64 {
+    var time: linux.timespec = undefined;
+    _ = linux.clock_gettime(.MONOTONIC, &time);
+    return time.sec * 1000 + @divTrunc(time.nsec, 1_000_000);
+}
+
 /// The parent: it ends with the number of the signal that the start has failed by.
 fn traceUnder(folder: i32, forced: u32) noreturn {
     var request: testing.Request = .shell("exit 1");

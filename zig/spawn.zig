@@ -326,9 +326,11 @@ fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
     if (mode == .fork) {
         linux.close(pipe[1]);
         pipe[1] = -1;
-        while (plan.has_ptrace and !hasEnded(pipe[0])) attendTracee(plan, made.pid, pipe[0]);
-        var byte: [1]u8 = undefined;
-        _ = linux.retry(.read, .{ pipe[0], &byte, 1 });
+        while (!hasEnded(pipe[0], if (plan.has_ptrace) 1 else 20)) {
+            if (plan.has_ptrace) attendTracee(plan, made.pid, pipe[0]);
+            // A fork of somebody else's, at the wrong moment, holds the pipe for as long as it likes.
+            if (hasLeft(plan, made.pid)) break;
+        }
         return failure;
     }
     while (true) {
@@ -348,14 +350,33 @@ fn attendTracee(plan: *Plan, pid: i32, end: i32) void {
     const has_left = if (end < 0)
         @atomicLoad(u32, &plan.child_tid, .acquire) == 0
     else
-        hasEnded(end) or (signal == SIGTRAP and plan.report.state == .execing);
+        hasEnded(end, 0) or (signal == SIGTRAP and plan.report.state == .execing);
     if (!has_left) linux.resumeTracee(pid, signal);
 }
 
-/// Whether a pipe has reached its end, after a look of a millisecond.
-pub fn hasEnded(end: i32) bool {
+/// Whether a pipe has reached its end within so many milliseconds.
+pub fn hasEnded(end: i32, milliseconds: i32) bool {
     var entry: [1]abi.Poll = .{.{ .fd = end, .events = 1, .revents = 0 }};
-    return system.poll(&entry, 1, 1) != 0;
+    return system.poll(&entry, 1, milliseconds) > 0;
+}
+
+/// Whether a child has ended, or has the name of what it executes.
+fn hasLeft(plan: *const Plan, pid: i32) bool {
+    var info: linux.ChildInfo = .{};
+    const options_of_wait = linux.WEXITED | linux.WNOHANG | linux.WNOWAIT | linux.WALL;
+    const asked = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options_of_wait, null });
+    if (asked == linux.negative(.CHILD)) return true;
+    if (asked == 0 and info.pid != 0 and wait.isEnd(info.code)) return true;
+    if (plan.report.state != .execing) return false;
+    var buffer: [64]u8 = undefined;
+    const path = std.fmt.bufPrintSentinel(&buffer, "/proc/{d}/comm", .{pid}, 0) catch return false;
+    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, path.ptr, linux.O_CLOEXEC, 0 });
+    if (fd < 0) return false;
+    defer linux.close(fd);
+    var name: [32]u8 = undefined;
+    const length = linux.retry(.read, .{ fd, &name, name.len });
+    const expected = child.name_before_exec ++ "\n";
+    return length > 0 and !std.mem.eql(u8, name[0..@intCast(length)], expected);
 }
 
 /// The id maps of a child in a new user namespace, which only somebody outside may write.

@@ -58,7 +58,7 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     var nothing: [1]u8 = undefined;
     // As in `spawn.zig`: a tracee that a signal stops before exec waits for us.
     if (builtin.os.tag == .linux and pid > 0 and plan.has_ptrace) {
-        while (!spawn.hasEnded(bell[0])) {
+        while (!spawn.hasEnded(bell[0], 1)) {
             const signal = linux.stoppedBy(pid);
             const SIGTRAP = 5;
             const is_exec = signal == SIGTRAP and plan.report.state == .execing;
