@@ -9,7 +9,7 @@ import {
   type ReadEnvironment,
   readVariables,
 } from "./environment.ts";
-import { Errno } from "./errno.ts";
+import { Errno, wouldBlock } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
 import { currentOS } from "./os.ts";
 
@@ -136,10 +136,14 @@ function entriesOf(bytes: Uint8Array): string[] {
   return text === "" ? [] : text.slice(0, -1).split("\0");
 }
 
-/** Negative: it is what it was. */
+/**
+ * Negative: it is what it was; or somebody has begun to change it, and was stopped in the middle for longer than one
+ * waits: then what it was before.
+ */
 function readEnviron(): number {
   const answer = library().osexec_environ(environmentBuffer, environmentBuffer.length);
-  return answer === -Errno.EEXIST ? answer : check(answer, "environ");
+  const isChanging = -answer === wouldBlock(currentOS()) && inheritedBytes.length > 0;
+  return answer === -Errno.EEXIST || isChanging ? answer : check(answer, "environ");
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {

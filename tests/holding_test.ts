@@ -9,7 +9,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CLONE_NEWUSER, Command, SpawnError, startProcess } from "../mod.ts";
 import { Directory, isRoot, runScript, until } from "./helper.ts";
 import { stateOf } from "./holdings.ts";
-import { needsLinuxChild, needsPidfd } from "./refused.ts";
+import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
 import { needsUserNamespaces, ownMaps } from "./system.ts";
 
 test("issue 15, 2: the stop of a tracee is no end", { skip: needsPidfd }, async () => {
@@ -81,7 +81,7 @@ test(
 );
 
 test("issue 15, 7: a number of the window's that the host has closed is left alone", {
-  skip: needsLinuxChild,
+  skip: needsLinuxChild || needsCall("close_range"),
 }, async () => {
   using directory = new Directory();
   const path = JSON.stringify(directory.file("theirs", "their own\n"));

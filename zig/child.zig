@@ -62,11 +62,10 @@ fn exit() noreturn {
 
 /// What a start of a special kind needs before the steps.
 fn enter(plan: *Plan) i32 {
-    // Out of the way of every target; closing the rest goes around it.
-    const all = plan.descriptors;
-    const above = if (all.len == 0) 3 else all[all.len - 1].target + 1;
-    if (!plan.has_close_range and plan.close_from >= 0) plan.listing = openListing(above);
     if (plan.exec_pipe >= 0) {
+        // Out of the way of every target; closing the rest goes around it.
+        const all = plan.descriptors;
+        const above = if (all.len == 0) 3 else all[all.len - 1].target + 1;
         // What execve is known by where somebody else holds the pipe: it gives another name.
         _ = linux.call(.prctl, .{ PR_SET_NAME, name_before_exec });
         const moved = linux.result(.fcntl, .{ plan.exec_pipe, linux.F_DUPFD_CLOEXEC, above });
@@ -347,7 +346,7 @@ const Calls = struct {
 fn closeFrom(plan: *const Plan, first: u32) i32 {
     const last = std.math.maxInt(u32);
     const kept = plan.exec_pipe;
-    if (!plan.has_close_range) return closeListed(plan.listing, first, kept);
+    if (!plan.has_close_range) return closeListed(first, kept);
     if (kept < 0) return linux.result(.close_range, .{ first, last, 0 });
     if (kept > first) {
         const answer = linux.result(.close_range, .{ first, kept - 1, 0 });
@@ -356,27 +355,25 @@ fn closeFrom(plan: *const Plan, first: u32) i32 {
     return linux.result(.close_range, .{ kept + 1, last, 0 });
 }
 
-/// /proc/self/fd, from `above` on, or -1. Before any step: in a new root another directory may have that name, and an
-/// empty one would say that there is nothing to close.
-pub fn openListing(above: i32) i32 {
+/// /proc/self/fd, or -1. Not before the root has changed, though it may not be there then: a chdir to /proc/self/fd/N
+/// would lead out of a chroot by it (CVE-2024-21626). Another directory of that name would say, if it is empty, that there
+/// is nothing to close.
+fn openListing() i32 {
     const directory = linux.result(.openat, .{
         linux.AT_FDCWD,
         "/proc/self/fd",
         linux.O_DIRECTORY | linux.O_CLOEXEC,
         0,
     });
-    if (directory < 0) return -1;
-    const moved = if (linux.isProc(directory))
-        linux.result(.fcntl, .{ directory, linux.F_DUPFD_CLOEXEC, above })
-    else
-        -1;
+    if (directory < 0 or linux.isProc(directory)) return directory;
     linux.close(directory);
-    return moved;
+    return -1;
 }
 
-/// Without close_range (Linux < 5.9): read `directory`, which openListing() has opened, and close what is there, but
-/// for `kept`. The listing is read again until nothing is left, as closing while reading may skip entries.
-pub fn closeListed(directory: i32, first: u32, kept: i32) i32 {
+/// Without close_range (Linux < 5.9): read /proc/self/fd and close what is there, but for `kept`. The
+/// listing is read again until nothing is left, as closing while reading may skip entries.
+pub fn closeListed(first: u32, kept: i32) i32 {
+    const directory = openListing();
     if (directory < 0) return closeAll(first, kept);
     while (true) {
         var closed_some = false;
@@ -461,13 +458,13 @@ test "issue 15, 6: a directory that is only called /proc/self/fd is no list of d
         while (index > 0) : (index -= 1) _ = linux.call(.unlinkat, .{ linux.AT_FDCWD, @as([*]u8, &paths[index - 1]), AT_REMOVEDIR });
         _ = linux.call(.unlinkat, .{ linux.AT_FDCWD, root.ptr, AT_REMOVEDIR });
     }
-    const true_one = openListing(20);
-    try std.testing.expect(true_one >= 20);
+    const true_one = openListing();
+    try std.testing.expect(true_one >= 0);
     linux.close(true_one);
     const pid = std.c.fork();
     if (pid == 0) {
         _ = linux.call(.chroot, .{root.ptr});
-        _ = linux.call(.exit_group, .{@as(i32, if (openListing(20) < 0) 0 else 1)});
+        _ = linux.call(.exit_group, .{@as(i32, if (openListing() < 0) 0 else 1)});
     }
     var status: i32 = -1;
     _ = linux.retry(.wait4, .{ pid, &status, 0, null });

@@ -85,11 +85,6 @@ pub const Context = struct {
 
 pub fn main(context: Context) noreturn {
     const report = context.plan.report;
-    if (builtin.os.tag == .linux and context.plan.close_from >= 0) {
-        const all = context.plan.descriptors;
-        const above = if (all.len == 0) 3 else all[all.len - 1].target + 1;
-        context.plan.listing = child.openListing(above);
-    }
     var records: plans.Iterator = .{ .bytes = context.plan.steps };
     var index: i32 = 0;
     const failure = while (records.next()) |record| : (index += 1) {
@@ -219,7 +214,7 @@ const closeFrom = switch (builtin.os.tag) {
 
 /// By system calls even here: reading a directory through libc takes memory and locks.
 fn closeByDirectory(context: Context, first: u32) i32 {
-    return child.closeListed(context.plan.listing, first, context.bell);
+    return child.closeListed(first, context.bell);
 }
 
 /// macOS lists a process's descriptors lowest first, as many as fit (proc_info.c, proc_pidfdlist), so

@@ -88,8 +88,6 @@ pub const Plan = struct {
     parent_in_proc: i32 = 0,
     /// The kernel clears it, and wakes whoever waits, when the child has left our memory.
     child_tid: u32 = 0,
-    /// /proc/self/fd, for a child without close_range, or -1.
-    listing: i32 = -1,
     /// The writing end of a close-on-exec pipe, or -1: the parent takes its end for the exec.
     exec_pipe: i32 = -1,
 

@@ -27,6 +27,9 @@ import { REFERENCE } from "./workloads.mjs";
 /** What one can do by calls that block the thread. */
 const BLOCKING = ["sequential", "line", "block", "heap", "descriptors"];
 const ALL = [...BLOCKING, "parallel", "out", "in"];
+/** In JavaScript, and the reference: what a stream that is not spoken of costs. */
+const BLOCKING_JAVASCRIPT = [...BLOCKING, "null"];
+const ALL_JAVASCRIPT = [...ALL, "null"];
 
 /** A fork takes as long as copying the tables of all pages does. */
 const FORKING = { heap: 30 };
@@ -66,7 +69,7 @@ function cContestants({ c }) {
     label: "C: clone, execve, waitpid",
     kind: "reference",
     argv: [c, "vfork"],
-    workloads: [...ALL, "memory"],
+    workloads: [...ALL_JAVASCRIPT, "memory"],
     startup: [c, "vfork", "startup", "1", "0", "0"],
   }, {
     name: "c-window",
@@ -186,7 +189,7 @@ function commonContestants(runtime, script, startup) {
     label: `osexec on ${runtime}`,
     kind: "ours",
     argv: [...script, "osexec-asynchronous"],
-    workloads: [...ALL, "lateness", "memory"],
+    workloads: [...ALL_JAVASCRIPT, "lateness", "memory"],
     startup: startup("osexec.mjs"),
     empty,
   }, {
@@ -194,7 +197,7 @@ function commonContestants(runtime, script, startup) {
     label: `osexec on ${runtime}, Sync`,
     kind: "ours",
     argv: [...script, "osexec-synchronous"],
-    workloads: [...BLOCKING, "memory"],
+    workloads: [...BLOCKING_JAVASCRIPT, "memory"],
     startup: startup("osexec_sync.mjs"),
     empty,
   }, {
@@ -224,7 +227,7 @@ function commonContestants(runtime, script, startup) {
     label: `node:child_process on ${runtime}`,
     kind: "peer",
     argv: [...script, "child_process-asynchronous"],
-    workloads: ["sequential", "parallel", "line", "block", "out", "in", "lateness"],
+    workloads: ["sequential", "null", "parallel", "line", "block", "out", "in", "lateness"],
   }, {
     name: empty,
     label: `${runtime}, an empty script`,
@@ -248,7 +251,7 @@ function bunContestants({ bun }) {
     label: "Bun.spawn",
     kind: "own",
     argv: [...script, "bun-asynchronous"],
-    workloads: [...ALL, "lateness", "memory"],
+    workloads: [...ALL_JAVASCRIPT, "lateness", "memory"],
     startup: startup("bun_spawn.mjs"),
     empty: "bun-empty",
   }, {
@@ -256,7 +259,7 @@ function bunContestants({ bun }) {
     label: "Bun.spawnSync",
     kind: "own",
     argv: [...script, "bun-synchronous"],
-    workloads: [...BLOCKING, "memory"],
+    workloads: [...BLOCKING_JAVASCRIPT, "memory"],
     startup: startup("bun_spawn_sync.mjs"),
     empty: "bun-empty",
   }, {
@@ -281,7 +284,7 @@ function denoContestants({ deno }) {
     label: "Deno.Command",
     kind: "own",
     argv: [...script, "deno-asynchronous"],
-    workloads: [...ALL, "lateness", "memory"],
+    workloads: [...ALL_JAVASCRIPT, "lateness", "memory"],
     startup: startup("deno_command.mjs"),
     empty: "deno-empty",
   }, {
@@ -289,7 +292,7 @@ function denoContestants({ deno }) {
     label: "Deno.Command, outputSync",
     kind: "own",
     argv: [...script, "deno-synchronous"],
-    workloads: [...BLOCKING, "memory"],
+    workloads: [...BLOCKING_JAVASCRIPT, "memory"],
     startup: startup("deno_output_sync.mjs"),
     empty: "deno-empty",
   }];
@@ -310,7 +313,7 @@ function nodeContestants({ node, execa }) {
     label: "Node: spawn",
     kind: "peer",
     argv: [...script, "child_process-asynchronous"],
-    workloads: [...ALL, "lateness", "memory"],
+    workloads: [...ALL_JAVASCRIPT, "lateness", "memory"],
     startup: startup("node_spawn.mjs"),
     empty,
     counts: FORKING,
@@ -319,7 +322,7 @@ function nodeContestants({ node, execa }) {
     label: "Node: spawnSync",
     kind: "peer",
     argv: [...script, "child_process-synchronous"],
-    workloads: BLOCKING,
+    workloads: BLOCKING_JAVASCRIPT,
     startup: startup("node_spawn_sync.mjs"),
     empty,
     counts: FORKING,

@@ -50,6 +50,17 @@ export const workloads = [
     size: 0,
   },
   {
+    // What a child has that is given nothing; the reference's inherits, as in all others.
+    name: "null",
+    title: "A tiny child with its three streams at /dev/null, one at a time",
+    kind: "each",
+    unit: "µs",
+    count: 2000,
+    quick: 300,
+    warmup: 2000,
+    size: 0,
+  },
+  {
     name: "parallel",
     title: "A tiny child, 16 in flight",
     kind: "each",

@@ -2,6 +2,8 @@
 
 /** @type {["inherit", "inherit", "inherit"]} */
 const inherited = ["inherit", "inherit", "inherit"];
+/** @type {["ignore", "ignore", "ignore"]} */
+const ignored = ["ignore", "ignore", "ignore"];
 
 /** @param {number | null} code */
 function check(code) {
@@ -12,6 +14,9 @@ function check(code) {
 export const asynchronous = {
   async run(path) {
     check(await Bun.spawn([path], { stdio: inherited }).exited);
+  },
+  async quiet(path) {
+    check(await Bun.spawn([path], { stdio: ignored }).exited);
   },
   async capture(path) {
     const child = Bun.spawn([path], { stdio: ["inherit", "pipe", "inherit"] });
@@ -41,6 +46,9 @@ export const asynchronous = {
 export const synchronous = {
   run(path) {
     check(Bun.spawnSync([path], { stdio: inherited }).exitCode);
+  },
+  quiet(path) {
+    check(Bun.spawnSync([path], { stdio: ignored }).exitCode);
   },
   capture(path) {
     const result = Bun.spawnSync([path], { stdio: ["inherit", "pipe", "inherit"] });

@@ -31,6 +31,9 @@ export const asynchronous = {
   run(path) {
     return closed(spawn(path, [], { stdio: "inherit" }));
   },
+  quiet(path) {
+    return closed(spawn(path, [], { stdio: "ignore" }));
+  },
   async capture(path) {
     const child = spawn(path, [], { stdio: ["inherit", "pipe", "inherit"] });
     /** @type {Buffer[]} */
@@ -62,6 +65,9 @@ export const asynchronous = {
 export const synchronous = {
   run(path) {
     check(spawnSync(path, [], { stdio: "inherit" }));
+  },
+  quiet(path) {
+    check(spawnSync(path, [], { stdio: "ignore" }));
   },
   capture(path) {
     return check(spawnSync(path, [], { stdio: ["inherit", "pipe", "inherit"] })).stdout.length;

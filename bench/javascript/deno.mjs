@@ -19,6 +19,7 @@
 const { Command } = /** @type {{ Deno: DenoGlobal }} */ (/** @type {unknown} */ (globalThis)).Deno;
 
 const inherited = { stdin: "inherit", stdout: "inherit", stderr: "inherit" };
+const ignored = { stdin: "null", stdout: "null", stderr: "null" };
 const captured = { stdin: "inherit", stdout: "piped", stderr: "inherit" };
 const fed = { stdin: "piped", stdout: "inherit", stderr: "inherit" };
 
@@ -35,6 +36,9 @@ function check(result) {
 export const asynchronous = {
   async run(path) {
     check(await new Command(path, inherited).spawn().status);
+  },
+  async quiet(path) {
+    check(await new Command(path, ignored).spawn().status);
   },
   async capture(path) {
     return check(await new Command(path, captured).output()).stdout.length;
@@ -59,6 +63,9 @@ export const asynchronous = {
 export const synchronous = {
   run(path) {
     check(new Command(path, inherited).outputSync());
+  },
+  quiet(path) {
+    check(new Command(path, ignored).outputSync());
   },
   capture(path) {
     return check(new Command(path, captured).outputSync()).stdout.length;

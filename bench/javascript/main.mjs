@@ -17,6 +17,7 @@ import { lateness } from "./lateness.mjs";
  *
  * @typedef {object} Adapter
  * @property {(path: string) => void | Promise<void>} run
+ * @property {(path: string) => void | Promise<void>} [quiet] with its streams at /dev/null
  * @property {(path: string, length: number) => number | Promise<number>} capture
  * @property {(path: string, mebibytes: number) => Promise<number>} [drain]
  * @property {(path: string, mebibytes: number, chunk: Uint8Array) => Promise<void>} [feed]
@@ -38,8 +39,10 @@ function childPath(child) {
 /** @param {number} number */
 async function sequential(number) {
   const path = childPath("tiny");
+  const run = workload === "null" ? adapter.quiet : adapter.run;
+  if (run === undefined) throw new Error(`${variant} does not do ${workload}`);
   for (let index = 0; index < number; index++) {
-    const pending = adapter.run(path);
+    const pending = run(path);
     if (pending) await pending;
   }
 }

@@ -17,6 +17,9 @@ export const asynchronous = {
   async run(path) {
     await new Command(path, [], inherited).run();
   },
+  async quiet(path) {
+    await new Command(path).run();
+  },
   async capture(path) {
     return (await new Command(path, [], captured).output()).length;
   },
@@ -44,6 +47,9 @@ export const asynchronous = {
 export const synchronous = {
   run(path) {
     new Command(path, [], inherited).runSync();
+  },
+  quiet(path) {
+    new Command(path).runSync();
   },
   capture(path) {
     return new Command(path, [], captured).outputSync().length;
