@@ -25,7 +25,7 @@ const targets: []const std.Target.Query = &.{
     macos(.aarch64),
 };
 
-/// What a library may weigh. The Linux figure is a promise of the README; a macOS one is mostly the
+/// What a library may weigh. Where it is text it is read with the module, at about 0.03 ms a KB; a macOS one is mostly the
 /// padding of its segments to 16 KiB pages.
 const linux_size_max = 56 * 1024;
 const macos_size_max = 128 * 1024;

@@ -9,7 +9,6 @@ import {
   type Opened,
   PlatformError,
   type Runtime,
-  type Signature,
 } from "./runtime.ts";
 
 /** How a word of the boundary appears in TypeScript. */
@@ -68,12 +67,14 @@ export interface OpenLibrary {
   readonly memfd?: number;
 }
 
+type Name = keyof typeof SYMBOLS;
+
 /**
  * What is bound with one call on a runtime where that costs start-up time, as it is used together: a function by
  * itself takes a third longer (measured). What stands in none is rare, and nothing that the end of a child needs: Deno
  * asks for the permission at each of its calls.
  */
-const groups: readonly (readonly (keyof typeof SYMBOLS)[])[] = [
+const groups: readonly (readonly Name[])[] = [
   ["osexec_abi"],
   [
     "osexec_spawn",
@@ -104,14 +105,11 @@ export function library(): Library {
 }
 
 /**
- * Binds functions before there is a child that will need them: on Deno they are bound at their first use, and by then
- * a program may have given the permission back.
+ * Binds a function's group before there is a child that will need it: on Deno that is done at the first use of one of
+ * them, and by then a program may have given the permission back. What a start uses itself need not be asked for.
  */
-export function prepare(...names: readonly (keyof Library)[]): void {
-  const functions = library();
-  for (const name of names) {
-    if (typeof functions[name] !== "function") throw new Error(`${name} is not there`);
-  }
+export function prepare(name: Name): void {
+  if (typeof library()[name] !== "function") throw new Error(`${name} is not there`);
 }
 
 /** Loads from the first place that serves. */
@@ -215,8 +213,25 @@ function bind(runtime: Runtime, opened: OpenLibrary): Bound {
   const functions: Record<string, NativeFunction> = {};
   const handles: Opened[] = [];
   if (runtime.bindsLate && opened.done === undefined) {
-    for (const name of Object.keys(SYMBOLS)) {
-      bindLate(functions, name, () => bindFor(runtime, opened.path, functions, handles, name));
+    /** Binds a function at its first use, and the others of its group. */
+    const bindNow = (wanted: Name): NativeFunction | undefined => {
+      const group = groups.find((names) => names.includes(wanted));
+      if (group === undefined) {
+        const value = runtime.bindRare(opened.path, wanted, SYMBOLS[wanted]);
+        Object.defineProperty(functions, wanted, { value });
+        return value;
+      }
+      const symbols = Object.fromEntries(group.map((name) => [name, SYMBOLS[name]]));
+      const handle = runtime.open(opened.path, symbols);
+      handles.push(handle);
+      for (const [name, value] of Object.entries(handle.functions)) {
+        Object.defineProperty(functions, name, { value });
+      }
+      return handle.functions[wanted];
+    };
+    for (const name of Object.keys(SYMBOLS) as Name[]) {
+      const get = (): NativeFunction | undefined => bindNow(name);
+      Object.defineProperty(functions, name, { configurable: true, enumerable: true, get });
     }
   } else {
     const all = runtime.open(opened.path, SYMBOLS);
@@ -256,47 +271,6 @@ function preferFirst(runtime: Runtime, own: Bound, opened: OpenLibrary): Library
 
 function memfdPath(fd: number): string {
   return `/proc/self/fd/${fd}`;
-}
-
-/** Makes `name` a getter that becomes the function at its first use. */
-function bindLate(
-  functions: Record<string, NativeFunction>,
-  name: string,
-  bindNow: () => NativeFunction,
-): void {
-  Object.defineProperty(functions, name, { configurable: true, enumerable: true, get: bindNow });
-}
-
-/** Binds a function, and the others of its group. */
-function bindFor(
-  runtime: Runtime,
-  path: string,
-  functions: Record<string, NativeFunction>,
-  handles: Opened[],
-  wanted: string,
-): NativeFunction {
-  const table: Readonly<Record<string, Signature>> = SYMBOLS;
-  const signature = (name: string): Signature => {
-    const found = table[name];
-    if (found === undefined) throw new Error(`there is no ${name}`);
-    return found;
-  };
-  let bound: Readonly<Record<string, NativeFunction>>;
-  const group = groups.find((names) => names.some((name) => name === wanted));
-  if (group === undefined) {
-    bound = { [wanted]: runtime.bindRare(path, wanted, signature(wanted)) };
-  } else {
-    const symbols = Object.fromEntries(group.map((name) => [name, signature(name)]));
-    const opened = runtime.open(path, symbols);
-    handles.push(opened);
-    bound = opened.functions;
-  }
-  for (const [name, value] of Object.entries(bound)) {
-    Object.defineProperty(functions, name, { value });
-  }
-  const value = bound[wanted];
-  if (value === undefined) throw new Error(`the native library does not export ${wanted}`);
-  return value;
 }
 
 function hexadecimal(halves: readonly number[]): string {

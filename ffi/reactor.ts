@@ -391,14 +391,7 @@ function reactor(): Reactor {
 
 /** Everything that a wait may need: see prepare(). */
 export function prepareToWatch(): void {
-  prepare(
-    "osexec_busy_poll",
-    "osexec_idle_processors",
-    "osexec_reactor",
-    "osexec_watch",
-    "osexec_watch_pid",
-    "osexec_unwatch",
-  );
+  prepare("osexec_watch");
 }
 
 /** Says that a process was started whose end, or output, may be watched for at once. */

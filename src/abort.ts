@@ -82,6 +82,26 @@ export class AbortWatch {
     return { failure: late ? null : this.#failure, deadline: this.#deadline };
   }
 
+  /**
+   * After end(): where an abort has not come yet and there is no waitDelay, one that comes before `copied` ends the
+   * copying, as there is only whoever else holds the pipes to wait for. Answers its reason, boxed, if it did.
+   */
+  async outlive(copied: Promise<unknown>): Promise<AbortOutcome["failure"]> {
+    const { signal, cancel, waitDelay, expire } = this.#options;
+    if (cancel === null || waitDelay > 0 || this.#failure !== null) return null;
+    let cut: AbortOutcome["failure"] = null;
+    const onAbort = (): void => {
+      if (!signal.aborted || cut !== null) return;
+      cut = { error: signal.reason };
+      expire();
+    };
+    signal.addEventListener("abort", onAbort);
+    onAbort();
+    await copied;
+    signal.removeEventListener("abort", onAbort);
+    return cut;
+  }
+
   /** Stops watching, whatever has come of it, and waits for no cancel() any more. */
   dispose(): void {
     this.#ended = true;

@@ -322,7 +322,6 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
    */
   lines(): AsyncIterableIterator<string> & AsyncDisposable {
     let reading: Operation<Uint8Array | null> | undefined;
-    let held = false;
     const iterator: LineIterator = new LineIterator({
       // What another has read ahead is its own.
       begin: () => {
@@ -330,7 +329,6 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
           throw new StateError(`lines ${this.#name}: another lines() is reading it`);
         }
         this.#lines = iterator;
-        held = true;
         return !this.#hasRead;
       },
       next: () => {
@@ -341,7 +339,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
         this.#lines = undefined;
       },
       leave: (rest) => {
-        if (!held) return;
+        if (this.#lines !== iterator) return;
         this.#lines = undefined;
         reading?.cancel();
         this.#leftover = rest();

@@ -1,7 +1,7 @@
 /** Processes: Go's os.StartProcess, os.FindProcess and os.Process. */
 
 import { Exit, Rung, Stage, Wait } from "../ffi/abi.ts";
-import { library, prepare } from "../ffi/library.ts";
+import { library } from "../ffi/library.ts";
 import {
   expectSoon,
   forget,
@@ -76,7 +76,7 @@ export function startChild(
     const source = words[0] ?? -1;
     if (source >= 0) lend(source, (words[1] ?? 0) <= 2);
   }
-  prepareForEnd(pidfd);
+  if (pidfd) prepareForEnd();
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
@@ -85,15 +85,12 @@ export function startChild(
   return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd, false, pending);
 }
 
-/** Whether what an end needs is bound: for a wait of this thread's, and for one by the event loop. */
-const prepared = { wait: false, watch: false };
+let isPrepared = false;
 
-function prepareForEnd(watches: boolean): void {
-  if (!prepared.wait) prepare("osexec_wait", "osexec_settle", "osexec_signal", "osexec_close");
-  prepared.wait = true;
-  if (!watches || prepared.watch) return;
-  prepareToWatch();
-  prepared.watch = true;
+/** Once: each start is to be quick. */
+function prepareForEnd(): void {
+  if (!isPrepared) prepareToWatch();
+  isPrepared = true;
 }
 
 /** A start of which it is not known whether it has reached execve. */

@@ -1,7 +1,7 @@
 /** One run of a command: its process, the copying around it, what an abort does to it, and what it comes to. */
 
 import { now } from "../ffi/host.ts";
-import { type AbortOutcome, AbortWatch, type Cancel } from "./abort.ts";
+import { AbortWatch, type Cancel } from "./abort.ts";
 import { type Copy, type CopyResult, drain, feed, type Pull, pull } from "./copy.ts";
 import {
   type CapturedOutput,
@@ -85,7 +85,7 @@ export class Run {
       this.#isCut = true;
       this.lines?.stop();
     }
-    const { stops, cut } = await this.#settle(abort);
+    const { stops, cut } = await this.#settle(abort?.deadline);
     const failure = this.#results.find((result) => result.failure !== null)?.failure;
     if (!state.success) {
       const cause = causeOf(abort?.failure ?? cut, failure);
@@ -125,7 +125,7 @@ export class Run {
       } else if (!(error instanceof StateError)) {
         // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
         this.#closeInput();
-        await this.#settle(null);
+        await this.#settle(undefined);
       }
       throw error;
     }
@@ -143,33 +143,17 @@ export class Run {
     if (stdinPipe !== undefined) closeQuietly(stdinPipe);
   }
 
-  /**
-   * Waits for the outputs, no longer than waitDelay allows. Without one an abort that comes now ends it: there is
-   * only whoever else holds the pipes to wait for.
-   */
-  async #settle(abort: AbortOutcome | null | undefined): Promise<Settled> {
-    const { process, signal, cancel, waitDelay } = this.#options;
+  /** Waits for the outputs, no longer than waitDelay or an abort allows. */
+  async #settle(deadline: number | undefined): Promise<Settled> {
+    const { process, waitDelay } = this.#options;
     if (this.#outputs.length === 0) return { stops: [], cut: null };
-    let cut: Settled["cut"] = null;
-    // With a cancel of null an abort does nothing.
-    const listens = signal !== undefined && cancel !== null && waitDelay === 0 &&
-      abort?.failure === null;
-    const onAbort = (): void => {
-      if (!signal?.aborted || cut !== null) return;
-      cut = { error: signal.reason };
-      this.#expire();
-    };
-    if (listens) {
-      signal.addEventListener("abort", onAbort);
-      onAbort();
-    }
-    const end = abort?.deadline ?? now() + (waitDelay || Infinity);
+    const end = deadline ?? now() + (waitDelay || Infinity);
     const timer = new Timer(end, () => this.#expire());
     holdWith(process, timer);
-    const results = await Promise.all(this.#outputs.map((copy) => copy.done));
+    const copied = Promise.all(this.#outputs.map((copy) => copy.done));
+    const cut = await this.#abort?.outlive(copied) ?? null;
+    const stops = (await copied).map(({ stopped }) => stopped);
     timer.cancel();
-    if (listens) signal.removeEventListener("abort", onAbort);
-    const stops = results.map(({ stopped }) => stopped);
     return { stops, cut: stops.includes("expired") ? cut : null };
   }
 

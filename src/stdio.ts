@@ -1,6 +1,5 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
-import { prepare } from "../ffi/library.ts";
 import { closeQuietly, type Fd, nullDevice, OSFile, ownPipe } from "./file.ts";
 import {
   checkSink,
@@ -86,10 +85,10 @@ export class Puller {
  * `blocking`: for a synchronous run. Leaves nothing open, and nothing locked, when it throws.
  */
 export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
+  checkStdio(options);
   const { stdin, input, stdout, stderr } = options;
   const opener = new Opener(blocking);
   try {
-    checkInput(stdin, input);
     const in_ = input === undefined ? opener.stdin(stdin) : opener.data(input, "input");
     const out = opener.output(stdout, 1);
     const err = stderr === "stdout" || (isSink(stderr) && !isFd(stderr) && stderr === stdout)
@@ -127,40 +126,36 @@ interface PlannedFd {
 }
 
 /** The streams as openStdio() would open them, with nothing opened. */
-export function describeStdio({ stdin, input, stdout, stderr }: StdioOptions): readonly Fd[] {
-  checkInput(stdin, input);
-  const in_ = input === undefined
-    ? describeStream(stdin, 0, (data) => checkData(data, "stdin"))
-    : planned(0, "pipe");
-  if (input !== undefined) checkData(input, "input");
-  const out = describeStream(stdout, 1, (sink) => checkOutput(sink, "stdout"));
-  const err = stderr === "stdout"
-    ? out
-    : describeStream(stderr, 2, (sink) => checkOutput(sink, "stderr"));
+export function describeStdio(options: StdioOptions): readonly Fd[] {
+  checkStdio(options);
+  const { stdin, input, stdout, stderr } = options;
+  const in_ = input === undefined ? describeStream(stdin, 0) : planned(0, "pipe");
+  const out = describeStream(stdout, 1);
+  const err = stderr === "stdout" ? out : describeStream(stderr, 2);
   return [in_, out, err];
 }
 
-function describeStream<S extends Stdin | Stdout>(
-  stream: S | undefined,
-  inherited: number,
-  check: (stream: S) => void,
-): Fd {
+function describeStream(stream: Stdin | Stdout | undefined, inherited: number): Fd {
   if (stream === undefined || stream === "null") return nullDevice;
   if (stream === "inherit") return inherited;
   if (isFd(stream)) return stream;
-  check(stream);
   return planned(inherited, pathOf(stream) ?? "pipe");
 }
 
-function checkInput(stdin: unknown, input: unknown): void {
-  if (input !== undefined && stdin !== undefined) {
-    throw new TypeError("stdin and input exclude each other");
-  }
+/** Throws TypeError for what can be neither opened nor described: all that is known before anything is opened. */
+function checkStdio({ stdin, input, stdout, stderr }: StdioOptions): void {
+  if (input !== undefined) {
+    if (stdin !== undefined) throw new TypeError("stdin and input exclude each other");
+    if (isFd(input)) throw new TypeError("input is a descriptor, which is for stdin");
+    checkSource(input, "input");
+  } else if (isToBeCopied(stdin)) checkSource(stdin, "stdin");
+  if (isToBeCopied(stdout)) checkOutput(stdout, "stdout");
+  if (stderr !== "stdout" && isToBeCopied(stderr)) checkOutput(stderr, "stderr");
 }
 
-function checkData(data: unknown, name: string): asserts data is Data {
-  if (isFd(data)) throw new TypeError(`${name} is a descriptor, which is for stdin`);
-  checkSource(data, name);
+/** Whether it is no word, and no descriptor. */
+function isToBeCopied(stream: unknown): boolean {
+  return stream !== undefined && stream !== "null" && stream !== "inherit" && !isFd(stream);
 }
 
 function checkOutput(stdout: unknown, name: string): void {
@@ -196,7 +191,6 @@ class Opener {
   }
 
   data(data: Data, name: string): Fd {
-    checkData(data, name);
     const path = pathOf(data);
     if (path !== undefined) return this.#open(path, "r");
     if (!isWhole(data)) this.isInert = false;
@@ -213,7 +207,6 @@ class Opener {
     if (isCommandPipe(stdout)) this.isInert = false;
     if (isFd(stdout)) return stdout;
     const name = inherited === 1 ? "stdout" : "stderr";
-    checkOutput(stdout, name);
     if (isBlob(stdout)) return this.#open(pathOf(stdout) ?? "", "w");
     const sink = this.#openSink(stdout, name);
     const release = (): void => {
@@ -234,7 +227,6 @@ class Opener {
   #pipe(release: () => void, use: (ends: [OSFile, OSFile]) => OSFile): Fd {
     let ends: [OSFile, OSFile];
     try {
-      prepare("osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll");
       ends = ownPipe();
     } catch (error) {
       release();

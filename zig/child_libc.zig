@@ -171,10 +171,7 @@ fn foreground(context: Context, terminal: u32, group: u32) i32 {
 
 /// The resource, and the limits' words: soft lower, soft upper, hard lower, hard upper.
 fn setLimit(context: Context, words: [*]align(8) const u32) i32 {
-    const limits: [2]u64 = .{
-        @as(u64, words[2]) << 32 | words[1],
-        @as(u64, words[4]) << 32 | words[3],
-    };
+    const limits = child.limitsOf(words);
     return context.result(context.functions.setrlimit(@bitCast(words[0]), &limits));
 }
 

@@ -10,11 +10,12 @@ const builtin = @import("builtin");
 const libc = @import("libc.zig");
 const linux = @import("linux.zig");
 const system = @import("system.zig").system;
+const threads = @import("threads.zig");
 
 /// So many looks at a list that does not stand still.
-const looks_max = 1000;
-/// And so many without a pause.
-const looks_quick = 500;
+const looks_max = 1008;
+/// And so many without a pause of a millisecond.
+const looks_quick = 1000;
 /// So much of a variable at once.
 const piece = 1024;
 
@@ -31,7 +32,7 @@ pub fn read(buffer: [*]u8, length: i32) i32 {
             error.Changed => {
                 // Who changes it may have been stopped between freeing the old list and naming the new one, on a busy
                 // machine for milliseconds.
-                if (count < looks_quick) system.yield() else pause();
+                if (count < looks_quick) system.yield() else threads.pause(1);
                 continue;
             },
             error.Refused => return plainly(room),
@@ -40,12 +41,6 @@ pub fn read(buffer: [*]u8, length: i32) i32 {
         return std.math.cast(i32, answer) orelse system.negative(.@"2BIG");
     }
     return system.negative(.AGAIN);
-}
-
-/// A tenth of a millisecond.
-fn pause() void {
-    const time: linux.Timespec = .{ .sec = 0, .nsec = 100_000 };
-    _ = linux.call(.nanosleep, .{ &time, null });
 }
 
 const Error = error{ Changed, Refused, Known };

@@ -6,19 +6,19 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const linux = @import("linux.zig");
-const nowait = @import("nowait.zig");
 const ledger = @import("ledger.zig");
+const nowait = @import("nowait.zig");
 const stdio = @import("stdio.zig");
-const system = @import("system.zig").system;
+const systems = @import("system.zig");
+const system = systems.system;
 
 /// `path` is `length` bytes, the last of which is NUL. A FIFO is opened for reading without waiting for who
 /// writes to it: the first read waits for that.
 pub fn open(path: [*]const u8, length: i32, flags: i32, mode: i32) i32 {
     if (!isString(path, length)) return system.negative(.INVAL);
     const O_ACCMODE = 3;
-    const S_IFMT = 0o170000;
-    const S_IFIFO = 0o010000;
-    if (flags & (O_ACCMODE | system.O_NONBLOCK) != 0 or system.fileMode(path) & S_IFMT != S_IFIFO) {
+    const is_plain = flags & (O_ACCMODE | system.O_NONBLOCK) == 0;
+    if (!is_plain or systems.fileType(system.fileMode(path)) != .fifo) {
         return system.openFile(path, flags, mode);
     }
     const fd = system.openFile(path, flags | system.O_NONBLOCK, mode);
@@ -29,7 +29,7 @@ pub fn open(path: [*]const u8, length: i32, flags: i32, mode: i32) i32 {
 /// Close-on-exec from the start: another thread may clone in between.
 pub fn pipe(ends: *[2]i32, owned: bool) i32 {
     const answer = stdio.keepBothOff(system.pipe(ends), ends);
-    if (answer >= 0 and owned) for (ends) |fd| ledger.own(fd);
+    if (answer >= 0 and owned) ledger.own(ends);
     return answer;
 }
 
@@ -76,9 +76,7 @@ pub fn executable(path: [*]const u8, length: i32) i32 {
     if (!isString(path, length)) return system.negative(.INVAL);
     const mode = system.fileMode(path);
     if (mode < 0) return mode;
-    const S_IFMT = 0o170000;
-    const S_IFDIR = 0o040000;
-    if (mode & S_IFMT == S_IFDIR) return system.negative(.ISDIR);
+    if (systems.fileType(mode) == .directory) return system.negative(.ISDIR);
     const allowed = system.mayExecute(path);
     return switch (allowed) {
         // Linux < 5.8, or a sandbox (go.dev/issue/58552): the mode's own word, as in Go.

@@ -251,40 +251,6 @@ pub fn openMode(fd: i32) i32 {
     return if (found < 0) found else status.mode;
 }
 
-/// The signal that a child of this thread's has been stopped for, or 0. Takes nothing away from a later wait.
-pub fn stoppedBy(pid: i32) i32 {
-    var info: ChildInfo = .{};
-    const asked = retry(.waitid, .{ P_PID, pid, &info, WSTOPPED | WNOHANG | WNOWAIT | WALL, null });
-    return if (asked == 0 and info.pid != 0) info.status else 0;
-}
-
-/// Lets a tracee that a signal has stopped go on with that signal; but for one that would only stop it again.
-pub fn resumeTracee(pid: i32, signal: i32) void {
-    const PTRACE_CONT = 7;
-    var info: ChildInfo = .{};
-    _ = retry(.waitid, .{ P_PID, pid, &info, WSTOPPED | WNOHANG | WALL, null });
-    // SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU.
-    const stops = signal >= 19 and signal <= 22;
-    _ = call(.ptrace, .{ PTRACE_CONT, pid, 0, if (stops) 0 else signal });
-}
-
-/// Waits a while for the kernel to clear `tid`, which holds `value`, because `pid` has left this memory.
-/// True: that child has ended, though the word may still stand: Linux before 5.17 leaves it alone where the
-/// child dumps core.
-pub fn waitCleared(tid: *u32, value: u32, pid: i32) bool {
-    const time: Timespec = .{ .sec = 0, .nsec = 20_000_000 };
-    // The kernel's wake is not a private one.
-    const answer = result(.futex, .{ tid, FUTEX_WAIT, value, &time, null, 0 });
-    if (answer != negative(.TIMEDOUT)) return false;
-    var info: ChildInfo = .{};
-    const options = WEXITED | WNOHANG | WNOWAIT | WALL;
-    const asked = retry(.waitid, .{ P_PID, pid, &info, options, null });
-    // Any other refusal (a sandbox that knows no waitid) says nothing of the child.
-    if (asked < 0) return asked == negative(.CHILD);
-    // CLD_EXITED, CLD_KILLED or CLD_DUMPED: of a tracee its stops come too.
-    return info.pid != 0 and info.code >= 1 and info.code <= 3;
-}
-
 /// Whether a descriptor is open in a /proc that is one.
 pub fn isProc(fd: i32) bool {
     const PROC_SUPER_MAGIC = 0x9fa0;

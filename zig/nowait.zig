@@ -7,7 +7,8 @@ const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const linux = @import("linux.zig");
-const system = @import("system.zig").system;
+const systems = @import("system.zig");
+const system = systems.system;
 
 const again = system.negative(.AGAIN);
 
@@ -92,11 +93,8 @@ fn isReady(fd: i32, ready: abi.Ready) bool {
 fn neverWaits(fd: i32) bool {
     const flags = system.fcntl(fd, system.F_GETFL, 0);
     if (flags >= 0 and flags & system.O_NONBLOCK != 0) return true;
-    const S_IFMT = 0o170000;
-    const S_IFREG = 0o100000;
-    const S_IFBLK = 0o060000;
-    const mode = system.openMode(fd);
-    return mode >= 0 and (mode & S_IFMT == S_IFREG or mode & S_IFMT == S_IFBLK);
+    const kind = systems.fileType(system.openMode(fd));
+    return kind == .regular or kind == .block;
 }
 
 /// Makes a descriptor fit for a child, which would see O_NONBLOCK too, and most programs take EAGAIN for an
@@ -106,12 +104,7 @@ pub fn lend(fd: i32, how: abi.Lend) i32 {
     if (flags < 0) return flags;
     const is_set = flags & system.O_NONBLOCK != 0;
     if (is_set == (how == .back)) return @intFromBool(is_set);
-    if (how == .unless_socket) {
-        const S_IFMT = 0o170000;
-        const S_IFSOCK = 0o140000;
-        const mode = system.openMode(fd);
-        if (mode >= 0 and mode & S_IFMT == S_IFSOCK) return 1;
-    }
+    if (how == .unless_socket and systems.fileType(system.openMode(fd)) == .socket) return 1;
     const answer = system.fcntl(fd, system.F_SETFL, flags ^ system.O_NONBLOCK);
     return if (answer < 0) answer else @intFromBool(is_set);
 }

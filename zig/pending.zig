@@ -14,6 +14,7 @@ const abi = @import("abi.zig");
 const arenas = @import("arena.zig");
 const plans = @import("plan.zig");
 const linux = @import("linux.zig");
+const wait_linux = @import("wait_linux.zig");
 
 /// All zeros when free, so that the table takes no room in the library's file.
 const Entry = struct {
@@ -102,7 +103,7 @@ pub fn settle(index: i32, pid: i32) ?plans.Report {
         // Kept mapped for good, so that a look that comes late reads another start's at worst.
         const word = &entry.plan.?.child_tid;
         lock.release();
-        ended = linux.waitCleared(word, tid, pid);
+        ended = wait_linux.waitCleared(word, tid, pid);
     }
 }
 

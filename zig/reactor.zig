@@ -17,6 +17,7 @@ const pollers = @import("poller.zig");
 const stdio = @import("stdio.zig");
 const system = @import("system.zig").system;
 const threads = @import("threads.zig");
+const Words = @import("words.zig").Words;
 const poller = pollers.poller;
 
 const idle_ms = 10_000;
@@ -34,8 +35,7 @@ const Reactor = struct {
     owner: i32,
     /// The token each descriptor is armed with, by descriptor; 0: none. Whoever takes a token out,
     /// the thread on an event or JavaScript on unwatch, owns the one decrement of `armed`.
-    tokens: [*]u32,
-    tokens_len: u32,
+    tokens: Words,
     armed: u32 = 0,
     /// Guards `running` and the decision to end.
     lock: system.Lock = .{},
@@ -78,12 +78,10 @@ fn build(socket: i32, other: i32) i32 {
 fn register(opened: i32, socket: i32, other: i32) i32 {
     const watched = poller.watchPeer(opened, socket);
     if (watched < 0) return watched;
-    // Within reason: 64 MiB of address space, no memory.
-    const count: u32 = @intCast(std.math.clamp(system.descriptorsMax(), 1024, 1 << 24));
     const writable = system.PROT_READ | system.PROT_WRITE;
-    const tokens = mapTokens(count) orelse return system.negative(.NOMEM);
+    const tokens = Words.map() orelse return system.negative(.NOMEM);
     const page = system.map(@sizeOf(Reactor), writable, system.MAP_PRIVATE) orelse {
-        unmapTokens(tokens, count);
+        tokens.unmap();
         return system.negative(.NOMEM);
     };
     const reactor: *Reactor = @ptrCast(@alignCast(page));
@@ -95,7 +93,6 @@ fn register(opened: i32, socket: i32, other: i32) i32 {
         .other_number = system.fileNumber(other),
         .owner = system.threadId(),
         .tokens = tokens,
-        .tokens_len = count,
     };
     table_lock.acquire();
     defer table_lock.release();
@@ -104,7 +101,7 @@ fn register(opened: i32, socket: i32, other: i32) i32 {
         @atomicStore(?*Reactor, entry, reactor, .release);
         return @intCast(index);
     }
-    unmapTokens(tokens, count);
+    tokens.unmap();
     system.unmap(page, @sizeOf(Reactor));
     return system.negative(.AGAIN);
 }
@@ -117,15 +114,14 @@ fn find(handle: i32) ?*Reactor {
 /// Arms `fd` for one event, which will come as a record with `token` (positive).
 pub fn watch(handle: i32, fd: i32, ready: i32, token: i32) i32 {
     const reactor = find(handle) orelse return system.negative(.BADF);
-    if (fd < 0 or fd >= reactor.tokens_len) return system.negative(.BADF);
+    const word = reactor.tokens.of(fd) orelse return system.negative(.BADF);
     if (token <= 0) return system.negative(.INVAL);
-    const word = &reactor.tokens[@intCast(fd)];
     if (@atomicRmw(u32, word, .Xchg, @bitCast(token), .acq_rel) == 0) {
         _ = @atomicRmw(u32, &reactor.armed, .Add, 1, .acq_rel);
     }
     var answer = poller.arm(reactor.poller, fd, @bitCast(ready), @bitCast(token));
     if (answer >= 0) answer = ensureRunning(reactor);
-    if (answer < 0) disarm(reactor, fd);
+    if (answer < 0) disarm(reactor, word);
     return answer;
 }
 
@@ -133,8 +129,7 @@ pub fn watch(handle: i32, fd: i32, ready: i32, token: i32) i32 {
 /// closing does not take it out of the epoll set (seen).
 pub fn unwatch(handle: i32, fd: i32) i32 {
     const reactor = find(handle) orelse return system.negative(.BADF);
-    if (fd < 0 or fd >= reactor.tokens_len) return system.negative(.BADF);
-    disarm(reactor, fd);
+    disarm(reactor, reactor.tokens.of(fd) orelse return system.negative(.BADF));
     return poller.disarm(reactor.poller, fd);
 }
 
@@ -168,8 +163,8 @@ fn processEnded(context: *anyopaque, token: u32) void {
     release(reactor);
 }
 
-fn disarm(reactor: *Reactor, fd: i32) void {
-    if (@atomicRmw(u32, &reactor.tokens[@intCast(fd)], .Xchg, 0, .acq_rel) != 0) {
+fn disarm(reactor: *Reactor, word: *u32) void {
+    if (@atomicRmw(u32, word, .Xchg, 0, .acq_rel) != 0) {
         _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
     }
 }
@@ -211,10 +206,9 @@ fn run(context: ?*anyopaque) callconv(.c) ?*anyopaque {
 /// The end that JavaScript had is gone: with the thread, which may take a moment more, or with the program it ran
 /// (`deno run --watch`), and then what is there is the next one's.
 fn settleFor(owner: i32) void {
-    var none: [1]abi.Poll = undefined;
     for (0..200) |_| {
         if (!system.isThread(owner)) return ledger.settleDead(true);
-        _ = system.poll(&none, 0, 10);
+        threads.pause(10);
     }
 }
 
@@ -233,9 +227,8 @@ fn tell(reactor: *Reactor, events: []const pollers.Event) bool {
     var count: usize = 0;
     for (events) |event| {
         if (event.token == pollers.peer) return false;
-        if (event.fd >= 0) {
+        if (reactor.tokens.of(event.fd)) |word| {
             // Disarmed or armed anew since: not this event's any more.
-            const word = &reactor.tokens[@intCast(event.fd)];
             if (@cmpxchgStrong(u32, word, event.token, 0, .acq_rel, .monotonic) != null) continue;
         }
         _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
@@ -247,7 +240,7 @@ fn tell(reactor: *Reactor, events: []const pollers.Event) bool {
 
 /// Every watch there is has ended: what is tried or asked for then says why. False: nobody reads any more.
 fn tellAll(reactor: *Reactor) bool {
-    for (reactor.tokens[0..reactor.tokens_len]) |*word| {
+    for (reactor.tokens.all()) |*word| {
         const token = @atomicLoad(u32, word, .acquire);
         if (token == 0 or @cmpxchgStrong(u32, word, token, 0, .acq_rel, .monotonic) != null) continue;
         _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
@@ -319,19 +312,6 @@ fn release(reactor: *Reactor) void {
     if (@atomicRmw(u32, &reactor.references, .Sub, 1, .acq_rel) != 1) return;
     system.close(reactor.poller);
     system.close(reactor.socket);
-    unmapTokens(reactor.tokens, reactor.tokens_len);
+    reactor.tokens.unmap();
     system.unmap(@ptrCast(reactor), @sizeOf(Reactor));
-}
-
-fn mapTokens(count: u32) ?[*]u32 {
-    const memory = system.map(
-        @as(usize, count) * 4,
-        system.PROT_READ | system.PROT_WRITE,
-        system.MAP_PRIVATE | system.MAP_NORESERVE,
-    ) orelse return null;
-    return @ptrCast(memory);
-}
-
-fn unmapTokens(tokens: [*]u32, count: u32) void {
-    system.unmap(@ptrCast(tokens), @as(usize, count) * 4);
 }

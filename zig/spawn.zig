@@ -7,6 +7,7 @@ const arenas = @import("arena.zig");
 const child = @import("child.zig");
 const clone = @import("clone.zig");
 const dumpable = @import("dumpable.zig");
+const files = @import("files.zig");
 const ledger = @import("ledger.zig");
 const linux = @import("linux.zig");
 const pending = @import("pending.zig");
@@ -17,6 +18,7 @@ const spawn_libc = @import("spawn_libc.zig");
 const stdio = @import("stdio.zig");
 const system = @import("system.zig").system;
 const wait = @import("wait.zig");
+const wait_linux = @import("wait_linux.zig");
 const window = @import("window.zig");
 const Plan = plans.Plan;
 
@@ -45,14 +47,14 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
     if (arena == &spare) plan.deferred = false;
     if (options.child == .libc) return spawn_libc.run(plan, arena, answer);
     run(plan, arena, answer);
-    if (answer.pidfd >= 0) ledger.own(answer.pidfd);
-    if (!mayLackDescriptors(plan, answer)) return;
-    const again = requests.parse(bytes, arena.room()) catch return;
-    again.deferred = false;
-    again.forced |= rung(.window);
-    answer.* = nothing;
-    run(again, arena, answer);
-    if (answer.pidfd >= 0) ledger.own(answer.pidfd);
+    if (mayLackDescriptors(plan, answer)) {
+        const again = requests.parse(bytes, arena.room()) catch return;
+        again.deferred = false;
+        again.forced |= rung(.window);
+        answer.* = nothing;
+        run(again, arena, answer);
+    }
+    if (answer.pidfd >= 0) ledger.own(&.{answer.pidfd});
 }
 
 /// Whether a path was not found that may lead through a descriptor (a symlink to /proc/self/fd/9) which the child,
@@ -137,7 +139,7 @@ fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
     plan.has_close_range = hasCloseRange() and !has(plan.forced, .close_range);
     // Before anything is opened here.
     noteClosed(plan);
-    const opened = openNull(plan, window.nullDevice, answer) catch return;
+    const opened = openNull(plan, answer) catch return;
     defer if (opened >= 0) linux.close(opened);
     var mode = chooseMode(plan);
     var number = if (mode == .deferred) pending.reserve() else null;
@@ -230,18 +232,14 @@ pub fn conclude(
     if (answer.signal == 0) answer.errno = -system.negative(.CHILD);
 }
 
-/// Puts /dev/null where the descriptors want it: `known`, or one of this start's own, which is answered, to be closed
-/// once there is a child.
-pub fn openNull(
-    plan: *Plan,
-    known: *const fn () i32,
-    answer: *abi.Answer,
-) error{Refused}!i32 {
+/// Puts /dev/null where the descriptors want it: the window's, or one of this start's own, which is answered, to be
+/// closed once there is a child.
+pub fn openNull(plan: *Plan, answer: *abi.Answer) error{Refused}!i32 {
     var device: i32 = -1;
     var opened: i32 = -1;
     for (plan.descriptors, 0..) |*each, index| {
         if (each.source != plans.Descriptor.null_device) continue;
-        if (device < 0) device = known();
+        if (device < 0 and options.child == .raw) device = window.nullDevice();
         if (device < 0) {
             const O_RDWR = 2;
             opened = system.openFile("/dev/null", O_RDWR, 0);
@@ -326,7 +324,7 @@ fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
     if (mode == .fork) {
         linux.close(pipe[1]);
         pipe[1] = -1;
-        while (!hasEnded(pipe[0], if (plan.has_ptrace) 1 else 20)) {
+        while (!atEnd(pipe[0], if (plan.has_ptrace) 1 else 20)) {
             if (plan.has_ptrace) attendTracee(plan, made.pid, pipe[0]);
             // A fork of somebody else's, at the wrong moment, holds the pipe for as long as it likes.
             if (hasLeft(plan, made.pid)) break;
@@ -336,37 +334,33 @@ fn attend(plan: *Plan, mode: Mode, made: Made, pipe: *[2]i32) ?ParentFailure {
     while (true) {
         if (plan.has_ptrace) attendTracee(plan, made.pid, -1);
         const tid = @atomicLoad(u32, &plan.child_tid, .acquire);
-        if (tid == 0 or linux.waitCleared(&plan.child_tid, tid, made.pid)) return failure;
+        if (tid == 0 or wait_linux.waitCleared(&plan.child_tid, tid, made.pid)) return failure;
     }
 }
 
 /// A tracee is stopped by any signal, one that was pending when it unblocked them included, and only this thread can let
 /// it go on: whoever waits for its exec must look. `end`: of the exec pipe, where there is one.
-fn attendTracee(plan: *Plan, pid: i32, end: i32) void {
-    const signal = linux.stoppedBy(pid);
+pub fn attendTracee(plan: *Plan, pid: i32, end: i32) void {
+    const signal = wait_linux.stoppedBy(pid);
     if (signal == 0) return;
     // The stop at exec itself is the tracer's to see, and comes after these.
     const SIGTRAP = 5;
     const has_left = if (end < 0)
         @atomicLoad(u32, &plan.child_tid, .acquire) == 0
     else
-        hasEnded(end, 0) or (signal == SIGTRAP and plan.report.state == .execing);
-    if (!has_left) linux.resumeTracee(pid, signal);
+        atEnd(end, 0) or (signal == SIGTRAP and plan.report.state == .execing);
+    if (!has_left) wait_linux.resumeTracee(pid, signal);
 }
 
 /// Whether a pipe has reached its end within so many milliseconds.
-pub fn hasEnded(end: i32, milliseconds: i32) bool {
+pub fn atEnd(end: i32, milliseconds: i32) bool {
     var entry: [1]abi.Poll = .{.{ .fd = end, .events = 1, .revents = 0 }};
     return system.poll(&entry, 1, milliseconds) > 0;
 }
 
 /// Whether a child has ended, or has the name of what it executes.
 fn hasLeft(plan: *const Plan, pid: i32) bool {
-    var info: linux.ChildInfo = .{};
-    const options_of_wait = linux.WEXITED | linux.WNOHANG | linux.WNOWAIT | linux.WALL;
-    const asked = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options_of_wait, null });
-    if (asked == linux.negative(.CHILD)) return true;
-    if (asked == 0 and info.pid != 0 and wait.isEnd(info.code)) return true;
+    if (wait_linux.hasEnded(pid)) return true;
     if (plan.report.state != .execing) return false;
     var buffer: [64]u8 = undefined;
     const path = std.fmt.bufPrintSentinel(&buffer, "/proc/{d}/comm", .{pid}, 0) catch return false;
@@ -622,15 +616,6 @@ fn sharesMemory() bool {
 
 /// Why execve refused; everything is as it was before.
 fn replaceRaw(plan: *const Plan) i32 {
-    // What can be known is known first: from the next line on a write to a pipe that nobody reads, by another thread,
-    // ends this process.
-    const mode = linux.fileMode(plan.path);
-    if (mode < 0 and mode != linux.negative(.NOSYS)) return mode;
-    const S_IFMT = 0o170000;
-    const S_IFREG = 0o100000;
-    if (mode >= 0 and mode & S_IFMT != S_IFREG) return linux.negative(.ACCES);
-    const refused = linux.mayExecute(plan.path);
-    if (refused == linux.negative(.ACCES) or refused == linux.negative(.NOENT)) return refused;
     const default: linux.KernelSigaction = .{};
     const numbers = [_]u32{ linux.SIGPIPE, linux.SIGXFSZ };
     var before: [numbers.len]linux.KernelSigaction = @splat(.{});
@@ -656,7 +641,15 @@ pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
     };
     defer arenas.release(arena, &spare);
     const plan = requests.parse(bytes, arena.room()) catch |err| return refuse(answer, err);
-    const failure = switch (options.child) {
+    // What can be known is known first: with SIGPIPE at its default a write to a pipe that nobody reads, by another
+    // thread, ends this process.
+    const refused = files.executable(plan.path, @intCast(std.mem.len(plan.path) + 1));
+    const failure = if (refused == system.negative(.ISDIR))
+        // execve's word for it.
+        system.negative(.ACCES)
+    else if (refused < 0)
+        refused
+    else switch (options.child) {
         .raw => replaceRaw(plan),
         .libc => spawn_libc.replace(plan),
     };

@@ -11,7 +11,6 @@ const abi = @import("abi.zig");
 const arenas = @import("arena.zig");
 const child = @import("child_libc.zig");
 const libc = @import("libc.zig");
-const linux = @import("linux.zig");
 const plans = @import("plan.zig");
 const spawn = @import("spawn.zig");
 const system = @import("system.zig").system;
@@ -31,7 +30,7 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     if (!supported(plan, answer)) return;
     // Before anything is opened here.
     spawn.noteClosed(plan);
-    const opened = spawn.openNull(plan, noDevice, answer) catch return;
+    const opened = spawn.openNull(plan, answer) catch return;
     defer if (opened >= 0) system.close(opened);
     const functions = libc.Functions.find() orelse {
         return spawn.fail(answer, .clone, system.negative(.NOSYS));
@@ -58,23 +57,12 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     var nothing: [1]u8 = undefined;
     // As in `spawn.zig`: a tracee that a signal stops before exec waits for us.
     if (builtin.os.tag == .linux and pid > 0 and plan.has_ptrace) {
-        while (!spawn.hasEnded(bell[0], 1)) {
-            const signal = linux.stoppedBy(pid);
-            const SIGTRAP = 5;
-            const is_exec = signal == SIGTRAP and plan.report.state == .execing;
-            if (is_exec) break;
-            if (signal != 0) linux.resumeTracee(pid, signal);
-        }
+        while (!spawn.atEnd(bell[0], 1)) spawn.attendTracee(plan, pid, bell[0]);
     }
     if (pid > 0) _ = system.read(bell[0], &nothing, 1);
     system.close(bell[0]);
     if (pid < 0) return spawn.fail(answer, .clone, refusal);
     spawn.conclude(plan, pid, -1, null, answer);
-}
-
-/// Nothing is kept open here.
-fn noDevice() i32 {
-    return -1;
 }
 
 /// execve in place: why it refused, with everything as it was before.

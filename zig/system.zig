@@ -13,6 +13,14 @@ pub const system = switch (builtin.os.tag) {
     else => @compileError("osexec runs on Linux and macOS"),
 };
 
+/// The type of a file, as both systems have it in st_mode.
+pub const FileType = enum(u4) { fifo = 1, directory = 4, block = 6, regular = 8, socket = 12, _ };
+
+/// Of a mode, or of the -errno in its place, which has none.
+pub fn fileType(mode: i32) ?FileType {
+    return if (mode < 0) null else @fromBackingInt(@truncate(@as(u32, @bitCast(mode)) >> 12));
+}
+
 comptime {
     seam.check(linux, darwin, &.{
         "map",

@@ -160,7 +160,4 @@ pub fn openCount() usize {
     return count;
 }
 
-pub fn sleep(milliseconds: i32) void {
-    var none: [1]abi.Poll = undefined;
-    _ = system.poll(&none, 0, milliseconds);
-}
+pub const sleep = @import("threads.zig").pause;

@@ -18,6 +18,7 @@ test {
     _ = @import("spawn.zig");
     _ = @import("spawn_test.zig");
     _ = @import("wait.zig");
+    _ = @import("words.zig");
     if (builtin.os.tag == .linux) {
         _ = @import("child.zig");
         _ = @import("dumpable.zig");

@@ -2,6 +2,7 @@
 //! libc, which would leave it out of a setuid of the whole process (measured, research/cores.md
 //! finding 12).
 
+const abi = @import("abi.zig");
 const libc = @import("libc.zig");
 const shared = @import("shared.zig");
 const system = @import("system.zig").system;
@@ -13,6 +14,12 @@ const pthread_create = libc.function(
     fn (*usize, ?*const anyopaque, Main, ?*anyopaque) callconv(.c) i32,
 );
 const pthread_detach = libc.function("pthread_detach", fn (usize) callconv(.c) i32);
+
+/// For threads of the library's own.
+pub fn pause(milliseconds: i32) void {
+    var none: [1]abi.Poll = undefined;
+    _ = system.poll(&none, 0, milliseconds);
+}
 
 /// Starts a detached thread with its signals blocked: they are the host's to handle.
 pub fn start(main: Main, context: ?*anyopaque) i32 {

@@ -37,6 +37,51 @@ pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
     return 1;
 }
 
+/// Whether a child has ended: 1, or 0, or -errno. It is reaped, unless `options` are WNOWAIT. The stops of a tracee of ours
+/// come unasked too, and are no end.
+pub fn ended(id_type: u32, id: i32, options: u32) i32 {
+    var info: linux.ChildInfo = .{};
+    const all = options | linux.WEXITED | linux.WNOHANG | linux.WALL;
+    const answer = linux.retry(.waitid, .{ id_type, id, &info, all, null });
+    if (answer < 0) return answer;
+    return @intFromBool(info.pid != 0 and waiting.isEnd(info.code));
+}
+
+/// The same of one that nobody waits for yet. Any refusal but ECHILD (a sandbox that knows no waitid) says nothing of it.
+pub fn hasEnded(pid: i32) bool {
+    const answer = ended(linux.P_PID, pid, linux.WNOWAIT);
+    return answer == 1 or answer == linux.negative(.CHILD);
+}
+
+/// Waits a while for the kernel to clear `tid`, which holds `value`, because `pid` has left this memory.
+/// True: that child has ended, though the word may still stand: Linux before 5.17 leaves it alone where the
+/// child dumps core.
+pub fn waitCleared(tid: *u32, value: u32, pid: i32) bool {
+    const time: linux.Timespec = .{ .sec = 0, .nsec = 20_000_000 };
+    // The kernel's wake is not a private one.
+    const answer = linux.result(.futex, .{ tid, linux.FUTEX_WAIT, value, &time, null, 0 });
+    return answer == linux.negative(.TIMEDOUT) and hasEnded(pid);
+}
+
+/// The signal that a child of this thread's has been stopped for, or 0. Takes nothing away from a later wait.
+pub fn stoppedBy(pid: i32) i32 {
+    var info: linux.ChildInfo = .{};
+    const options = linux.WSTOPPED | linux.WNOHANG | linux.WNOWAIT | linux.WALL;
+    const asked = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options, null });
+    return if (asked == 0 and info.pid != 0) info.status else 0;
+}
+
+/// Lets a tracee that a signal has stopped go on with that signal; but for one that would only stop it again.
+pub fn resumeTracee(pid: i32, number: i32) void {
+    const PTRACE_CONT = 7;
+    var info: linux.ChildInfo = .{};
+    const options = linux.WSTOPPED | linux.WNOHANG | linux.WALL;
+    _ = linux.retry(.waitid, .{ linux.P_PID, pid, &info, options, null });
+    // SIGSTOP, SIGTSTP, SIGTTIN and SIGTTOU.
+    const stops = number >= 19 and number <= 22;
+    _ = linux.call(.ptrace, .{ PTRACE_CONT, pid, 0, if (stops) 0 else number });
+}
+
 /// struct pidfd_info, the 64 bytes of its first version (Linux 6.13).
 const PidfdInfo = extern struct {
     mask: u64 = EXIT,

@@ -124,7 +124,7 @@ pub const Lease = struct {
     pub fn add(lease: *Lease, fd: i32) error{ Full, NotOpen }!i32 {
         const state = &shared.state().window;
         // Without it what is put into a slot could not be taken out again.
-        if (!isOurs(state, state.filler)) return error.Full;
+        if (lease.bits == 0 and !isOurs(state, state.filler)) return error.Full;
         const index = while (take(&state.taken)) |free| {
             // A slot that the host has closed stays taken for good, as its number may be another file's.
             if (isOurs(state, state.slots[free])) break free;

@@ -37,28 +37,24 @@
 /** The contestant that ratios are to: clone(CLONE_VM | CLONE_VFORK), execve and waitpid, in C. */
 export const REFERENCE = "c-vfork";
 
+/** Of the tiny child, one at a time. */
+const tiny = /** @type {const} */ ({
+  kind: "each",
+  unit: "µs",
+  count: 2000,
+  quick: 300,
+  warmup: 2000,
+  size: 0,
+});
+
 /** @type {readonly Workload[]} */
 export const workloads = [
-  {
-    name: "sequential",
-    title: "A tiny child, one at a time",
-    kind: "each",
-    unit: "µs",
-    count: 2000,
-    quick: 300,
-    warmup: 2000,
-    size: 0,
-  },
+  { name: "sequential", title: "A tiny child, one at a time", ...tiny },
   {
     // What a child has that is given nothing; the reference's inherits, as in all others.
     name: "null",
     title: "A tiny child with its three streams at /dev/null, one at a time",
-    kind: "each",
-    unit: "µs",
-    count: 2000,
-    quick: 300,
-    warmup: 2000,
-    size: 0,
+    ...tiny,
   },
   {
     name: "parallel",
