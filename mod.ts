@@ -49,7 +49,14 @@ export {
   type Told,
   WaitDelayError,
 } from "./src/errors.ts";
-export { type Fd, type OpenFlags, type OpenOptions, OSFile, pipe } from "./src/file.ts";
+export {
+  type Fd,
+  type FromFdOptions,
+  type OpenFlags,
+  type OpenOptions,
+  OSFile,
+  pipe,
+} from "./src/file.ts";
 export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
 export { PlatformError } from "./ffi/runtime.ts";
 export type { Text } from "./ffi/text.ts";

@@ -188,7 +188,8 @@ export class Command implements AsyncDisposable {
    * Go's context: when it aborts, cancel runs (even if nobody waits). If already aborted, start() throws
    * its reason. The Sync methods only look at it before they start. An abort ends the child and not what the child
    * has started: whatever of that holds the pipes open is waited for, unless waitDelay bounds it. One that comes when
-   * the child has ended, and without a waitDelay, ends that waiting.
+   * the child has ended, and without a waitDelay, ends that waiting. A command that was started and is never waited for
+   * is kept by its signal, with its pidfd, for as long as that lives: an abort must find it.
    */
   signal?: AbortSignal;
   /**

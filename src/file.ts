@@ -7,7 +7,7 @@ import { forget, type Watch } from "../ffi/reactor.ts";
 import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
-import { ClosedError, goQuote, StateError } from "./errors.ts";
+import { ClosedError, goQuote, StateError, SyscallError } from "./errors.ts";
 import { checkRecord, fieldsOf, unknownField, unsigned } from "./fields.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
@@ -33,6 +33,14 @@ export interface OpenOptions {
 }
 
 const openOptionNames: ReadonlySet<string> = new Set<keyof OpenOptions>(["signal"]);
+
+/** How OSFile.fromFd() takes a descriptor. */
+export interface FromFdOptions {
+  /** Takes another number of the same open file, and leaves this one the caller's. Default false. */
+  readonly dup?: boolean | undefined;
+}
+
+const fromFdNames: ReadonlySet<string> = new Set<keyof FromFdOptions>(["dup"]);
 
 /** Throws TypeError for what is no AbortSignal. */
 export function checkSignal(signal: unknown): void {
@@ -189,15 +197,23 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /**
    * Takes ownership of an open descriptor: close() will close it. RangeError for what no descriptor is. On Deno not
-   * for a number of node:fs or node:net: Deno keeps account of those, and closes whatever has the number later.
+   * for a number of node:fs or node:net: Deno keeps account of those, and closes whatever has the number later. With
+   * `dup` the descriptor stays the caller's, and this is another number of the same open file, right for any: dup(2);
+   * SyscallError where there is no room.
    */
-  static fromFd(fd: number, name?: string): OSFile {
+  static fromFd(fd: number, name?: string, options: FromFdOptions = {}): OSFile {
     if (!Number.isInteger(fd)) throw new TypeError("A file descriptor is an integer");
     if (fd < 0 || fd > fdMax) throw new RangeError(`A file descriptor is 0 to ${fdMax}, not ${fd}`);
     if (name !== undefined && typeof name !== "string") {
       throw new TypeError("The file's name is not a string");
     }
-    return new OSFile(unsigned(fd), name ?? `fd ${fd}`);
+    checkRecord("The options of fromFd()", options);
+    const { dup = false } = fieldsOf(options, fromFdNames, (field) => {
+      throw new TypeError(unknownField("FromFdOptions", field, fromFdNames));
+    });
+    if (typeof dup !== "boolean") throw new TypeError("dup is not a boolean");
+    const own = dup ? check(library().osexec_dup(unsigned(fd)), "dup", name) : unsigned(fd);
+    return new OSFile(own, name ?? `fd ${fd}`);
   }
 
   /** A close-on-exec pipe: pipe2(2). */
@@ -338,6 +354,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       end: () => {
         this.#lines = undefined;
       },
+      isOurs: (error) => error instanceof SyscallError,
       leave: (rest) => {
         if (this.#lines !== iterator) return;
         this.#lines = undefined;
@@ -377,19 +394,32 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     this.#hold(false);
   }
 
+  /**
+   * Gives the descriptor up without closing it, and answers it: it is the caller's from now on. What is pending rejects
+   * with ClosedError, and so does all that comes after. ClosedError if it was closed before.
+   */
+  detach(): number {
+    this.#open("detach");
+    return this.#letGo();
+  }
+
   /** close(). */
   [Symbol.dispose](): void {
     this.close();
   }
 
   #close(): number {
+    return this.closed ? 0 : library().osexec_close(this.#letGo());
+  }
+
+  /** Nothing waits for it, and it has no number any more. */
+  #letGo(): number {
     const fd = this.#fd;
-    if (fd < 0) return 0;
     this.#fd = -1;
     this.#reads?.close();
     this.#writes?.close();
     forget(fd);
-    return library().osexec_close(fd);
+    return fd;
   }
 
   #hold(referenced: boolean): void {

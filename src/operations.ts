@@ -50,6 +50,8 @@ export class Operations {
   /** Tries `attempt` at once, or when those before it are done, until it answers something. */
   add<Result>(attempt: () => Result | undefined): Operation<Result> {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    const { add } = Operations.prototype;
+    let isFirst = true;
     const entry: Entry = {
       step() {
         try {
@@ -57,6 +59,8 @@ export class Operations {
           if (result === undefined) return false;
           resolve(result);
         } catch (error) {
+          // Its frames below this one are ours, and V8 keeps ten in all.
+          if (isFirst && error instanceof Error) Error.captureStackTrace?.(error, add);
           reject(error);
         }
         return true;
@@ -65,6 +69,7 @@ export class Operations {
     };
     this.#entries.push(entry);
     if (this.#entries.length === 1) this.#run();
+    isFirst = false;
     return { promise, cancel: () => this.#remove(entry) };
   }
 

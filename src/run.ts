@@ -4,9 +4,11 @@ import { now } from "../ffi/host.ts";
 import { AbortWatch, type Cancel } from "./abort.ts";
 import { type Copy, type CopyResult, drain, feed, type Pull, pull } from "./copy.ts";
 import {
+  CancelError,
   type CapturedOutput,
   type ExitCause,
   ExitError,
+  ShortWriteError,
   SpawnError,
   StateError,
   WaitDelayError,
@@ -91,8 +93,8 @@ export class Run {
       const cause = causeOf(abort?.failure ?? cut, failure);
       throw new ExitError(state, captured, cause, this.#options.label());
     }
-    if (abort?.failure) throw abort.failure.error;
-    if (failure) throw failure.error;
+    if (abort?.failure) throw traced(abort.failure.error);
+    if (failure) throw traced(failure.error);
     if (stops.includes("expired")) {
       throw cut === null ? new WaitDelayError(captured, this.#options.label()) : cut.error;
     }
@@ -166,6 +168,14 @@ export class Run {
     this.#input?.expire();
     for (const copy of this.#outputs) copy.expire();
   }
+}
+
+/** Errors that are always of our making, in a callback of the event loop's: here their stack leads to who waits. */
+function traced(error: unknown): unknown {
+  if (error instanceof CancelError || error instanceof ShortWriteError) {
+    Error.captureStackTrace?.(error);
+  }
+  return error;
 }
 
 /** How the outputs ended. */

@@ -428,3 +428,30 @@ async function sized(write: (file: OSFile) => number | Promise<number>): Promise
   using file = OSFile.open("/dev/null", "w");
   return await write(file);
 }
+
+test("F17: fromFd() may take a duplicate, and detach() gives a descriptor back", async () => {
+  using directory = new Directory();
+  const path = directory.file("file", "abc");
+  const number = fs.openSync(path, "r");
+  const twin = OSFile.fromFd(number, "twin", { dup: true });
+  assert(twin.fd !== number);
+  twin.close();
+  // The host's own, whatever account it keeps of it.
+  assertEquals(fs.readSync(number, new Uint8Array(9)), 3);
+  fs.closeSync(number);
+  const next = fs.openSync(path, "r");
+  assertEquals(fs.readSync(next, new Uint8Array(9)), 3);
+  fs.closeSync(next);
+  const [reading, writing] = pipe();
+  const pending = reading.read(new Uint8Array(1));
+  const { fd } = reading;
+  assertEquals([reading.detach(), reading.closed, reading.fd], [fd, true, -1]);
+  await assertRejects(() => pending, ClosedError);
+  assertThrows(() => reading.detach(), ClosedError);
+  await writing.write(encode("x"));
+  const again = OSFile.fromFd(fd);
+  assertEquals(await again.read(new Uint8Array(9)), 1);
+  again.close();
+  writing.close();
+  assertThrows(() => OSFile.fromFd(fd, "gone", { dup: true }), SyscallError, "dup gone: bad file");
+});

@@ -154,6 +154,63 @@ test("said 8: so does that of lines()", async () => {
   assertEquals(error.stack, stack);
 });
 
+test("said 8: and that of each class of error", async () => {
+  const controller = new AbortController();
+  const cancel = (): void => {
+    throw new Error("x");
+  };
+  const refusing = wrong<never>({ write: () => 0 });
+  const held = sh("sleep 10 & echo $!", { waitDelay: 20 });
+  const ways: Record<string, () => unknown> = {
+    StateError: () => new Command("true").wait(),
+    SyscallError: async () => {
+      using directory = OSFile.open("/");
+      await directory.read(new Uint8Array(3));
+    },
+    "SyscallError of lines()": async () => {
+      using directory = OSFile.open("/");
+      for await (const _ of directory.lines());
+    },
+    SpawnError: () => new Command("/nope").run(),
+    ExecError: () => new Command("no-such-thing").run(),
+    ExitError: () => sh("exit 1").run(),
+    WaitDelayError: () => held.output(),
+    CancelError: async () => {
+      const running = new Command("sleep", ["0.05"], { signal: controller.signal, cancel }).run();
+      controller.abort();
+      await running;
+    },
+    ShortWriteError: () => sh("echo x", { stdout: refusing }).run(),
+    ProcessDoneError: async () => {
+      const child = startProcess("/bin/true", ["true"]);
+      await child.wait();
+      child.kill();
+    },
+    ClosedError: async () => {
+      const file = OSFile.open("/");
+      file.close();
+      await file.read(new Uint8Array(1));
+    },
+  };
+  async function caller(way: () => unknown): Promise<Error> {
+    try {
+      await way();
+    } catch (error) {
+      assert(error instanceof Error);
+      return error;
+    }
+    throw new Error("no error");
+  }
+  for (const [name, way] of Object.entries(ways)) {
+    const error = await caller(way);
+    assertEquals(error.name, name.split(" ")[0]);
+    assert(error.stack?.includes("said_test"), `${name}: ${error.stack}`);
+    if (error instanceof WaitDelayError) {
+      process.kill(Number(new TextDecoder().decode(error.stdout)), "SIGKILL");
+    }
+  }
+});
+
 test("said 6: one wait() for all, and a failure is told whenever it is asked for", async () => {
   class Waited extends Command {
     waits = 0;

@@ -430,6 +430,21 @@ const trials: Trial[] = [
     give: (name) => void OSFile.fromFd(0, wrong(name)),
     takes: either(isAbsent, (value) => typeof value === "string"),
   },
+  {
+    what: "OSFile.fromFd(, , options)",
+    names: /options|FromFdOptions/,
+    give: (options) => void OSFile.fromFd(0, "0", wrong(options)),
+    takes: either(isAbsent, isEmpty),
+  },
+  {
+    what: "OSFile.fromFd(, , { dup })",
+    names: /dup/,
+    give: (dup) => {
+      const file = OSFile.fromFd(0, "0", { dup: wrong(dup) });
+      if (dup === true) file.close();
+    },
+    takes: either(isAbsent, (value) => typeof value === "boolean"),
+  },
 ];
 
 const shown = (value: unknown): string => {

@@ -33,6 +33,11 @@ pub fn pipe(ends: *[2]i32, owned: bool) i32 {
     return answer;
 }
 
+pub fn dup(fd: i32) i32 {
+    const stdio_end = 3;
+    return system.fcntl(fd, system.F_DUPFD_CLOEXEC, stdio_end);
+}
+
 pub fn close(fd: i32) i32 {
     ledger.disown(fd);
     return system.closeFile(fd);

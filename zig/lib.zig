@@ -85,6 +85,11 @@ pub const symbols = struct {
         return files.close(fd);
     }
 
+    /// Another number of the same open file, close-on-exec and above 2.
+    pub fn osexec_dup(fd: i32) callconv(.c) i32 {
+        return files.dup(fd);
+    }
+
     /// `owned`: they are this thread's alone, and go with it.
     pub fn osexec_pipe(ends: *[2]i32, owned: i32) callconv(.c) i32 {
         return files.pipe(ends, owned != 0);

@@ -181,3 +181,27 @@ test "a reactor whose reader has gone frees everything" {
     }
     return error.DescriptorsLeft;
 }
+
+test "F6: threads that end and close nothing take no place for good" {
+    const Ending = struct {
+        var answer: abi.Reactor = undefined;
+        var created: i32 = 0;
+
+        fn run() void {
+            created = reactor.create(&answer);
+        }
+    };
+    const before = testing.openCount();
+    // More than there are places.
+    for (0..1100) |_| {
+        const thread = try std.Thread.spawn(.{}, Ending.run, .{});
+        thread.join();
+        try expectEqual(0, Ending.created);
+    }
+    const last: Reactor = try .init();
+    last.deinit();
+    // The last of the others goes with the next one that is made.
+    const again: Reactor = try .init();
+    again.deinit();
+    try std.testing.expect(testing.openCount() <= before + 8);
+}
