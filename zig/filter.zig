@@ -54,7 +54,7 @@ pub const Filter = struct {
     }
 
     /// Adds a rule; of those that match a call the first one counts. The action is an errno by name
-    /// (ENOSYS), KILL (SIGSYS for the process), or ALLOW.
+    /// (ENOSYS), KILL (SIGSYS for the process), ASK (a supervisor: see injector.zig), or ALLOW.
     pub fn add(filter: *Filter, rule: []const u8, action: []const u8) Error!void {
         const verdict = try parseAction(action);
         var parts = std.mem.splitScalar(u8, rule, ':');
@@ -104,23 +104,29 @@ pub const Filter = struct {
 
     /// Puts it over this process and all that it will start. Answers as the system call does.
     pub fn install(filter: *Filter) usize {
+        return filter.installWith(0);
+    }
+
+    /// The same with flags of SECCOMP_SET_MODE_FILTER.
+    pub fn installWith(filter: *Filter, flags: u32) usize {
         filter.append(.{ .code = Instruction.answer, .k = linux.SECCOMP.RET.ALLOW });
         const program: Program = .{
             .length = filter.length,
             .instructions = &filter.instructions,
         };
-        const answer = linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, 0, &program);
-        if (answer == 0) return answer;
+        const answer = linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, flags, &program);
+        if (@as(isize, @bitCast(answer)) >= 0) return answer;
         // Without CAP_SYS_ADMIN the kernel asks for this first. Not done for root, who would lose
         // what the tests want to see: a set-user-ID program, and capabilities of files.
         const PR_SET_NO_NEW_PRIVS = 38;
         _ = linux.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-        return linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, 0, &program);
+        return linux.seccomp(linux.SECCOMP.SET_MODE_FILTER, flags, &program);
     }
 };
 
 fn parseAction(action: []const u8) Error!u32 {
     if (std.mem.eql(u8, action, "KILL")) return linux.SECCOMP.RET.KILL_PROCESS;
+    if (std.mem.eql(u8, action, "ASK")) return linux.SECCOMP.RET.USER_NOTIF;
     if (std.mem.eql(u8, action, "ALLOW")) return linux.SECCOMP.RET.ALLOW;
     if (action.len < 2 or action[0] != 'E') return error.BadAction;
     const errno = std.meta.stringToEnum(linux.E, action[1..]) orelse return error.BadAction;

@@ -19,10 +19,12 @@
 //!
 //!     helper share PROGRAM ARG...                     all mounts shared with namespaces to come
 //!     helper deny RULE ERRNO... -- PROGRAM ARG...     system calls refused: see filter.zig
+//!     helper inject FILE RULE... -- PROGRAM ARG...    one of them made to fail: see injector.zig
 
 const std = @import("std");
 const linux = std.os.linux;
 const Filter = @import("filter.zig").Filter;
+const injector = @import("injector.zig");
 
 pub const panic = std.debug.no_panic;
 
@@ -71,6 +73,7 @@ pub fn main(init: std.process.Init.Minimal) u8 {
     if (is(verb, "mount")) return mount(rest[0]);
     if (is(verb, "share")) return share(rest, environment);
     if (is(verb, "deny")) return deny(rest, environment);
+    if (is(verb, "inject")) return inject(rest, environment);
     if (rest.len < 2) return usage();
     if (is(verb, "write")) return writeFile(rest[0], std.mem.span(rest[1]));
     return usage();
@@ -200,6 +203,18 @@ fn deny(arguments: Strings, environment: []const ?[*:0]const u8) u8 {
     }
     if (rest.len < 2) return usage();
     if (filter.install() != 0) return fail(71, "the kernel refused the filter");
+    return become(rest[1..], environment);
+}
+
+fn inject(arguments: Strings, environment: []const ?[*:0]const u8) u8 {
+    var filter: Filter = .init();
+    var rest = arguments[1..];
+    while (rest.len > 0 and !is(std.mem.span(rest[0]), "--")) : (rest = rest[1..]) {
+        const rule = std.mem.span(rest[0]);
+        filter.add(rule, "ASK") catch return fail(64, rule);
+    }
+    if (rest.len < 2) return usage();
+    injector.install(&filter, arguments[0]) catch |failure| return fail(71, @errorName(failure));
     return become(rest[1..], environment);
 }
 
