@@ -109,6 +109,7 @@ pub const Functions = struct {
     execve: *const fn (plans.String, plans.Strings, plans.Strings) callconv(.c) i32,
     setsid: *const fn () callconv(.c) i32,
     setpgid: *const fn (i32, i32) callconv(.c) i32,
+    getpgid: *const fn (i32) callconv(.c) i32,
     chroot: *const fn (plans.String) callconv(.c) i32,
     chdir: *const fn (plans.String) callconv(.c) i32,
     setgroups: *const fn (if (is_linux) usize else i32, [*]const u32) callconv(.c) i32,

@@ -14,6 +14,7 @@ const libc = @import("libc.zig");
 const plans = @import("plan.zig");
 const spawn = @import("spawn.zig");
 const system = @import("system.zig").system;
+const wait_libc = @import("wait_libc.zig");
 const Plan = plans.Plan;
 
 /// What this way goes without: all that makes the other one fast.
@@ -54,15 +55,33 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     _ = system.maskSignals(mask);
 
     system.close(bell[1]);
-    var nothing: [1]u8 = undefined;
-    // As in `spawn.zig`: a tracee that a signal stops before exec waits for us.
-    if (builtin.os.tag == .linux and pid > 0 and plan.has_ptrace) {
-        while (!spawn.atEnd(bell[0], 1)) spawn.attendTracee(plan, pid, bell[0]);
-    }
-    if (pid > 0) _ = system.read(bell[0], &nothing, 1);
+    if (pid > 0) hear(plan, &functions, pid, bell[0]);
     system.close(bell[0]);
     if (pid < 0) return spawn.fail(answer, .clone, refusal);
     spawn.conclude(plan, pid, -1, null, answer);
+}
+
+/// Until the child has executed or has gone.
+fn hear(plan: *Plan, functions: *const libc.Functions, pid: i32, bell: i32) void {
+    while (!spawn.atEnd(bell, if (plan.has_ptrace) 1 else 20)) {
+        // As in `spawn.zig`: a tracee that a signal stops before exec waits for us.
+        if (builtin.os.tag == .linux and plan.has_ptrace) spawn.attendTracee(plan, pid, bell);
+        // A fork of somebody else's, at the wrong moment, holds the bell for as long as it likes.
+        if (hasLeft(plan, functions, pid)) return;
+    }
+}
+
+/// Whether a child has ended, or has executed: then its parent may not set its group any more, EACCES. One in a session of
+/// its own is refused for that, and not known by it (setpgid(2), both systems).
+fn hasLeft(plan: *const Plan, functions: *const libc.Functions, pid: i32) bool {
+    var exit: abi.Exit = undefined;
+    const flags = @backingInt(abi.Wait.nohang) | @backingInt(abi.Wait.nowait);
+    const ended = wait_libc.wait(pid, -1, flags, &exit);
+    if (ended == 1 or ended == system.negative(.CHILD)) return true;
+    // Not before: it may be about to change its group itself.
+    if (plan.report.state != .execing) return false;
+    const set = functions.setpgid(pid, functions.getpgid(pid));
+    return libc.result(set) == system.negative(.ACCES);
 }
 
 /// execve in place: why it refused, with everything as it was before.
