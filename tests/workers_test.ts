@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Worker } from "node:worker_threads";
 import { assert, assertEquals } from "@std/assert";
 import { CLONE_NEWPID, CLONE_NEWUSER, findProcess, type SysProcAttr } from "../mod.ts";
-import { generator } from "./helper.ts";
+import { generator, isRoot, runScript } from "./helper.ts";
 import type { WorkerReport, WorkerTask } from "./start_worker.ts";
 import {
   changesSince,
@@ -25,7 +25,7 @@ import {
   statusFields,
   until,
 } from "./system.ts";
-import { needsLinuxChild } from "./refused.ts";
+import { needsCall, needsLinuxChild } from "./refused.ts";
 
 /** A Worker at its task, and its report. */
 function startWorker(workerData: WorkerTask): { worker: Worker; report: Promise<WorkerReport> } {
@@ -83,6 +83,49 @@ async function runWorkers(count: number, task: WorkerTask): Promise<string[]> {
   await Promise.all(all.map(({ worker }) => worker.terminate()));
   return reports.flatMap(({ surprises }) => surprises);
 }
+
+/** It takes one to two minutes: once for each runtime is enough. */
+const needsTime = process.env.CI && isRoot ? false : "runs as root with CI=1";
+
+test("F6: after 1,100 Workers that have waited for a child, the next one can wait too", {
+  skip: needsTime || needsLinuxChild || needsCall(),
+  timeout: 600_000,
+}, async () => {
+  const { code, stdout, stderr } = await runScript(`
+    import fs from "node:fs";
+    import process from "node:process";
+    import { Worker, isMainThread, parentPort } from "node:worker_threads";
+    if (isMainThread) {
+      const held = () => [fs.readdirSync("/proc/self/fd").length, fs.readdirSync("/proc/self/task").length];
+      const job = async () => {
+        const worker = new Worker(new URL(import.meta.url));
+        const answer = await new Promise((resolve) => worker.once("message", resolve));
+        await worker.terminate();
+        if (answer !== "exit status 0") throw new Error(answer);
+      };
+      let begun = 0;
+      const lane = async () => {
+        while (begun++ < 1100) await job();
+      };
+      await Promise.all([job(), job(), job()]);
+      const before = held();
+      await Promise.all([lane(), lane(), lane()]);
+      const deadline = performance.now() + 60_000;
+      let after = held();
+      while ((after[0] > before[0] || after[1] > before[1]) && performance.now() < deadline) {
+        await new Promise((next) => setTimeout(next, 100));
+        after = held();
+      }
+      console.log(JSON.stringify({ before, after }));
+      process.exit(after[0] > before[0] || after[1] > before[1] ? 1 : 0);
+    } else {
+      // Longer than it is asked for: by the reactor.
+      const wait = new osexec.Command("sleep", ["0.005"]).run();
+      parentPort.postMessage(await wait.then(String, String));
+    }`);
+  console.log(`descriptors and threads: ${stdout.trim()}`);
+  assertEquals([code, stderr], [0, ""]);
+});
 
 test(
   "section 1.4, Pdeathsig: a Worker's children die with it if they asked for it, and only then",
