@@ -68,7 +68,8 @@ const macos = [
 const libSystem = {
   /** `Functions` in zig/libc.zig: the child's, and so taken before the fork. */
   child: [
-    ..."_exit chdir chroot close dup2 execve fcntl fork getdtablesize getpid ioctl poll".split(" "),
+    ..."_exit chdir chroot close dup2 execve fcntl fork getdtablesize getpgid getpid ioctl poll"
+      .split(" "),
     ..."proc_pidinfo ptrace setgid setgroups setpgid setpriority setrlimit setsid".split(" "),
     ..."setuid sigaction sigprocmask umask".split(" "),
   ],
