@@ -4,7 +4,7 @@
  * Globals are taken when this module loads: later a program may replace them (fake timers), or delete them.
  */
 
-/** A global as it is now, to be read when it is needed: some of Deno's take milliseconds to load. */
+/** A global as it is now, to be read when it is needed: some of Deno's take milliseconds to load (timers 5). */
 function take(name: string): () => unknown {
   const { get, value } = Object.getOwnPropertyDescriptor(globalThis, name) ?? {};
   return get === undefined ? () => value : () => get.call(globalThis);
@@ -12,6 +12,8 @@ function take(name: string): () => unknown {
 
 const takeProcess = take("process") as () => HostProcess | undefined;
 const takeImmediate = take("setImmediate") as () => (turn: () => void) => unknown;
+const takeTimeout = take("setTimeout") as () => typeof setTimeout;
+const takeStop = take("clearTimeout") as () => typeof clearTimeout;
 const takeBun = take("Bun");
 const takeDeno = take("Deno");
 
@@ -45,16 +47,19 @@ export interface HostTimer {
 /** Milliseconds of the monotonic clock. */
 export const now: () => number = performance.now.bind(performance);
 
-const { setTimeout: start, clearTimeout: stop, queueMicrotask: queue } = globalThis;
+const { queueMicrotask: queue } = globalThis;
 
 /** setTimeout(). */
 export function startTimer(action: () => void, milliseconds: number): HostTimer {
+  const start = takeTimeout();
   return start(action, milliseconds) as unknown as HostTimer;
 }
 
 /** clearTimeout(). */
 export function stopTimer(timer: HostTimer | undefined): void {
-  stop(timer as unknown as number | undefined);
+  if (timer === undefined) return;
+  const stop = takeStop();
+  stop(timer as unknown as number);
 }
 
 /** setImmediate(). */
