@@ -46,6 +46,7 @@ export {
   StateError,
   SyscallError,
   type SyscallErrorInit,
+  TimeoutError,
   type Told,
   WaitDelayError,
 } from "./src/errors.ts";
@@ -60,6 +61,7 @@ export {
 export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
 export { PlatformError } from "./ffi/runtime.ts";
 export type { Text } from "./ffi/text.ts";
+export type { LineOptions } from "./src/lines.ts";
 export { lookPath } from "./src/look_path.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";

@@ -38,6 +38,11 @@ export function hostDeno(): unknown {
   return takeDeno();
 }
 
+/** How many processors the runtime says there are. */
+export function hostProcessors(): number {
+  return globalThis.navigator?.hardwareConcurrency ?? 1;
+}
+
 /** A timer, as both runtimes have them: Node's. */
 export interface HostTimer {
   ref(): void;
@@ -46,6 +51,9 @@ export interface HostTimer {
 
 /** Milliseconds of the monotonic clock. */
 export const now: () => number = performance.now.bind(performance);
+
+/** Milliseconds since the epoch. */
+export const wallClock: () => number = Date.now;
 
 const { queueMicrotask: queue } = globalThis;
 

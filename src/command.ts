@@ -27,7 +27,7 @@ import {
 import { checkSignal, closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
 import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
 import { inspectAs } from "./inspection.ts";
-import { LineIterator } from "./lines.ts";
+import { LineIterator, type LineOptions, readLineOptions } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
@@ -35,7 +35,7 @@ import { currentOS } from "./os.ts";
 import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { escapeControls, quote } from "./quote.ts";
-import { Run, waitedAlready } from "./run.ts";
+import { causeOf, Run, waitedAlready } from "./run.ts";
 import type { Data } from "./sources.ts";
 import {
   closeStdio,
@@ -78,6 +78,8 @@ export interface CommandOptions {
   signal?: AbortSignal | undefined;
   /** See Command.cancel. */
   cancel?: Cancel | undefined;
+  /** See Command.timeout. */
+  timeout?: number | undefined;
   /** See Command.waitDelay. */
   waitDelay?: number | undefined;
 }
@@ -95,6 +97,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "stdin",
   "stdout",
   "sysProcAttr",
+  "timeout",
   "waitDelay",
 ]);
 
@@ -126,6 +129,12 @@ function checkCancel(cancel: Cancel | undefined): void {
   if (cancel === undefined || cancel === null || typeof cancel === "function") return;
   signalNumber(cancel, currentOS(), "cancel");
 }
+
+/** For Pipeline: whether start() or one of its kin was called. */
+export let isStarted: (command: Command) => boolean;
+
+/** For Pipeline: keeps the ends of stderr for the error's sake, if nobody takes it. */
+export let keepErrors: (command: Command) => void;
 
 /** The three streams' own pipes, which stdinPipe() and its kin have made. */
 interface OwnPipes {
@@ -193,10 +202,16 @@ export class Command implements AsyncDisposable {
    */
   signal?: AbortSignal;
   /**
+   * Milliseconds from start(); then as an abort whose reason is a TimeoutError: cancel runs, and waitDelay begins. The
+   * Sync methods heed it too. Absent or Infinity: no bound. Beside `signal`, whichever comes first.
+   */
+  timeout?: number;
+  /**
    * What to do on abort; absent: kill(). null: nothing but waitDelay. A promise it returns is awaited. May
    * throw ProcessDoneError to mean "it had already ended"; anything else it throws is the cause of a
    * CancelError. Not called for a child that has already ended, reaped or not: that is no abort. A function
-   * here without a signal is refused at the start.
+   * here without a signal or a timeout is refused at the start. In a Sync run, which waits for no promise, it must
+   * answer none.
    */
   cancel?: Cancel;
   /**
@@ -213,6 +228,16 @@ export class Command implements AsyncDisposable {
       const how = command.#processState ?? (process === undefined ? "not started" : "running");
       return `${goQuote(command.toString())}, ${how}`;
     });
+    isStarted = (command) => command.#started;
+    keepErrors = (command) => {
+      const errors = command.#captureErrors();
+      if (errors === undefined) return;
+      command.#captured = {
+        get stderr() {
+          return errors.bytes();
+        },
+      };
+    };
   }
 
   #process: Process | undefined;
@@ -246,7 +271,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { sysProcAttr, signal, cancel } = given;
+    const { sysProcAttr, signal, timeout, cancel } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = directoryOf(dir);
@@ -258,6 +283,7 @@ export class Command implements AsyncDisposable {
     if (sysProcAttr !== undefined) this.sysProcAttr = sysProcAttr;
     // null counts as absent, as in fetch.
     if (signal !== undefined && signal !== null) this.signal = signal;
+    if (timeout !== undefined) this.timeout = timeout;
     if (cancel !== undefined) this.cancel = cancel;
     if (name !== "" && !name.includes("/")) this.#resolve(name);
   }
@@ -340,14 +366,27 @@ export class Command implements AsyncDisposable {
     }
   }
 
+  /** text(), parsed as JSON. SyntaxError, which names the command, for what is none. */
+  async json(): Promise<unknown> {
+    const text = await this.text();
+    try {
+      return JSON.parse(text);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new SyntaxError(`${this.#name()}: stdout is no JSON: ${reason}`, { cause: error });
+    }
+  }
+
   /**
    * Starts at the first next(), and gives stdout's lines as they come; then waits, and throws as wait() does.
    * Leaving the loop early, or return() at any time, kills the child and reaps it. After an abort that has
-   * killed the child there are no more lines.
+   * killed the child there are no more lines. A line beyond options.limit is a RangeError, and ends it as well.
    */
-  lines(): AsyncIterableIterator<string> & AsyncDisposable {
+  lines(options: LineOptions = {}): AsyncIterableIterator<string> & AsyncDisposable {
+    const read = readLineOptions(options);
     let waiting: Promise<ProcessState> | undefined;
     return new LineIterator({
+      options: read,
       next: async () => {
         // From the start on, so that waitDelay also bounds the wait for a line.
         waiting ??= this.#startLines();
@@ -454,7 +493,7 @@ export class Command implements AsyncDisposable {
     copy.path = this.path;
     copy.args = [...this.args];
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
-    const { sysProcAttr, signal, cancel, err } = this;
+    const { sysProcAttr, signal, timeout, cancel, err } = this;
     const own = (value: unknown): boolean =>
       value instanceof Collector || value instanceof EndsCollector || value instanceof Puller ||
       this.#pipes.childEnds.some((file) => file === value);
@@ -468,6 +507,7 @@ export class Command implements AsyncDisposable {
     if (stderr !== undefined && !own(stderr)) copy.stderr = stderr;
     if (sysProcAttr !== undefined) copy.sysProcAttr = { ...readSys(sysProcAttr, refuseAttribute) };
     if (signal !== undefined) copy.signal = signal;
+    if (timeout !== undefined) copy.timeout = timeout;
     if (cancel !== undefined) copy.cancel = cancel;
     if (err !== undefined) copy.err = err;
     return copy;
@@ -506,12 +546,13 @@ export class Command implements AsyncDisposable {
   /** The start proper. `deferred`: that it has failed may be told by the wait. */
   #start({ deferred }: { readonly deferred: boolean }): Process {
     const { process, stdio } = this.#startChild({ deferred, blocking: false });
-    const { signal, cancel, waitDelay } = this;
+    const { signal, timeout = Infinity, cancel, waitDelay } = this;
     this.#run = new Run({
       process,
       stdio,
       stdinPipe: this.#pipes.stdin,
       signal,
+      timeout,
       cancel,
       waitDelay,
       label: () => this.#name(),
@@ -530,7 +571,8 @@ export class Command implements AsyncDisposable {
       this.#checkStartable();
       stdio = openStdio(this, blocking);
       // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
-      const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0;
+      const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0 ||
+        this.timeout !== undefined;
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
       const attributes = this.#attributes(stdio.files);
@@ -582,18 +624,23 @@ export class Command implements AsyncDisposable {
   #checkStartable(): void {
     if (this.path === "" && this.err === undefined) this.err = new StateError("exec: no command");
     if (this.err !== undefined) throw this.err;
-    if (this.cancel !== undefined && this.cancel !== null && this.signal === undefined) {
+    const { waitDelay, signal, timeout, label, extraFiles } = this;
+    const isBound = signal !== undefined || timeout !== undefined;
+    if (this.cancel !== undefined && this.cancel !== null && !isBound) {
       throw new StateError(
         "exec: command with a non-nil Cancel was not created with CommandContext: it has no signal",
       );
     }
-    const { waitDelay, signal, label, extraFiles } = this;
     if (!Array.isArray(extraFiles)) throw new TypeError("extraFiles is not a list");
     if (label !== undefined && typeof label !== "string") {
       throw new TypeError("label is not a string");
     }
     if (typeof waitDelay !== "number" || !(waitDelay >= 0)) {
       throw new TypeError("waitDelay is not a number of milliseconds");
+    }
+    // 0 is no bound to some, and no time at all to others.
+    if (timeout !== undefined && (typeof timeout !== "number" || !(timeout > 0))) {
+      throw new TypeError("timeout is not a positive number of milliseconds");
     }
     if (signal !== undefined) checkSignal(signal);
     checkCancel(this.cancel);
@@ -611,11 +658,13 @@ export class Command implements AsyncDisposable {
   #runSync(): ProcessState {
     const captured = this.#captured;
     const { process, stdio } = this.#startChild({ deferred: true, blocking: true });
-    const { state, failure, expired } = this.#runToEnd(process, stdio);
+    const { state, abort, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
-    const cause = failure === null ? null : { error: failure.error, isTold: true };
-    if (!state.success) throw new ExitError(state, captured, cause, this.#name());
+    if (!state.success) {
+      throw new ExitError(state, captured, causeOf(abort, failure), this.#name());
+    }
+    if (abort !== null) throw abort.error;
     if (failure !== null) throw failure.error;
     if (expired) throw new WaitDelayError(captured, this.#name());
     return state;
@@ -623,7 +672,8 @@ export class Command implements AsyncDisposable {
 
   #runToEnd(process: Process, stdio: Stdio): SyncResult {
     try {
-      return runToEnd(process, stdio, this.waitDelay);
+      const { timeout = Infinity, cancel, waitDelay } = this;
+      return runToEnd(process, stdio, { timeout, cancel, waitDelay, label: () => this.#name() });
     } catch (error) {
       closeStdio(stdio);
       if (!(error instanceof SpawnError)) {

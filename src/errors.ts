@@ -244,8 +244,9 @@ export interface ExitCause {
 
 /**
  * A command did not exit with code 0: Go's exec.ExitError. The message is the command (its label, or quoted and
- * cut at 200 characters), Go's text, and what is known of the reason: what a source or a sink had thrown, or the
- * last line of a stderr that was kept, control characters escaped. `git clone /x: exit status 128: fatal: …`.
+ * cut at 200 characters), Go's text, and what is known of the reason: that its timeout was over, what a source or a
+ * sink had thrown, or the last line of a stderr that was kept, control characters escaped. `git clone /x: exit status
+ * 128: fatal: …`.
  * String() of it is without the command and that line; Go's own text is `String(error.state)`.
  */
 export class ExitError extends Error {
@@ -281,8 +282,9 @@ export class ExitError extends Error {
   ) {
     const told = cause?.isTold ? `: ${reasonOf(cause.error)}` : "";
     const head = command === "" ? "" : `${command}: `;
+    const late = cause?.error instanceof TimeoutError ? `: ${timedOut(cause.error.timeout)}` : "";
     const tail = told === "" ? lastLine(output.stderr) : told;
-    super(`${head}${state}${tail}`, cause === null ? undefined : { cause: cause.error });
+    super(`${head}${state}${late}${tail}`, cause === null ? undefined : { cause: cause.error });
     this.command = command;
     this.#text = `ExitError: ${state}${told}`;
     // The two fields below say it to who prints an error's properties.
@@ -385,6 +387,30 @@ export class CancelError extends Error {
   override toString(): string {
     return `${this.name}: ${this.#words}`;
   }
+}
+
+/**
+ * A command's `timeout` was over: the cause of the ExitError of what it ended, or itself what is thrown where the child
+ * exited with 0 all the same. Message: "sleep 10: timed out after 100 ms".
+ */
+export class TimeoutError extends Error {
+  /** "TimeoutError". */
+  override readonly name: string = "TimeoutError";
+  /** Milliseconds: the timeout that was given. */
+  readonly timeout: number;
+  /** The command, as the message has it; "" for an error of somebody else's making. */
+  readonly command: string;
+
+  /** Makes the error of one command. */
+  constructor(timeout: number, command = "") {
+    super(`${command === "" ? "" : `${command}: `}${timedOut(timeout)}`);
+    this.timeout = timeout;
+    this.command = command;
+  }
+}
+
+function timedOut(timeout: number): string {
+  return `timed out after ${timeout} ms`;
 }
 
 function reasonOf(cause: unknown): string {

@@ -18,7 +18,6 @@ const elsewhere: ReadonlyMap<string, string> = new Map([
   ["stdio", "stdin, stdout, stderr and extraFiles"],
   ["supplementaryGroups", "groups"],
   ["sys", "sysProcAttr"],
-  ["timeout", "signal: AbortSignal.timeout(milliseconds)"],
   ["uid", "sysProcAttr.credential"],
   ["user", "sysProcAttr.credential"],
 ]);

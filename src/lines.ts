@@ -1,6 +1,33 @@
 /** Cuts bytes into lines, and gives them one by one. */
 
 import { isTurnSpent, nextTurn } from "../ffi/turn.ts";
+import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
+
+/** How lines are cut. */
+export interface LineOptions {
+  /**
+   * Whether "\r" ends a line too, as of progress bars. A line that it alone has ended keeps it, which tells the two
+   * apart; "\r\n" is one end. Default false.
+   */
+  carriageReturn?: boolean | undefined;
+  /** Bytes of the longest line, its end not counted; a longer one is a RangeError. Default: no bound. */
+  limit?: number | undefined;
+}
+
+const optionNames: ReadonlySet<string> = new Set<keyof LineOptions>(["carriageReturn", "limit"]);
+
+/** Reads options once. Throws TypeError for what is wrong with them. */
+export function readLineOptions(options: LineOptions): Required<LineOptions> {
+  checkRecord("The options of lines()", options);
+  const { carriageReturn = false, limit = Infinity } = fieldsOf(options, optionNames, (name) => {
+    throw new TypeError(`exec: ${unknownField("LineOptions", name, optionNames)}`);
+  });
+  if (typeof carriageReturn !== "boolean") throw new TypeError("carriageReturn is no boolean");
+  if (typeof limit !== "number" || !(limit >= 0)) {
+    throw new TypeError("limit is not a number of bytes");
+  }
+  return { carriageReturn, limit };
+}
 
 const newline = 0x0a;
 const carriageReturn = 0x0d;
@@ -15,33 +42,74 @@ export class LineSplitter {
   #searched = 0;
   #length = 0;
   #first: boolean;
+  readonly #takesReturns: boolean;
+  readonly #limit: number;
+  /** A "\r" was the last byte there was: a "\n" that comes first belongs to it. */
+  #hasReturned = false;
+  #isTooLong = false;
 
   /** `first`: it begins where the file does, so that a byte order mark is one. */
-  constructor(first = true) {
+  constructor(first = true, options: LineOptions = {}) {
     this.#first = first;
+    this.#takesReturns = options.carriageReturn ?? false;
+    this.#limit = options.limit ?? Infinity;
+  }
+
+  /** Whether the next line is longer than it may be: there are none from then on. */
+  get isTooLong(): boolean {
+    return this.#isTooLong;
   }
 
   /** Takes a chunk in. */
   add(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
+    const isRest = this.#hasReturned && chunk[0] === newline;
+    if (chunk.length > 0) this.#hasReturned = false;
+    const bytes = isRest ? chunk.subarray(1) : chunk;
+    this.#chunks.push(bytes);
+    this.#length += bytes.length;
   }
 
   /** The next whole line, or null: there is none yet. */
   next(): string | null {
     // Not in the whole, which would have to be put together for each piece of a long line.
-    while (this.#chunks[this.#searched]?.includes(newline) === false) this.#searched++;
-    if (this.#searched === this.#chunks.length) return null;
+    while (this.#searched < this.#chunks.length && !this.#ends(this.#chunks[this.#searched])) {
+      this.#searched++;
+    }
+    if (this.#searched === this.#chunks.length) {
+      // Its end, and what goes with that, may be what has come last.
+      this.#isTooLong ||= this.#length > this.#limit + 1;
+      return null;
+    }
     const bytes = this.rest();
-    const end = bytes.indexOf(newline);
-    this.#replace(bytes.subarray(end + 1));
-    const cut = bytes[end - 1] === carriageReturn ? end - 1 : end;
+    const [cut, after] = this.#end(bytes);
+    this.#isTooLong ||= cut > this.#limit + (bytes[cut - 1] === carriageReturn ? 1 : 0);
+    if (this.#isTooLong) return null;
+    this.#hasReturned = this.#takesReturns && after === bytes.length &&
+      bytes[after - 1] === carriageReturn;
+    this.#replace(bytes.subarray(after));
     return this.#decode(bytes.subarray(0, cut));
+  }
+
+  #ends(chunk: Uint8Array | undefined): boolean {
+    if (chunk === undefined) return false;
+    return this.#takesReturns ? firstEnd(chunk) >= 0 : chunk.includes(newline);
+  }
+
+  /** Where the first line is cut, and where the next one begins. */
+  #end(bytes: Uint8Array): readonly [cut: number, after: number] {
+    if (this.#takesReturns) {
+      const end = firstEnd(bytes);
+      if (bytes[end] === newline) return [end, end + 1];
+      return bytes[end + 1] === newline ? [end, end + 2] : [end + 1, end + 1];
+    }
+    const end = bytes.indexOf(newline);
+    return [bytes[end - 1] === carriageReturn ? end - 1 : end, end + 1];
   }
 
   /** The unfinished last line, or null: there is none. */
   last(): string | null {
-    if (this.#length === 0) return null;
+    this.#isTooLong ||= this.#length > this.#limit;
+    if (this.#length === 0 || this.#isTooLong) return null;
     const bytes = this.rest();
     this.#replace(new Uint8Array(0));
     return this.#decode(bytes);
@@ -77,6 +145,14 @@ export class LineSplitter {
   }
 }
 
+/** Of either kind, or -1. In one search: one for each would go to the end of all that has come, for every line. */
+function firstEnd(bytes: Uint8Array): number {
+  for (let at = 0; at < bytes.length; at++) {
+    if (bytes[at] === newline || bytes[at] === carriageReturn) return at;
+  }
+  return -1;
+}
+
 /** Where lines come from, and what becomes of it. */
 export interface LineSource {
   /** Before the first next(). Answers whether it is at the beginning of the file. Default: it is. */
@@ -91,6 +167,8 @@ export interface LineSource {
   isOurs?(error: unknown): boolean;
   /** Whether lines that are there already are wanted no more. */
   isCut?(): boolean;
+  /** How they are cut. */
+  readonly options?: LineOptions;
 }
 
 type Line = IteratorResult<string, undefined>;
@@ -176,11 +254,13 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
 
   /** A line, or null after the last one. */
   async #produce(): Promise<string | null> {
-    const splitter = this.#splitter ??= new LineSplitter(this.#source.begin?.());
+    const { options } = this.#source;
+    const splitter = this.#splitter ??= new LineSplitter(this.#source.begin?.(), options);
     while (true) {
       if (isTurnSpent()) await nextTurn();
       const line = this.#ready();
       if (line !== null || this.#ended) return line;
+      if (splitter.isTooLong) throw tooLong(options);
       const chunk = this.#exhausted ? null : await this.#source.next();
       if (this.#ended) return null;
       if (chunk !== null) {
@@ -189,6 +269,7 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
       }
       this.#exhausted = true;
       const last = this.#source.isCut?.() ? null : splitter.last();
+      if (splitter.isTooLong) throw tooLong(options);
       if (last === null) await this.#source.end();
       return last;
     }
@@ -213,6 +294,10 @@ export class LineIterator implements AsyncIterableIterator<string>, AsyncDisposa
     this.#ended = true;
     for (const { resolve } of this.#waiting.splice(0)) resolve(end);
   }
+}
+
+function tooLong(options: LineOptions | undefined): RangeError {
+  return new RangeError(`a line is longer than ${options?.limit} bytes`);
 }
 
 const end: Line = { done: true, value: undefined };

@@ -1,6 +1,7 @@
 /** Processes: Go's os.StartProcess, os.FindProcess and os.Process. */
 
 import { Exit, Rung, Stage, Wait } from "../ffi/abi.ts";
+import { now, wallClock } from "../ffi/host.ts";
 import { library } from "../ffi/library.ts";
 import {
   expectSoon,
@@ -77,12 +78,19 @@ export function startChild(
     if (source >= 0) lend(source, (words[1] ?? 0) <= 2);
   }
   if (pidfd) prepareForEnd();
+  const begun = { at: wallClock(), now: now() };
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
   if (pidfd) expectSoon();
   const pending = answer.pending < 0 ? null : { number: answer.pending, plan };
-  return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd, false, pending);
+  return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd, false, pending, begun);
+}
+
+/** When a start was made, by both clocks. */
+interface Instant {
+  readonly at: number;
+  readonly now: number;
 }
 
 let isPrepared = false;
@@ -218,6 +226,7 @@ export class Process implements AsyncDisposable {
   #listeners: (() => void)[] | undefined;
   #waiting: PromiseWithResolvers<ProcessState> | undefined;
   #pending: PendingStart | null;
+  readonly #begun: Instant | null;
   #failure: SpawnError | null = null;
 
   /** For this package: the handle of a process that exists, or of one that is done. */
@@ -226,8 +235,10 @@ export class Process implements AsyncDisposable {
     pidfd: number | null,
     done = false,
     pending: PendingStart | null = null,
+    begun: Instant | null = null,
   ) {
     this.pid = pid;
+    this.#begun = begun;
     this.#handle = { fd: pidfd ?? -1 };
     this.#done = done;
     this.#pending = pending;
@@ -388,7 +399,11 @@ export class Process implements AsyncDisposable {
     this.#tellEnd();
     const failure = this.#settle(status);
     if (failure !== null) throw failure;
-    this.#state = processState(this.pid, status, usage, currentOS());
+    const begun = this.#begun;
+    const times = begun === null
+      ? undefined
+      : { startedAt: begun.at, durationMs: now() - begun.now };
+    this.#state = processState(this.pid, status, usage, currentOS(), times);
     // A waitSync() may be what ends a pending wait().
     this.#waiting?.resolve(this.#state);
     return this.#state;

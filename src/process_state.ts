@@ -51,6 +51,10 @@ export interface ProcessState {
   readonly status: number;
   /** The resources it used. */
   readonly usage: Rusage;
+  /** When it was started, in milliseconds since the epoch; NaN for what this program has not started. */
+  readonly startedAt: number;
+  /** Milliseconds of the monotonic clock from its start until its end was seen; NaN as for startedAt. */
+  readonly durationMs: number;
   /** Go's text: "exit status 2", "signal: killed", "signal: aborted (core dumped)". */
   toString(): string;
 }
@@ -63,12 +67,27 @@ const LINUX_CONTINUED = 0xffff;
 const LINUX_SIGTRAP = 5;
 const DARWIN_SIGSTOP = 17;
 
+/** ProcessState's. */
+export interface Times {
+  readonly startedAt: number;
+  readonly durationMs: number;
+}
+
+const unknown: Times = { startedAt: NaN, durationMs: NaN };
+
 /**
  * Decodes a wait status by the rules of the given system. `usage` is copied, and what comes back is
  * frozen, because every wait() on a process answers with the same object.
  */
-export function processState(pid: number, status: number, usage: Rusage, os: OS): ProcessState {
-  return Object.freeze(new EndedProcess(pid, status >>> 0, Object.freeze({ ...usage }), os));
+export function processState(
+  pid: number,
+  status: number,
+  usage: Rusage,
+  os: OS,
+  times: Times = unknown,
+): ProcessState {
+  const copy = Object.freeze({ ...usage });
+  return Object.freeze(new EndedProcess(pid, status >>> 0, copy, os, times));
 }
 
 class EndedProcess implements ProcessState {
@@ -82,13 +101,15 @@ class EndedProcess implements ProcessState {
   readonly systemTime: number;
   readonly status: number;
   readonly usage: Rusage;
+  readonly startedAt: number;
+  readonly durationMs: number;
   readonly #os: OS;
 
   static {
     inspectAs(this.prototype, "ProcessState", (state) => `${state}, pid ${state.pid}`);
   }
 
-  constructor(pid: number, status: number, usage: Rusage, os: OS) {
+  constructor(pid: number, status: number, usage: Rusage, os: OS, times: Times) {
     const kind = status & KIND;
     const signaled = kind !== 0 && kind !== STOPPED;
     this.pid = pid;
@@ -101,6 +122,8 @@ class EndedProcess implements ProcessState {
     this.systemTime = usage.systemTime;
     this.status = status;
     this.usage = usage;
+    this.startedAt = times.startedAt;
+    this.durationMs = times.durationMs;
     this.#os = os;
   }
 

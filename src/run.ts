@@ -17,6 +17,7 @@ import { closeQuietly, type OSFile } from "./file.ts";
 import { holdWith, type Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { Puller, type Stdio } from "./stdio.ts";
+import { eitherSignal, Timeout } from "./timeout.ts";
 import { Timer } from "./timer.ts";
 
 /** What a run is made of; the child has been started. */
@@ -26,6 +27,8 @@ export interface RunOptions {
   /** Our end of stdinPipe(): closed when the child has ended. */
   readonly stdinPipe: OSFile | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Milliseconds, or Infinity. */
+  readonly timeout: number;
   readonly cancel: Cancel | undefined;
   /** Command's. */
   readonly waitDelay: number;
@@ -40,6 +43,7 @@ export class Run {
   readonly #outputs: readonly Copy[];
   /** In the order in which they ended: the first failure is the one reported. */
   readonly #results: CopyResult[] = [];
+  readonly #timeout: Timeout | undefined;
   readonly #abort: AbortWatch | undefined;
   /** What lines() reads. */
   readonly lines: Pull | undefined;
@@ -48,7 +52,7 @@ export class Run {
 
   /** Begins the copying. Throws nothing: what may throw has been done before there was a child. */
   constructor(options: RunOptions) {
-    const { process, stdio, signal, cancel, waitDelay, label } = options;
+    const { process, stdio, signal: given, timeout, cancel, waitDelay, label } = options;
     this.#options = options;
     if (stdio.feed !== null) {
       holdWith(process, stdio.feed.end);
@@ -62,6 +66,10 @@ export class Run {
       else outputs.push(drain(end, sink));
     }
     this.#outputs = outputs.map((copy) => this.#track(copy));
+    if (timeout !== Infinity) {
+      this.#timeout = new Timeout({ process, timeout, label, copies: outputs.length > 0 });
+    }
+    const signal = eitherSignal(given, this.#timeout?.signal);
     if (signal === undefined) return;
     const expire = (): void => this.#expire();
     this.#abort = new AbortWatch({ process, signal, waitDelay, cancel, expire, label });
@@ -88,6 +96,7 @@ export class Run {
       this.lines?.stop();
     }
     const { stops, cut } = await this.#settle(abort?.deadline);
+    this.#timeout?.cancel();
     const failure = this.#results.find((result) => result.failure !== null)?.failure;
     if (!state.success) {
       const cause = causeOf(abort?.failure ?? cut, failure);
@@ -107,6 +116,7 @@ export class Run {
 
   /** Kills a child that still runs, reaps it, and ends the copying. */
   async dispose(): Promise<void> {
+    this.#timeout?.cancel();
     this.#abort?.dispose();
     // It kills at once. One that may not be killed ends perhaps when nobody reads from it any more.
     const dying = this.#options.process[Symbol.asyncDispose]();
@@ -119,6 +129,7 @@ export class Run {
       return await this.#options.process.wait();
     } catch (error) {
       this.#waited = false;
+      this.#timeout?.cancel();
       this.#abort?.dispose();
       if (error instanceof SpawnError) {
         // Made where the event loop had told of it; here its stack leads to who waits.
@@ -193,7 +204,8 @@ export function waitedAlready(command: string): StateError {
   });
 }
 
-function causeOf(
+/** Of an ExitError: an abort comes before what a source or a sink threw. */
+export function causeOf(
   abort: { readonly error: unknown } | null | undefined,
   failure: { readonly error: unknown } | null | undefined,
 ): ExitCause | null {

@@ -5,9 +5,10 @@ import { restOf } from "../ffi/bytes.ts";
 import { now } from "../ffi/host.ts";
 import { library } from "../ffi/library.ts";
 import { exitDescriptor } from "../ffi/reactor.ts";
+import type { Cancel } from "./abort.ts";
 import { block } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
-import { SyscallError } from "./errors.ts";
+import { CancelError, ProcessDoneError, SyscallError, TimeoutError } from "./errors.ts";
 import { closeQuietly, type OSFile, readAtOnce, writeAtOnce } from "./file.ts";
 import { check } from "./native.ts";
 import { hasEnded, type Process } from "./process.ts";
@@ -20,6 +21,8 @@ import { timerMax } from "./timer.ts";
 /** What a synchronous run came to. */
 export interface SyncResult {
   readonly state: ProcessState;
+  /** What the timeout's end stands for; null: it has ended in time. */
+  readonly abort: { readonly error: unknown } | null;
   /** What a source or a sink threw first. */
   readonly failure: { readonly error: unknown } | null;
   /** Some pipe was still held open when waitDelay had passed. */
@@ -29,11 +32,28 @@ export interface SyncResult {
 /** How many chunks of each output are taken when waitDelay is over: at least what a pipe holds at most. */
 const lateMax = 16;
 
-/** Runs a started process to its end. `waitDelay`: as Command's. */
-export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: number): SyncResult {
-  if (feed === null && drains.length === 0) {
-    return { state: process.waitSync(), failure: null, expired: false };
+/** Command's. */
+export interface SyncBounds {
+  /** Milliseconds, or Infinity. */
+  readonly timeout: number;
+  readonly cancel: Cancel | undefined;
+  readonly waitDelay: number;
+  /** What errors call it: asked for when there is one. */
+  readonly label: () => string;
+}
+
+/** Runs a started process to its end. */
+export function runToEnd(
+  process: Process,
+  { feed, drains }: Stdio,
+  { timeout, cancel, waitDelay, label }: SyncBounds,
+): SyncResult {
+  if (feed === null && drains.length === 0 && timeout === Infinity) {
+    return { state: process.waitSync(), abort: null, failure: null, expired: false };
   }
+  /** When the timeout is over, if it is not yet. */
+  let limit = now() + timeout;
+  let abort: SyncResult["abort"] = null;
   const failures: unknown[] = [];
   const input = feed === null ? null : new SyncFeed(feed);
   const outputs = new Set(drains.map((drain) => new SyncDrain(drain)));
@@ -47,7 +67,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
   };
   let deadline = Infinity;
   // Without a feed and a delay the outputs' ends are all there is to wait for before the exit.
-  const needsExit = input !== null || waitDelay > 0;
+  const needsExit = input !== null || waitDelay > 0 || timeout !== Infinity;
   const { pidfd } = process;
   const exitFd = pidfd ?? (needsExit ? exitDescriptor(process.pid) : -1);
   let running = exitFd >= 0;
@@ -56,7 +76,8 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
   try {
     while (running || outputs.size > 0) {
       const [only] = outputs;
-      if (!running && deadline === Infinity && outputs.size === 1 && only !== undefined) {
+      const isBound = deadline !== Infinity || limit !== Infinity;
+      if (!running && !isBound && outputs.size === 1 && only !== undefined) {
         // There is nothing else to wait for: a read may block.
         if (attempt(() => only.pump(true))) continue;
         only.close();
@@ -67,10 +88,22 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
       const exit = running ? poll.add(exitFd, Ready.in) : -1;
       const feeding = running && input?.open ? poll.add(input.fd, Ready.out) : -1;
       const reading = [...outputs].map((output) => ({ output, at: poll.add(output.fd, Ready.in) }));
-      const ready = poll.wait(deadline);
+      const ready = poll.wait(Math.min(deadline, limit));
+      if (now() >= limit) {
+        limit = Infinity;
+        if (running && !hasEnded(process)) {
+          abort = cancelSync(process, cancel, timeout, label);
+          if (waitDelay > 0) deadline = now() + waitDelay;
+        } else if (outputs.size > 0 && waitDelay === 0 && cancel !== null) {
+          // There is only whoever else holds the pipes to wait for.
+          abort = { error: new TimeoutError(timeout, label()) };
+          break;
+        }
+      }
       // What has come in time is still taken, but not what somebody writes for ever.
       if (now() >= deadline && (ready === 0 || ++late > lateMax)) {
         expired = true;
+        if (running && !hasEnded(process)) process.kill();
         break;
       }
       if (input !== null && poll.ready(feeding) && !attempt(() => input.pump())) input.close();
@@ -82,7 +115,7 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
       if (running && poll.ready(exit) && hasEnded(process)) {
         running = false;
         input?.close();
-        if (waitDelay > 0) deadline = now() + waitDelay;
+        if (waitDelay > 0 && deadline === Infinity) deadline = now() + waitDelay;
       }
     }
   } finally {
@@ -92,7 +125,27 @@ export function runToEnd(process: Process, { feed, drains }: Stdio, waitDelay: n
     for (const output of outputs) output.close();
   }
   const failure = failures.length === 0 ? null : { error: failures[0] };
-  return { state: process.waitSync(), failure, expired };
+  return { state: process.waitSync(), abort, failure, expired };
+}
+
+/** What an abort does, by this thread alone. Answers the error that it stands for, or null: it had ended. */
+function cancelSync(
+  process: Process,
+  cancel: Cancel | undefined,
+  timeout: number,
+  label: () => string,
+): SyncResult["abort"] {
+  try {
+    if (typeof cancel === "function") {
+      if (cancel(process) instanceof Promise) {
+        throw new TypeError("a synchronous run waits for no promise");
+      }
+    } else if (cancel !== null) process.signal(cancel ?? "SIGKILL");
+  } catch (error) {
+    if (error instanceof ProcessDoneError) return null;
+    return { error: new CancelError(error, "canceling", label()) };
+  }
+  return cancel === null ? null : { error: new TimeoutError(timeout, label()) };
 }
 
 class SyncFeed {

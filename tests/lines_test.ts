@@ -1,8 +1,18 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { Command, OSFile, pipe, StateError } from "../mod.ts";
+import { assert, assertEquals, assertLess, assertRejects, assertThrows } from "@std/assert";
+import { Command, type LineOptions, OSFile, pipe, StateError } from "../mod.ts";
 import { LineSplitter } from "../src/lines.ts";
-import { decode, Directory, encode, generator, noise, readAll, runScript } from "./helper.ts";
+import {
+  decode,
+  Directory,
+  encode,
+  generator,
+  noise,
+  readAll,
+  runScript,
+  sh,
+  wrong,
+} from "./helper.ts";
 
 /** The lines of what comes in such chunks, and what is left over. */
 function split(chunks: readonly Uint8Array[]): string[] {
@@ -234,4 +244,106 @@ test("F11, F5: what waits for a file lets the program end after unref(), and so 
     setTimeout(() => writing.write(new Uint8Array(3)), 50).unref?.();
     console.log(await reading.read(new Uint8Array(9)));`);
   assertEquals([held.code, held.stderr], [0, ""]);
+});
+
+// ---------------------------------------------------------------- its options
+
+async function linesOf(script: string, options: LineOptions): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of sh(script).lines(options)) lines.push(line);
+  return lines;
+}
+
+test("issue 18, 9: a carriage return ends a line where asked, and stays to tell which it was", async () => {
+  const script = "printf '10%%\\r50%%\\rdone\\r\\nnext\\n\\r\\n\\ry'";
+  const split = ["10%\r", "50%\r", "done", "next", "", "\r", "y"];
+  assertEquals(await linesOf(script, { carriageReturn: true }), split);
+  assertEquals(await linesOf(script, {}), ["10%\r50%\rdone", "next", "", "\ry"]);
+});
+
+test("issue 18, 9: a line that a carriage return has ended is given before more has come", async () => {
+  const command = new Command("cat");
+  const input = command.stdinPipe();
+  const lines = command.lines({ carriageReturn: true });
+  const first = lines.next();
+  // Each is given while nothing else is to come; a "\n" right after belongs to the "\r" before it.
+  for (const [given, line] of [["50%\r", "50%\r"], ["\nnext\r", "next\r"], ["\r\n", ""]] as const) {
+    const next = line === "50%\r" ? first : lines.next();
+    await input.write(encode(given));
+    assertEquals(await next, { done: false, value: line });
+  }
+  input.close();
+  assertEquals(await lines.next(), { done: true, value: undefined });
+});
+
+test("issue 18, 9: a line beyond the limit is a RangeError, and ends the command", async () => {
+  assertEquals(
+    await linesOf("printf '12345\\r\\n12345\\n12345'", { limit: 5 }),
+    Array(3).fill("12345"),
+  );
+  for (const script of ["printf '123456\\n'", "printf 123456", "exec cat /dev/zero"]) {
+    const command = sh(script);
+    const error = await Array.fromAsync(command.lines({ limit: 5 })).catch((error) => error);
+    assert(error instanceof RangeError, String(error));
+    assertEquals(error.message, "a line is longer than 5 bytes");
+    assertEquals(command.process?.pidfd, null);
+  }
+});
+
+test("issue 18, 9: wrong options of lines() are refused by name, at once", () => {
+  for (
+    const [options, name] of [
+      [{ limit: "5" }, "limit"],
+      [{ carriageReturn: 1 }, "carriageReturn"],
+      [
+        { length: 1 },
+        "LineOptions has no field length",
+      ],
+      [null, "options"],
+    ] as const
+  ) {
+    assertThrows(() => sh("").lines(wrong(options)), TypeError, name);
+  }
+});
+
+test("issue 18, 9: json() parses what was printed, or names who printed what is none", async () => {
+  assertEquals(await sh(`echo '{"a": [1]}'`).json(), { a: [1] });
+  const error = await sh("echo {", { label: "it" }).json().catch((error) => error);
+  assert(error instanceof SyntaxError);
+  assert(error.message.startsWith("it: stdout is no JSON: "), error.message);
+  const failed = await sh("echo {; exit 3", { label: "it" }).json().catch((error) => error);
+  assertEquals(String(failed), "ExitError: exit status 3");
+});
+
+test("issue 18, 9: with carriage returns, in pieces of any size, nothing is lost and no line is cut in two", () => {
+  const random = generator(9);
+  for (let round = 0; round < 300; round++) {
+    const text = Array.from({ length: random(40) }, () => "ab\r\n"[random(4)]).join("");
+    const bytes = encode(text);
+    const whole = new LineSplitter(true, { carriageReturn: true });
+    whole.add(bytes);
+    const pieces = new LineSplitter(true, { carriageReturn: true });
+    const take = (splitter: LineSplitter): string[] => {
+      const lines: string[] = [];
+      for (let line = splitter.next(); line !== null; line = splitter.next()) lines.push(line);
+      return lines;
+    };
+    const expectation = [...text.matchAll(/([^\r\n]*)(\r\n|\n|\r|$)/g)]
+      .filter(([all]) => all !== "")
+      .map(([, line = "", end]) => end === "\r" ? `${line}\r` : line);
+    const last = whole.last.bind(whole);
+    assertEquals([...take(whole), last()].filter((line) => line !== null), expectation);
+    const found: string[] = [];
+    for (let at = 0; at < bytes.length;) {
+      const length = 1 + random(4);
+      pieces.add(bytes.subarray(at, at + length));
+      found.push(...take(pieces));
+      at += length;
+    }
+    const rest = pieces.last();
+    if (rest !== null) found.push(rest);
+    // Where a piece ends between the two, "\r\n" is told as "\r".
+    const strip = (line: string): string => line.replace(/\r$/, "");
+    assertEquals(found.map(strip), expectation.map(strip));
+  }
 });

@@ -284,6 +284,7 @@ const trials: Trial[] = [
   option("label", (value) => typeof value === "string"),
   option("signal", (value) => value === null),
   option("cancel", either((value) => value === null || typeof value === "function", whole(0, 64))),
+  option("timeout", (value) => typeof value === "number" && value > 0),
   option("waitDelay", (value) => value === null || (typeof value === "number" && value >= 0)),
   option("sysProcAttr", isEmpty),
   {

@@ -1,0 +1,55 @@
+/** A command's timeout: an abort that comes by itself. */
+
+import { now } from "../ffi/host.ts";
+import { TimeoutError } from "./errors.ts";
+import { holdWith, onReaped, type Process } from "./process.ts";
+import { Timer } from "./timer.ts";
+
+/** Taken at once: later a program may replace them. */
+const Controller = AbortController;
+const any = AbortSignal.any.bind(AbortSignal);
+
+/** What ends in time. */
+export interface TimeoutOptions {
+  readonly process: Process;
+  /** Milliseconds from now. */
+  readonly timeout: number;
+  /** What errors call the command. */
+  readonly label: () => string;
+  /** Whether there is copying, which may go on when the process has ended. */
+  readonly copies: boolean;
+}
+
+/** Aborts its signal, with a TimeoutError for a reason, unless it is cancelled before. */
+export class Timeout {
+  readonly #controller = new Controller();
+  readonly #timer: Timer;
+
+  /** Begins. Keeps the event loop alive as a wait for the process does. */
+  constructor({ process, timeout, label, copies }: TimeoutOptions) {
+    this.#timer = new Timer(now() + timeout, () => {
+      this.#controller.abort(new TimeoutError(timeout, label()));
+    });
+    holdWith(process, this.#timer);
+    // What is copied then keeps the event loop alive itself, if somebody waits for it.
+    onReaped(process, () => copies ? this.#timer.unref() : this.#timer.cancel());
+  }
+
+  /** What aborts. */
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** It will not abort. */
+  cancel(): void {
+    this.#timer.cancel();
+  }
+}
+
+/** The two in one, or the one there is. */
+export function eitherSignal(
+  one: AbortSignal | undefined,
+  other: AbortSignal | undefined,
+): AbortSignal | undefined {
+  return one === undefined || other === undefined ? one ?? other : any([one, other]);
+}
