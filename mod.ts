@@ -62,6 +62,8 @@ export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
 export { PlatformError } from "./ffi/runtime.ts";
 export type { Text } from "./ffi/text.ts";
 export type { LineOptions } from "./src/lines.ts";
+export { type Ended, parallel, type ParallelOptions } from "./src/parallel.ts";
+export { Pipeline, pipeline, PipelineError } from "./src/pipeline.ts";
 export { lookPath } from "./src/look_path.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";
