@@ -16,7 +16,9 @@
 
 export type { Credential, Limit, ProcAttr, SysProcAttr, SysProcIDMap } from "./src/attributes.ts";
 export type { Cancel } from "./src/abort.ts";
-export { Command, type CommandOptions } from "./src/command.ts";
+export { type Captured, type CaptureOptions } from "./src/captured.ts";
+export { Command } from "./src/command.ts";
+export type { CommandOptions } from "./src/command_options.ts";
 export {
   Cap,
   CLONE_NEWCGROUP,

@@ -4,6 +4,13 @@ import { showText, type Text, toText } from "../ffi/text.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
+import {
+  Capture,
+  type Captured,
+  type CaptureOptions,
+  LimitedCollector,
+  readCaptureOptions,
+} from "./captured.ts";
 import { planContext } from "./checks.ts";
 import {
   dedupEnvironment,
@@ -24,15 +31,20 @@ import {
   SyscallError,
   WaitDelayError,
 } from "./errors.ts";
-import { checkSignal, closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
-import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
+import {
+  checkFields,
+  type CommandOptions,
+  directoryOf,
+  readOptions,
+  refuseAttribute,
+} from "./command_options.ts";
+import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator, type LineOptions, readLineOptions } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
-import { currentOS } from "./os.ts";
-import { type Process, settleStart, startChild } from "./process.ts";
+import { hasEnded, type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { escapeControls, quote } from "./quote.ts";
 import { causeOf, Run, waitedAlready } from "./run.ts";
@@ -48,87 +60,11 @@ import {
   type Stdio,
   type Stdout,
 } from "./stdio.ts";
-import { signalNumber } from "./signals.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
 
-/** The fields of a Command that may be given to its constructor. */
-export interface CommandOptions {
-  /** See Command.env. */
-  env?: Env | undefined;
-  /** See Command.extraEnv. */
-  extraEnv?: ExtraEnv | undefined;
-  /** See Command.dir. */
-  dir?: Text | URL | undefined;
-  /** See Command.stdin. */
-  stdin?: Stdin | undefined;
-  /** See Command.input. */
-  input?: Data | undefined;
-  /** See Command.label. */
-  label?: string | undefined;
-  /** See Command.stdout. */
-  stdout?: Stdout | undefined;
-  /** See Command.stderr. */
-  stderr?: Stdout | "stdout" | undefined;
-  /** See Command.extraFiles. */
-  extraFiles?: (Fd | null)[] | undefined;
-  /** See Command.sysProcAttr. */
-  sysProcAttr?: SysProcAttr | undefined;
-  /** See Command.signal. */
-  signal?: AbortSignal | undefined;
-  /** See Command.cancel. */
-  cancel?: Cancel | undefined;
-  /** See Command.timeout. */
-  timeout?: number | undefined;
-  /** See Command.waitDelay. */
-  waitDelay?: number | undefined;
-}
-
-const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
-  "cancel",
-  "dir",
-  "env",
-  "extraEnv",
-  "extraFiles",
-  "input",
-  "label",
-  "signal",
-  "stderr",
-  "stdin",
-  "stdout",
-  "sysProcAttr",
-  "timeout",
-  "waitDelay",
-]);
-
-/** The fields that a Command has of its own; a subclass may have others. */
-const fieldNames: ReadonlySet<string> = new Set([...optionNames, "args", "err", "path"]);
-
-function refuseOption(name: string): never {
-  throw new TypeError(`exec: ${unknownField("CommandOptions", name, optionNames)}`);
-}
-
-function refuseAttribute(detail: string): never {
-  throw new TypeError(`exec: ${detail}`);
-}
-
-/** A directory's path, also of a file URL. */
-function directoryOf(dir: Text | URL): string {
-  if (!(dir instanceof URL)) return toText("dir", dir);
-  if (dir.protocol !== "file:" || dir.host !== "") {
-    throw new TypeError(`dir is no file of this machine: ${dir}`);
-  }
-  return decodeURIComponent(dir.pathname);
-}
-
 /** For who uses a command a second time. */
 const again = "clone() makes a fresh one";
-
-/** Throws TypeError for what is no signal. */
-function checkCancel(cancel: Cancel | undefined): void {
-  if (cancel === undefined || cancel === null || typeof cancel === "function") return;
-  signalNumber(cancel, currentOS(), "cancel");
-}
 
 /** For Pipeline: whether start() or one of its kin was called. */
 export let isStarted: (command: Command) => boolean;
@@ -259,7 +195,7 @@ export class Command implements AsyncDisposable {
     if (!Array.isArray(args)) {
       throw new TypeError("The command's arguments are not an array; its options come after them");
     }
-    checkRecord("The command's options", options);
+    const given = readOptions(options);
     this.path = name;
     this.args = [name];
     for (const each of args) {
@@ -267,7 +203,6 @@ export class Command implements AsyncDisposable {
         typeof each === "string" ? each : toText(`argument ${this.args.length}`, each),
       );
     }
-    const given = fieldsOf(options, optionNames, refuseOption);
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
@@ -364,6 +299,30 @@ export class Command implements AsyncDisposable {
         `stdout's ${bytes.length} bytes are more than a string holds: take output() or lines()`;
       throw new RangeError(`exec: ${reason}`, { cause: error });
     }
+  }
+
+  /**
+   * run(), with all that it printed and how it ended. Rejects as output() does, unless options.check is false: then of
+   * what could not be started, and of more than options.limit (RangeError), alone. stderr is taken if nobody else has.
+   */
+  async capture(options: CaptureOptions = {}): Promise<Captured> {
+    const capture = this.#beginCapture(options);
+    return await this.run().then(
+      (state) => this.#endCapture(capture, state),
+      (error) => this.#failCapture(capture, error),
+    );
+  }
+
+  /** capture(), as runSync(). */
+  captureSync(options: CaptureOptions = {}): Captured {
+    const capture = this.#beginCapture(options);
+    let state: ProcessState;
+    try {
+      state = this.#runSync();
+    } catch (error) {
+      return this.#failCapture(capture, error);
+    }
+    return this.#endCapture(capture, state);
   }
 
   /** text(), parsed as JSON. SyntaxError, which names the command, for what is none. */
@@ -495,7 +454,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
     const { sysProcAttr, signal, timeout, cancel, err } = this;
     const own = (value: unknown): boolean =>
-      value instanceof Collector || value instanceof EndsCollector || value instanceof Puller ||
+      [Collector, EndsCollector, LimitedCollector, Puller].some((own) => value instanceof own) ||
       this.#pipes.childEnds.some((file) => file === value);
     if (env !== undefined) copy.env = env;
     if (extraEnv !== undefined) copy.extraEnv = extraEnv;
@@ -624,35 +583,8 @@ export class Command implements AsyncDisposable {
   #checkStartable(): void {
     if (this.path === "" && this.err === undefined) this.err = new StateError("exec: no command");
     if (this.err !== undefined) throw this.err;
-    const { waitDelay, signal, timeout, label, extraFiles } = this;
-    const isBound = signal !== undefined || timeout !== undefined;
-    if (this.cancel !== undefined && this.cancel !== null && !isBound) {
-      throw new StateError(
-        "exec: command with a non-nil Cancel was not created with CommandContext: it has no signal",
-      );
-    }
-    if (!Array.isArray(extraFiles)) throw new TypeError("extraFiles is not a list");
-    if (label !== undefined && typeof label !== "string") {
-      throw new TypeError("label is not a string");
-    }
-    if (typeof waitDelay !== "number" || !(waitDelay >= 0)) {
-      throw new TypeError("waitDelay is not a number of milliseconds");
-    }
-    // 0 is no bound to some, and no time at all to others.
-    if (timeout !== undefined && (typeof timeout !== "number" || !(timeout > 0))) {
-      throw new TypeError("timeout is not a positive number of milliseconds");
-    }
-    if (signal !== undefined) checkSignal(signal);
-    checkCancel(this.cancel);
-    const names = Object.keys(this);
-    if (names.length !== fieldNames.size && Object.getPrototypeOf(this) === Command.prototype) {
-      for (const name of names) {
-        if (!fieldNames.has(name)) {
-          throw new TypeError(`exec: ${unknownField("Command", name, fieldNames)}`);
-        }
-      }
-    }
-    signal?.throwIfAborted();
+    checkFields(this, Object.getPrototypeOf(this) === Command.prototype);
+    this.signal?.throwIfAborted();
   }
 
   #runSync(): ProcessState {
@@ -692,6 +624,40 @@ export class Command implements AsyncDisposable {
     const words = [this.path, ...this.args.slice(1)].filter((word) => !word.includes("\0"));
     const line = quote(...words.map(showText));
     return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+  }
+
+  #beginCapture(options: CaptureOptions): Capture {
+    const read = readCaptureOptions(options);
+    this.#checkUnused("Stdout", ...read.all ? ["Stderr" as const] : []);
+    const capture = new Capture(read, this.stderr === undefined, () => {
+      const { process } = this;
+      if (process !== undefined && !hasEnded(process)) process.kill();
+    });
+    this.stdout = capture.stdout;
+    if (capture.stderr !== undefined) this.stderr = capture.stderr;
+    this.#captured = {
+      get stdout() {
+        return capture.stdout.bytes();
+      },
+      get stderr() {
+        return read.all ? undefined : capture.stderr?.bytes();
+      },
+    };
+    return capture;
+  }
+
+  #endCapture(capture: Capture, state: ProcessState): Captured {
+    const error = capture.tooMuch(this.#name(), undefined);
+    if (error !== null) throw error;
+    return capture.result(state);
+  }
+
+  /** Throws, unless it has ended and nobody wants to know. */
+  #failCapture(capture: Capture, error: unknown): Captured {
+    const tooMuch = capture.tooMuch(this.#name(), error);
+    if (tooMuch !== null) throw tooMuch;
+    if (capture.options.check || this.#processState === undefined) throw error;
+    return capture.result(this.#processState);
   }
 
   #capture(): { readonly stdout: Uint8Array } {

@@ -31,6 +31,9 @@ export function unknownField(what: string, name: string, known: Iterable<string>
   return `${what} has no field ${name}${isRight ? `; what it wants is ${right}` : ""}`;
 }
 
+/** Options that have been read: nothing of them is left out. */
+export type Known<T> = { readonly [Name in keyof T]-?: Exclude<T[Name], undefined> };
+
 /** Whether it is no promise, Map or Date, say, which would pass for a record without any fields. */
 export function isRecord(value: unknown): value is object {
   return Object.prototype.toString.call(value) === "[object Object]";

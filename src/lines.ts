@@ -1,7 +1,7 @@
 /** Cuts bytes into lines, and gives them one by one. */
 
 import { isTurnSpent, nextTurn } from "../ffi/turn.ts";
-import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
+import { checkRecord, fieldsOf, type Known, unknownField } from "./fields.ts";
 
 /** How lines are cut. */
 export interface LineOptions {
@@ -17,7 +17,7 @@ export interface LineOptions {
 const optionNames: ReadonlySet<string> = new Set<keyof LineOptions>(["carriageReturn", "limit"]);
 
 /** Reads options once. Throws TypeError for what is wrong with them. */
-export function readLineOptions(options: LineOptions): Required<LineOptions> {
+export function readLineOptions(options: LineOptions): Known<LineOptions> {
   checkRecord("The options of lines()", options);
   const { carriageReturn = false, limit = Infinity } = fieldsOf(options, optionNames, (name) => {
     throw new TypeError(`exec: ${unknownField("LineOptions", name, optionNames)}`);

@@ -1,5 +1,6 @@
 /** Several commands, each reading what the one before it prints. */
 
+import { type Captured, type CaptureOptions, readCaptureOptions } from "./captured.ts";
 import { Command, isStarted, keepErrors } from "./command.ts";
 import { ExitError, StateError } from "./errors.ts";
 import type { LineOptions } from "./lines.ts";
@@ -89,6 +90,15 @@ export class Pipeline implements AsyncDisposable {
   }
 
   /**
+   * run(), with what the last stage printed and how it ended: see Command.capture(). Without options.check no stage's
+   * failure rejects; each has its processState.
+   */
+  async capture(options: CaptureOptions = {}): Promise<Captured> {
+    const read = readCaptureOptions(options);
+    return await this.#take((last) => last.capture(read), read.check);
+  }
+
+  /**
    * Starts at the first next(), and gives the last stage's lines as they come; then waits, and throws as wait() does.
    * Leaving it early kills all stages and reaps them. See Command.lines().
    */
@@ -110,11 +120,16 @@ export class Pipeline implements AsyncDisposable {
     await Promise.all(this.commands.map((command) => command[Symbol.asyncDispose]()));
   }
 
-  async #take<T>(take: (last: Command) => Promise<T>): Promise<T> {
+  /** What the last stage gives, when all have ended. `check`: whether a failing stage throws. */
+  async #take<T>(take: (last: Command) => Promise<T>, check = true): Promise<T> {
     const rest = this.#startRest();
     const last = this.#last();
     const taken = take(last);
-    await this.#wait([...rest, taken.then(() => stateOf(last))]);
+    try {
+      await this.#wait([...rest, taken.then(() => stateOf(last))]);
+    } catch (error) {
+      if (check || !(error instanceof PipelineError)) throw error;
+    }
     return await taken;
   }
 

@@ -117,6 +117,27 @@ test("issue 18, 7: leaving its lines, or disposing of it, ends all stages", asyn
   assertEquals((await next).done, true);
 });
 
+test("issue 18, 7: capture() of a pipeline is the last stage's, and may take no failure for one", async () => {
+  const make = () => pipeline(sh("echo out; exit 2"), sh("cat; echo err >&2; exit 3"));
+  const captured = await make().capture({ check: false });
+  assertEquals([captured.text(), captured.text("stderr")], ["out\n", "err\n"]);
+  assertEquals(captured.state.exitCode, 3);
+  await assertRejects(() => make().capture(), PipelineError, "stage 1 of 2");
+  await assertRejects(
+    () => pipeline(sh("exit 2"), cat()).capture(),
+    PipelineError,
+    "exit status 2",
+  );
+  assertEquals((await pipeline(sh("exit 2"), cat()).capture({ check: false })).text(), "");
+  const much = () => pipeline(new Command("yes"), cat()).capture({ check: false, limit: 10 });
+  await assertRejects(much, RangeError, "longer than 10 bytes");
+  await assertRejects(
+    () => pipeline(sh(""), cat()).capture(wrong({ limit: "1" })),
+    TypeError,
+    "limit",
+  );
+});
+
 test("issue 18, 7: a line beyond the limit ends all stages", async () => {
   const stages = pipeline(new Command("yes", ["12345"]), cat());
   await assertRejects(() => all(stages.lines({ limit: 4 })), RangeError, "longer than 4 bytes");

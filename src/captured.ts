@@ -1,0 +1,179 @@
+/** What a command has printed and how it ended, in one object. */
+
+import { join } from "./capture.ts";
+import { checkRecord, fieldsOf, type Known, unknownField } from "./fields.ts";
+import { inspectAs } from "./inspection.ts";
+import type { ProcessState } from "./process_state.ts";
+import type { Writer } from "./sinks.ts";
+
+/** How capture() takes what is printed. */
+export interface CaptureOptions {
+  /**
+   * Both outputs through one pipe, in the order in which the child writes them; `stdout` and `stderr` are then empty.
+   * Default false.
+   */
+  all?: boolean | undefined;
+  /** Whether a failure rejects; without it the state says what there was. Default true. */
+  check?: boolean | undefined;
+  /** How many bytes of each output are kept. Default: all. */
+  limit?: number | undefined;
+  /** What comes of more: the command is killed, and RangeError; or it is let go. Default "error". */
+  onLimit?: "error" | "truncate" | undefined;
+}
+
+const optionNames: ReadonlySet<string> = new Set<keyof CaptureOptions>([
+  "all",
+  "check",
+  "limit",
+  "onLimit",
+]);
+
+/** Reads options once. Throws TypeError for what is wrong with them. */
+export function readCaptureOptions(options: CaptureOptions): Known<CaptureOptions> {
+  checkRecord("The options of capture()", options);
+  const given = fieldsOf(options, optionNames, (name) => {
+    throw new TypeError(`exec: ${unknownField("CaptureOptions", name, optionNames)}`);
+  });
+  const { all = false, check = true, limit = Infinity, onLimit = "error" } = given;
+  for (const [name, value] of Object.entries({ all, check })) {
+    if (typeof value !== "boolean") throw new TypeError(`${name} is no boolean`);
+  }
+  if (typeof limit !== "number" || !(limit >= 0)) {
+    throw new TypeError("limit is not a number of bytes");
+  }
+  if (onLimit !== "error" && onLimit !== "truncate") {
+    throw new TypeError('onLimit is neither "error" nor "truncate"');
+  }
+  return { all, check, limit, onLimit };
+}
+
+/** What a command has printed, and how it ended. */
+export interface Captured {
+  /** stdout's bytes; none with `all`. */
+  readonly stdout: Uint8Array;
+  /** stderr's; none with `all`, and where the command's own `stderr` took them. */
+  readonly stderr: Uint8Array;
+  /** With `all`, both, in the order in which the child wrote them; else none. */
+  readonly all: Uint8Array;
+  /** How it ended. */
+  readonly state: ProcessState;
+  /** Whether `limit` cut something off. */
+  readonly truncated: boolean;
+  /** One of them, decoded as new TextDecoder() does. Default "stdout", and "all" with `all`. */
+  text(of?: "stdout" | "stderr" | "all"): string;
+}
+
+/** Keeps so many bytes, and calls back once there are more: what that throws ends the copying. */
+export class LimitedCollector implements Writer {
+  readonly #limit: number;
+  readonly #exceeded: () => void;
+  #chunks: Uint8Array[] = [];
+  #length = 0;
+  #isExceeded = false;
+
+  constructor(limit: number, exceeded: () => void) {
+    this.#limit = limit;
+    this.#exceeded = exceeded;
+  }
+
+  /** Whether there was more. */
+  get isExceeded(): boolean {
+    return this.#isExceeded;
+  }
+
+  /** Takes a chunk, as far as there is room. */
+  write(chunk: Uint8Array): void {
+    const room = this.#limit - this.#length;
+    const kept = chunk.length > room ? chunk.slice(0, room) : chunk;
+    if (kept.length > 0) this.#chunks.push(kept);
+    this.#length += kept.length;
+    if (kept.length === chunk.length || this.#isExceeded) return;
+    this.#isExceeded = true;
+    this.#exceeded();
+  }
+
+  /** All of it, in one piece. */
+  bytes(): Uint8Array {
+    const whole = join(this.#chunks, this.#length);
+    this.#chunks = [whole];
+    return whole;
+  }
+}
+
+/** The collectors of one capture(). */
+export class Capture {
+  readonly stdout: LimitedCollector;
+  /** Absent: somebody else takes it. */
+  readonly stderr: LimitedCollector | undefined;
+  readonly options: Known<CaptureOptions>;
+
+  constructor(options: Known<CaptureOptions>, takesErrors: boolean, kill: () => void) {
+    const { all, limit, onLimit } = options;
+    const exceeded = (): void => {
+      if (onLimit !== "error") return;
+      kill();
+      // What else holds the pipe might go on for ever.
+      throw new RangeError(`more than ${limit} bytes`);
+    };
+    this.options = options;
+    this.stdout = new LimitedCollector(limit, exceeded);
+    if (takesErrors) this.stderr = all ? this.stdout : new LimitedCollector(limit, exceeded);
+  }
+
+  /** The error of too much, if it is to be one: `name` is the command's, `cause` what else is known. */
+  tooMuch(name: string, cause: unknown): RangeError | null {
+    const { all, limit, onLimit } = this.options;
+    if (onLimit !== "error") return null;
+    for (
+      const [what, output] of [[all ? "output" : "stdout", this.stdout], [
+        "stderr",
+        this.stderr,
+      ]] as const
+    ) {
+      if (!output?.isExceeded) continue;
+      return new RangeError(`${name}: ${what} is longer than ${limit} bytes`, { cause });
+    }
+    return null;
+  }
+
+  /** Of a command that has ended. */
+  result(state: ProcessState): Captured {
+    return new CapturedRun(this, state);
+  }
+}
+
+const none = new Uint8Array(0);
+
+class CapturedRun implements Captured {
+  readonly stdout: Uint8Array;
+  readonly stderr: Uint8Array;
+  readonly all: Uint8Array;
+  readonly state: ProcessState;
+  readonly truncated: boolean;
+  readonly #usual: "stdout" | "all";
+
+  static {
+    inspectAs(this.prototype, "Captured", ({ stdout, stderr, all, state }) => {
+      const sizes = Object.entries({ stdout, stderr, all }).filter(([, { length }]) => length > 0);
+      return [String(state), ...sizes.map(([name, { length }]) => `${name}: ${length} bytes`)].join(
+        ", ",
+      );
+    });
+  }
+
+  constructor({ stdout, stderr, options }: Capture, state: ProcessState) {
+    this.#usual = options.all ? "all" : "stdout";
+    this.stdout = options.all ? none : stdout.bytes();
+    this.stderr = options.all ? none : stderr?.bytes() ?? none;
+    this.all = options.all ? stdout.bytes() : none;
+    this.state = state;
+    this.truncated = stdout.isExceeded || (stderr?.isExceeded ?? false);
+  }
+
+  text(of: "stdout" | "stderr" | "all" = this.#usual): string {
+    if (of !== "stdout" && of !== "stderr" && of !== "all") {
+      throw new TypeError('text() is of "stdout", "stderr" or "all"');
+    }
+    return new TextDecoder().decode(this[of]);
+  }
+}
