@@ -21,14 +21,25 @@ export interface ProcAttr {
   sys?: SysProcAttr | undefined;
 }
 
-/** Who the child runs as: Go's syscall.Credential. */
+/**
+ * Who the child runs as: Go's syscall.Credential. A user, by `uid` or `user`, and a group must be known; a user's name
+ * brings its own group.
+ */
 export interface Credential {
   /** User id: real, effective and saved. */
-  uid: number;
+  uid?: number | undefined;
   /** Group id: real, effective and saved. */
-  gid: number;
-  /** Supplementary groups; empty or absent drops them all, as in Go. */
+  gid?: number | undefined;
+  /** Supplementary groups; empty drops them all, and so does absent where `user` is no name, as in Go. */
   groups?: readonly number[] | undefined;
+  /**
+   * In place of uid: a name, or a number. A name brings its group and its supplementary groups unless they are given. It
+   * is looked up at the start, in this process's root: in /etc/passwd and /etc/group, and if it is not there by getent(1).
+   * A name that nobody has is refused (SpawnError, step "request").
+   */
+  user?: string | number | undefined;
+  /** In place of gid: a name, or a number. */
+  group?: string | number | undefined;
   /** Leaves the supplementary groups as they are. */
   noSetGroups?: boolean | undefined;
 }

@@ -238,7 +238,12 @@ class StageLines implements AsyncIterableIterator<string>, AsyncDisposable {
     if (this.#ended) return { done: true, value: undefined };
     if (!this.#hasBegun) {
       this.#hasBegun = true;
-      this.#options.begin();
+      try {
+        this.#options.begin();
+      } catch (error) {
+        this.#ended = true;
+        throw error;
+      }
     }
     try {
       const line = await this.#lines.next();

@@ -3,6 +3,7 @@
 import { STEPS } from "../ffi/abi.ts";
 import type { StartRequest } from "../ffi/request.ts";
 import { showText, type Text } from "../ffi/text.ts";
+import { resolveCredential } from "./accounts.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import {
   checkInteger,
@@ -234,12 +235,13 @@ function rootSteps(context: PlanContext, { chroot }: SysProcAttr): PlannedStep[]
 function credentialSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
   const { credential, gidMappings, gidMappingsEnableSetgroups } = sys;
   if (credential === undefined) return [];
-  const { uid, gid, groups = [], noSetGroups } = credential;
+  const { uid, gid, groups } = resolveCredential(context, credential);
+  const { noSetGroups } = credential;
   // The all-ones id means "leave it" to the kernel, so it names nobody.
   const last = 0xfffffffe;
-  checkInteger(context, "uid", uid, 0, last);
-  checkInteger(context, "gid", gid, 0, last);
-  for (const group of groups) checkInteger(context, "supplementary group", group, 0, last);
+  const user = checkInteger(context, "uid", uid, 0, last);
+  const group = checkInteger(context, "gid", gid, 0, last);
+  for (const each of groups) checkInteger(context, "supplementary group", each, 0, last);
   if (groups.length > 65535) context.refuse(`${groups.length} supplementary groups are too many`);
   const steps: PlannedStep[] = [];
   // Where setgroups is denied there is nothing to drop that could be dropped.
@@ -247,8 +249,8 @@ function credentialSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] 
   if (!noSetGroups && !denied) {
     steps.push({ step: "setgroups", words: groups, argument: `[${groups.join(" ")}]` });
   }
-  steps.push({ step: "setgid", words: [gid], argument: `${gid}` });
-  steps.push({ step: "setuid", words: [uid], argument: `${uid}` });
+  steps.push({ step: "setgid", words: [group], argument: `${group}` });
+  steps.push({ step: "setuid", words: [user], argument: `${user}` });
   return steps;
 }
 

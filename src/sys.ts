@@ -36,7 +36,9 @@ const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
   "uid",
   "gid",
   "groups",
+  "group",
   "noSetGroups",
+  "user",
 ]);
 
 const mapNames: ReadonlySet<string> = new Set<keyof SysProcIDMap>([

@@ -2,7 +2,7 @@
 
 import { now } from "../ffi/host.ts";
 import { TimeoutError } from "./errors.ts";
-import { holdWith, onReaped, type Process } from "./process.ts";
+import { onReaped, type Process } from "./process.ts";
 import { Timer } from "./timer.ts";
 
 /** Taken at once: later a program may replace them. */
@@ -25,14 +25,13 @@ export class Timeout {
   readonly #controller = new Controller();
   readonly #timer: Timer;
 
-  /** Begins. Keeps the event loop alive as a wait for the process does. */
+  /** Begins. Who waits for the process, or copies, keeps the event loop alive: this does not. */
   constructor({ process, timeout, label, copies }: TimeoutOptions) {
     this.#timer = new Timer(now() + timeout, () => {
       this.#controller.abort(new TimeoutError(timeout, label()));
     });
-    holdWith(process, this.#timer);
-    // What is copied then keeps the event loop alive itself, if somebody waits for it.
-    onReaped(process, () => copies ? this.#timer.unref() : this.#timer.cancel());
+    this.#timer.unref();
+    if (!copies) onReaped(process, () => this.#timer.cancel());
   }
 
   /** What aborts. */

@@ -92,7 +92,9 @@ test("issue 18, 7: a stage that does not start ends the others, and says why", a
     for (const run of [() => make(place).run(), () => make(place).text()]) {
       await assertRejects(run, SpawnError, "/nope");
     }
-    await assertRejects(() => all(make(place).lines()), SpawnError, "/nope");
+    const lines = make(place).lines();
+    await assertRejects(() => all(lines), SpawnError, "/nope");
+    assertEquals(await lines.next(), { done: true, value: undefined });
     const started = stages.commands.flatMap(({ process }) => process ?? []);
     const states = await Promise.all(started.map((process) => process.wait()));
     assertEquals(new Set(states.map(String)), new Set(place === 0 ? [] : ["signal: killed"]));

@@ -116,10 +116,12 @@ test("issue 18, 5: beside a signal, whichever comes first", async () => {
 test("issue 18, 5: it keeps no program alive, whose command has ended or is let go", async () => {
   const { code, stdout, stderr } = await runScript(`
     await new osexec.Command("true", [], { timeout: 60_000 }).run();
-    const child = new osexec.Command("sh", ["-c", "sleep 60"], { timeout: 60_000 }).start();
-    child.unref();
-    console.log(child.pid);`);
-  findProcess(Number(stdout)).kill();
+    const started = new osexec.Command("sleep", ["60"], { timeout: 60_000 }).start();
+    const waiting = new osexec.Command("sleep", ["60"], { timeout: 60_000 });
+    waiting.run();
+    waiting.process.unref();
+    console.log(started.pid, waiting.process.pid);`);
+  for (const pid of stdout.split(" ")) findProcess(Number(pid)).kill();
   assertEquals([code, stderr], [0, ""]);
 });
 
