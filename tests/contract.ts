@@ -65,9 +65,12 @@ interface Rusage {
   readonly involuntaryContextSwitches: number;
 }
 
+/** Of api-next.d.ts: a user or a group by name stands in place of its number. */
 interface Credential {
-  uid: number;
-  gid: number;
+  uid?: number | undefined;
+  gid?: number | undefined;
+  user?: string | number | undefined;
+  group?: string | number | undefined;
   groups?: readonly number[] | undefined;
   noSetGroups?: boolean | undefined;
 }
@@ -122,6 +125,7 @@ interface CommandOptions {
   sysProcAttr?: SysProcAttr | undefined;
   signal?: AbortSignal | undefined;
   cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null | undefined;
+  timeout?: number | undefined;
   waitDelay?: number | undefined;
 }
 

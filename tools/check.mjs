@@ -7,7 +7,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -181,6 +181,9 @@ function npmPackage({ bun, deno, tsc }) {
     writeFileSync(join(folder, "tour.ts"), tour.replace('"../mod.ts"', `"${name}"`));
     const pack = ["npm", "pack", "--pack-destination", folder];
     const install = ["npm", "install", "--offline", "--no-audit", "--no-fund"];
+    // What nobody uses is nobody's to carry.
+    const unused = join(folder, "unused.js");
+    writeFileSync(join(folder, "unused.ts"), `import { Command } from "${name}"; console.log(1);`);
     const check = [
       ...[process.execPath, tsc, "tour.ts", "--ignoreConfig", "--noEmit", "--strict", "--target"],
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
@@ -189,10 +192,25 @@ function npmPackage({ bun, deno, tsc }) {
       await job.run([...install, `./${name}-${version}.tgz`], place) &&
       await job.run([bun, "tour.ts"], place) &&
       await job.run([deno, "run", "-A", "tour.ts"], place) &&
+      await job.run([bun, "build", "unused.ts", "--target=bun", `--outfile=${unused}`], place) &&
+      isSmall(job, unused) &&
       await job.run([...check, "--module", "Preserve"], place) &&
       await job.run([...check, "--module", "NodeNext"], place);
     return one(succeeded);
   };
+}
+
+/**
+ * Whether a bundle holds nothing of the package, which has hundreds of kilobytes.
+ *
+ * @param {Job} job
+ * @param {string} bundle
+ */
+function isSmall(job, bundle) {
+  const { size } = statSync(bundle);
+  if (size < 1000) return true;
+  job.note(`${bundle}: ${size} bytes, of which an unused import is to leave none`);
+  return false;
 }
 
 /**
