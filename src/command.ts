@@ -63,6 +63,11 @@ import {
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
 
+/** A list is a command's own. */
+function copyOf<T>(output: T): T {
+  return Array.isArray(output) ? [...output] as typeof output : output;
+}
+
 /** For who uses a command a second time. */
 const again = "clone() makes a fresh one";
 
@@ -121,10 +126,10 @@ export class Command implements AsyncDisposable {
   input?: Data;
   /** What messages call this command, in place of its quoted words: for secret or long arguments. */
   label?: string;
-  /** Where the child's stdout goes. Absent: /dev/null. */
-  stdout?: Stdout;
+  /** Where the child's stdout goes; to several places in a list, as by tee(1). Absent: /dev/null. */
+  stdout?: Stdout | readonly Stdout[];
   /** Where the child's stderr goes. "stdout" means wherever stdout goes when start() runs: 2>&1. */
-  stderr?: Stdout | "stdout";
+  stderr?: Stdout | "stdout" | readonly Stdout[];
   /** Entry i becomes fd 3+i; null closes it. */
   extraFiles: (Fd | null)[];
   /** What the system does beyond that. */
@@ -462,8 +467,10 @@ export class Command implements AsyncDisposable {
     if (stdin !== undefined && !own(stdin)) copy.stdin = stdin;
     if (input !== undefined) copy.input = input;
     if (label !== undefined) copy.label = label;
-    if (stdout !== undefined && !own(stdout)) copy.stdout = stdout;
-    if (stderr !== undefined && !own(stderr)) copy.stderr = stderr;
+    if (stdout !== undefined && !own(stdout)) copy.stdout = copyOf(stdout);
+    if (stderr !== undefined && !own(stderr)) {
+      copy.stderr = stderr === stdout && copy.stdout !== undefined ? copy.stdout : copyOf(stderr);
+    }
     if (sysProcAttr !== undefined) copy.sysProcAttr = { ...readSys(sysProcAttr, refuseAttribute) };
     if (signal !== undefined) copy.signal = signal;
     if (timeout !== undefined) copy.timeout = timeout;

@@ -30,10 +30,13 @@ export interface CommandOptions {
   input?: Data | undefined;
   /** What messages call the command. Default: its words, quoted, cut at 200 characters. */
   label?: string | undefined;
-  /** Where stdout goes: "inherit", "null", a descriptor or file, a Writer or a WritableStream. Default "null". */
-  stdout?: Stdout | undefined;
+  /**
+   * Where stdout goes: "inherit", "null", a descriptor or file, a Writer, a WritableStream, or several of them in a list.
+   * Default "null".
+   */
+  stdout?: Stdout | readonly Stdout[] | undefined;
   /** Where stderr goes: as stdout, or "stdout" for the same place. Default "null". */
-  stderr?: Stdout | "stdout" | undefined;
+  stderr?: Stdout | "stdout" | readonly Stdout[] | undefined;
   /** Entry i becomes descriptor 3+i of the child; null closes it. Default: none. */
   extraFiles?: (Fd | null)[] | undefined;
   /** User and groups, session, limits, namespaces and what else the system does for a child. Default: nothing. */

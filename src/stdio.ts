@@ -1,6 +1,6 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
-import { closeQuietly, type Fd, nullDevice, OSFile, ownPipe } from "./file.ts";
+import { closeQuietly, type Fd, fdNumber, nullDevice, OSFile, ownPipe } from "./file.ts";
 import {
   checkSink,
   isSink,
@@ -19,6 +19,7 @@ import {
   openSyncSource,
   type Source,
 } from "./sources.ts";
+import { OwnFileSink, TeeSink } from "./tee.ts";
 
 /**
  * What feeds the child's stdin. Absent or "null": /dev/null. "inherit": this process's own. A
@@ -36,7 +37,8 @@ export type Stdin = "null" | "inherit" | Fd | Data;
  * Absent or "null": /dev/null. A sink's own error ends the copying, closes the pipe and rejects as it
  * is. A WritableStream is released, not closed. A Blob with a path, as Bun.file() makes, is opened as a file,
  * made or emptied, and handed over. One and the same object as stdout and stderr: one pipe, so writes never
- * interleave out of order.
+ * interleave out of order. Several in a list get the same bytes, in order, each as it stands here; the slowest holds the
+ * child back.
  */
 export type Stdout = "null" | "inherit" | Fd | Writer | WritableStream<Uint8Array> | Blob;
 
@@ -68,8 +70,8 @@ export interface Stdio {
 export interface StdioOptions {
   readonly stdin?: Stdin | undefined;
   readonly input?: Data | undefined;
-  readonly stdout?: Stdout | undefined;
-  readonly stderr?: Stdout | "stdout" | undefined;
+  readonly stdout?: Stdout | readonly Stdout[] | undefined;
+  readonly stderr?: Stdout | "stdout" | readonly Stdout[] | undefined;
 }
 
 /** A sink that is no sink: what comes is asked for, by lines(). */
@@ -91,7 +93,8 @@ export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
   try {
     const in_ = input === undefined ? opener.stdin(stdin) : opener.data(input, "input");
     const out = opener.output(stdout, 1);
-    const err = stderr === "stdout" || (isSink(stderr) && !isFd(stderr) && stderr === stdout)
+    const isShared = (isSink(stderr) && !isFd(stderr)) || isList(stderr);
+    const err = stderr === "stdout" || (isShared && stderr === stdout)
       ? out
       : opener.output(stderr, 2);
     return {
@@ -135,7 +138,10 @@ export function describeStdio(options: StdioOptions): readonly Fd[] {
   return [in_, out, err];
 }
 
-function describeStream(stream: Stdin | Stdout | undefined, inherited: number): Fd {
+function describeStream(
+  stream: Stdin | Stdout | readonly Stdout[] | undefined,
+  inherited: number,
+): Fd {
   if (stream === undefined || stream === "null") return nullDevice;
   if (stream === "inherit") return inherited;
   if (isFd(stream)) return stream;
@@ -158,7 +164,20 @@ function isToBeCopied(stream: unknown): boolean {
   return stream !== undefined && stream !== "null" && stream !== "inherit" && !isFd(stream);
 }
 
+/** Array.isArray does not narrow to a readonly array, hence a guard of our own. */
+function isList(value: unknown): value is readonly Stdout[] {
+  return Array.isArray(value);
+}
+
 function checkOutput(stdout: unknown, name: string): void {
+  if (isList(stdout)) {
+    for (const [index, each] of stdout.entries()) {
+      const one = `${name}[${index}]`;
+      if (isList(each)) throw new TypeError(`${one} is a list in a list`);
+      if (isToBeCopied(each)) checkOutput(each, one);
+    }
+    return;
+  }
   if (!isBlob(stdout)) {
     if (!(stdout instanceof Puller)) checkSink(stdout, name);
   } else if (pathOf(stdout) === undefined) {
@@ -201,14 +220,16 @@ class Opener {
     });
   }
 
-  output(stdout: Stdout | undefined, inherited: 1 | 2): Fd {
+  output(stdout: Stdout | readonly Stdout[] | undefined, inherited: 1 | 2): Fd {
     if (stdout === undefined || stdout === "null") return nullDevice;
     if (stdout === "inherit") return inherited;
     if (isCommandPipe(stdout)) this.isInert = false;
     if (isFd(stdout)) return stdout;
     const name = inherited === 1 ? "stdout" : "stderr";
     if (isBlob(stdout)) return this.#open(pathOf(stdout) ?? "", "w");
-    const sink = this.#openSink(stdout, name);
+    const sink = isList(stdout)
+      ? this.#openList(stdout, inherited, name)
+      : this.#openSink(stdout, name);
     const release = (): void => {
       if (!(sink instanceof Puller)) sink.release();
     };
@@ -216,6 +237,33 @@ class Opener {
       this.drains.push({ end: reading, sink });
       return writing;
     });
+  }
+
+  #openList(list: readonly Stdout[], inherited: 1 | 2, name: string): TeeSink {
+    const sinks: OpenSink[] = [];
+    try {
+      for (const [index, each] of list.entries()) {
+        const sink = this.#openOne(each, inherited, `${name}[${index}]`);
+        if (sink !== null) sinks.push(sink);
+      }
+    } catch (error) {
+      for (const sink of sinks) sink.release();
+      throw error;
+    }
+    return new TeeSink(sinks);
+  }
+
+  /** What a whole stream would hand over is written to here. Null: it is let go. */
+  #openOne(stdout: Stdout, inherited: 1 | 2, name: string): OpenSink | null {
+    if (stdout === undefined || stdout === "null") return null;
+    if (stdout === "inherit" || isFd(stdout)) {
+      const fd = fdNumber(stdout === "inherit" ? inherited : stdout, name);
+      return new OwnFileSink(OSFile.fromFd(fd, name, { dup: true }), this.#blocking);
+    }
+    if (isBlob(stdout)) {
+      return new OwnFileSink(OSFile.open(pathOf(stdout) ?? "", "w"), this.#blocking);
+    }
+    return this.#blocking ? openSyncSink(stdout, name) : openSink(stdout, name);
   }
 
   #openSink(sink: Sink | Puller, name: string): OpenSink | Puller {

@@ -119,8 +119,8 @@ interface CommandOptions {
   env?: Env | undefined;
   dir?: osexec.Text | undefined;
   stdin?: Stdin | undefined;
-  stdout?: Stdout | undefined;
-  stderr?: Stdout | "stdout" | undefined;
+  stdout?: Stdout | readonly Stdout[] | undefined;
+  stderr?: Stdout | "stdout" | readonly Stdout[] | undefined;
   extraFiles?: (Fd | null)[] | undefined;
   sysProcAttr?: SysProcAttr | undefined;
   signal?: AbortSignal | undefined;
@@ -135,8 +135,8 @@ interface Command extends AsyncDisposable {
   env?: Env;
   dir?: osexec.Text;
   stdin?: Stdin;
-  stdout?: Stdout;
-  stderr?: Stdout | "stdout";
+  stdout?: Stdout | readonly Stdout[];
+  stderr?: Stdout | "stdout" | readonly Stdout[];
   extraFiles: (Fd | null)[];
   sysProcAttr?: SysProcAttr;
   signal?: AbortSignal;
