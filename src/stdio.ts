@@ -171,6 +171,7 @@ function isList(value: unknown): value is readonly Stdout[] {
 
 function checkOutput(stdout: unknown, name: string): void {
   if (isList(stdout)) {
+    if (stdout.length === 0) throw new TypeError(`${name} is a list of nothing`);
     for (const [index, each] of stdout.entries()) {
       const one = `${name}[${index}]`;
       if (isList(each)) throw new TypeError(`${one} is a list in a list`);

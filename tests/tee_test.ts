@@ -116,6 +116,7 @@ test("issue 18, 8: what one of a list throws ends the copying for all, and the s
 test("issue 18, bad input: a list in a list, and what is no output, are refused by its place", () => {
   const start = (stdout: unknown) => () =>
     new Command("true", [], { stdout: wrong(stdout) }).runSync();
+  assertThrows(start([]), TypeError, "stdout is a list of nothing");
   assertThrows(start([new Sink(), []]), TypeError, "stdout[1] is a list in a list");
   assertThrows(start([new Sink(), "stdout"]), TypeError, "stdout[1]");
   assertThrows(start([{}]), TypeError, "stdout[0]");

@@ -241,6 +241,9 @@ const isEnv = either(
   isList((item) => typeof item === "string" && item.includes("=") && !item.includes("\0")),
 );
 const isFd = either(whole(0, 2));
+const isOutput = either(isFd, (value) => value === "inherit");
+const isOutputs = (value: unknown): boolean =>
+  isList(isOutput)(value) && Array.isArray(value) && value.length > 0;
 
 const trials: Trial[] = [
   {
@@ -275,8 +278,8 @@ const trials: Trial[] = [
     (value) => isFd(value) || value === "inherit" || typeof value === "string" || isData(value),
   ),
   option("input", (value) => typeof value === "string" || isData(value)),
-  option("stdout", (value) => isFd(value) || value === "inherit"),
-  option("stderr", (value) => isFd(value) || value === "inherit"),
+  option("stdout", either(isOutput, isOutputs)),
+  option("stderr", either(isOutput, isOutputs)),
   option(
     "extraFiles",
     either(isList(either(isFd, (item) => item === null)), (value) => value === null),
