@@ -152,7 +152,7 @@ function disarm() {
 /** Where the library's code lies. */
 function code() {
   const line = fs.readFileSync("/proc/self/maps", "utf8").split("\\n")
-    .find((line) => line.includes("r-xp") && line.includes("osexec"));
+    .find((line) => line.includes("r-xp") && /memfd:osexec|libosexec/.test(line));
   return line.split(" ")[0].split("-").map((word) => BigInt("0x" + word));
 }
 const everywhere = [0n, (1n << 63n) - 1n];
