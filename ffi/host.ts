@@ -4,7 +4,7 @@
  * Globals are taken when this module loads: later a program may replace them (fake timers), or delete them.
  */
 
-/** A global as it is now, to be read when it is needed: some of Deno's take milliseconds to load (timers 5). */
+/** A global as it is now, to be read when it is needed: some of Deno's take milliseconds to load (timers 9). */
 function take(name: string): () => unknown {
   const { get, value } = Object.getOwnPropertyDescriptor(globalThis, name) ?? {};
   return get === undefined ? () => value : () => get.call(globalThis);
@@ -14,6 +14,7 @@ const takeProcess = take("process") as () => HostProcess | undefined;
 const takeImmediate = take("setImmediate") as () => (turn: () => void) => unknown;
 const takeTimeout = take("setTimeout") as () => typeof setTimeout;
 const takeStop = take("clearTimeout") as () => typeof clearTimeout;
+const takeNavigator = take("navigator") as () => { hardwareConcurrency?: number } | undefined;
 const takeBun = take("Bun");
 const takeDeno = take("Deno");
 
@@ -40,8 +41,14 @@ export function hostDeno(): unknown {
 
 /** How many processors the runtime says there are. */
 export function hostProcessors(): number {
-  return globalThis.navigator?.hardwareConcurrency ?? 1;
+  return takeNavigator()?.hardwareConcurrency ?? 1;
 }
+
+/** AbortController. */
+export const HostAbortController: typeof AbortController = AbortController;
+
+/** AbortSignal.any(). */
+export const anySignal: typeof AbortSignal.any = AbortSignal.any.bind(AbortSignal);
 
 /** A timer, as both runtimes have them: Node's. */
 export interface HostTimer {

@@ -5,7 +5,7 @@ import { library } from "../ffi/library.ts";
 import { start } from "../ffi/request.ts";
 import { decodeText, type Text } from "../ffi/text.ts";
 import type { Credential } from "./attributes.ts";
-import { join } from "./capture.ts";
+import { Collector } from "./capture.ts";
 import type { PlanContext } from "./checks.ts";
 import { ExecError, SyscallError } from "./errors.ts";
 import { fdNumber, nullDevice, OSFile, pipe } from "./file.ts";
@@ -111,15 +111,14 @@ function linesOf(path: Text): readonly string[] {
 }
 
 function readLines(file: OSFile): readonly string[] {
-  const chunks: Uint8Array[] = [];
+  const collector = new Collector();
   while (true) {
     const chunk = new Uint8Array(64 * 1024);
     const length = file.readSync(chunk);
     if (length === null) break;
-    chunks.push(chunk.subarray(0, length));
+    collector.write(chunk.subarray(0, length));
   }
-  const bytes = join(chunks, chunks.reduce((sum, { length }) => sum + length, 0));
-  return decodeText(bytes).split("\n").filter((line) => line !== "");
+  return decodeText(collector.bytes()).split("\n").filter((line) => line !== "");
 }
 
 /**
@@ -132,6 +131,7 @@ function getent(database: string, key: string): readonly string[] {
   if (program === null || key === "" || key.startsWith("-") || key.includes("\0")) return [];
   const [reading, writing] = pipe();
   using output = reading;
+  using input = writing;
   const nothing = fdNumber(nullDevice, "/dev/null");
   const answer = start({
     path: program,
@@ -141,7 +141,7 @@ function getent(database: string, key: string): readonly string[] {
     steps: [
       { step: "sigaction" },
       { step: "fd", words: [nothing, 0] },
-      { step: "fd", words: [writing.fd, 1] },
+      { step: "fd", words: [input.fd, 1] },
       { step: "fd", words: [nothing, 2] },
       { step: "close_range", words: [3] },
       { step: "sigprocmask" },
@@ -149,7 +149,7 @@ function getent(database: string, key: string): readonly string[] {
     ],
     cloneFlags: 0,
   });
-  writing.close();
+  input.close();
   if (answer.errno !== 0 || answer.signal !== 0) return [];
   try {
     return readLines(output);

@@ -2,15 +2,34 @@
 
 import type { Writer } from "./sinks.ts";
 
-/** Keeps everything. */
+/** Keeps everything, or so many bytes. */
 export class Collector implements Writer {
+  readonly #limit: number;
+  readonly #exceeded: () => void;
   #chunks: Uint8Array[] = [];
   #length = 0;
+  #isExceeded = false;
 
-  /** Takes a chunk. */
+  /** `exceeded`: called once, when there is more. What it throws ends the copying. */
+  constructor(limit = Infinity, exceeded: () => void = () => {}) {
+    this.#limit = limit;
+    this.#exceeded = exceeded;
+  }
+
+  /** Whether there was more than it keeps. */
+  get isExceeded(): boolean {
+    return this.#isExceeded;
+  }
+
+  /** Takes a chunk, as far as there is room. */
   write(chunk: Uint8Array): void {
-    this.#chunks.push(chunk);
-    this.#length += chunk.length;
+    const room = this.#limit - this.#length;
+    const kept = chunk.length > room ? chunk.slice(0, room) : chunk;
+    if (kept.length > 0) this.#chunks.push(kept);
+    this.#length += kept.length;
+    if (kept.length === chunk.length || this.#isExceeded) return;
+    this.#isExceeded = true;
+    this.#exceeded();
   }
 
   /** All of it, in one piece; the chunks are let go. */

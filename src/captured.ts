@@ -1,10 +1,9 @@
 /** What a command has printed and how it ended, in one object. */
 
-import { join } from "./capture.ts";
-import { checkRecord, fieldsOf, type Known, unknownField } from "./fields.ts";
+import { Collector } from "./capture.ts";
+import { type Known, readOptions } from "./fields.ts";
 import { inspectAs } from "./inspection.ts";
 import type { ProcessState } from "./process_state.ts";
-import type { Writer } from "./sinks.ts";
 
 /** How capture() takes what is printed. */
 export interface CaptureOptions {
@@ -30,10 +29,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof CaptureOptions>([
 
 /** Reads options once. Throws TypeError for what is wrong with them. */
 export function readCaptureOptions(options: CaptureOptions): Known<CaptureOptions> {
-  checkRecord("The options of capture()", options);
-  const given = fieldsOf(options, optionNames, (name) => {
-    throw new TypeError(`exec: ${unknownField("CaptureOptions", name, optionNames)}`);
-  });
+  const given = readOptions("capture()", "CaptureOptions", options, optionNames);
   const { all = false, check = true, limit = Infinity, onLimit = "error" } = given;
   for (const [name, value] of Object.entries({ all, check })) {
     if (typeof value !== "boolean") throw new TypeError(`${name} is no boolean`);
@@ -63,48 +59,11 @@ export interface Captured {
   text(of?: "stdout" | "stderr" | "all"): string;
 }
 
-/** Keeps so many bytes, and calls back once there are more: what that throws ends the copying. */
-export class LimitedCollector implements Writer {
-  readonly #limit: number;
-  readonly #exceeded: () => void;
-  #chunks: Uint8Array[] = [];
-  #length = 0;
-  #isExceeded = false;
-
-  constructor(limit: number, exceeded: () => void) {
-    this.#limit = limit;
-    this.#exceeded = exceeded;
-  }
-
-  /** Whether there was more. */
-  get isExceeded(): boolean {
-    return this.#isExceeded;
-  }
-
-  /** Takes a chunk, as far as there is room. */
-  write(chunk: Uint8Array): void {
-    const room = this.#limit - this.#length;
-    const kept = chunk.length > room ? chunk.slice(0, room) : chunk;
-    if (kept.length > 0) this.#chunks.push(kept);
-    this.#length += kept.length;
-    if (kept.length === chunk.length || this.#isExceeded) return;
-    this.#isExceeded = true;
-    this.#exceeded();
-  }
-
-  /** All of it, in one piece. */
-  bytes(): Uint8Array {
-    const whole = join(this.#chunks, this.#length);
-    this.#chunks = [whole];
-    return whole;
-  }
-}
-
 /** The collectors of one capture(). */
 export class Capture {
-  readonly stdout: LimitedCollector;
+  readonly stdout: Collector;
   /** Absent: somebody else takes it. */
-  readonly stderr: LimitedCollector | undefined;
+  readonly stderr: Collector | undefined;
   readonly options: Known<CaptureOptions>;
 
   constructor(options: Known<CaptureOptions>, takesErrors: boolean, kill: () => void) {
@@ -116,8 +75,8 @@ export class Capture {
       throw new RangeError(`more than ${limit} bytes`);
     };
     this.options = options;
-    this.stdout = new LimitedCollector(limit, exceeded);
-    if (takesErrors) this.stderr = all ? this.stdout : new LimitedCollector(limit, exceeded);
+    this.stdout = new Collector(limit, exceeded);
+    if (takesErrors) this.stderr = all ? this.stdout : new Collector(limit, exceeded);
   }
 
   /** The error of too much, if it is to be one: `name` is the command's, `cause` what else is known. */

@@ -4,13 +4,7 @@ import { showText, type Text, toText } from "../ffi/text.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
-import {
-  Capture,
-  type Captured,
-  type CaptureOptions,
-  LimitedCollector,
-  readCaptureOptions,
-} from "./captured.ts";
+import { Capture, type Captured, type CaptureOptions, readCaptureOptions } from "./captured.ts";
 import { planContext } from "./checks.ts";
 import {
   dedupEnvironment,
@@ -35,12 +29,12 @@ import {
   checkFields,
   type CommandOptions,
   directoryOf,
-  readOptions,
+  readCommandOptions,
   refuseAttribute,
 } from "./command_options.ts";
 import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
 import { inspectAs } from "./inspection.ts";
-import { LineIterator, type LineOptions, readLineOptions } from "./lines.ts";
+import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
@@ -73,6 +67,9 @@ const again = "clone() makes a fresh one";
 
 /** For Pipeline: whether start() or one of its kin was called. */
 export let isStarted: (command: Command) => boolean;
+
+/** For Pipeline: what lines() reads, and how it ends. */
+export let lineSource: (command: Command, options: LineOptions) => LineSource;
 
 /** For Pipeline: keeps the ends of stderr for the error's sake, if nobody takes it. */
 export let keepErrors: (command: Command) => void;
@@ -170,15 +167,8 @@ export class Command implements AsyncDisposable {
       return `${goQuote(command.toString())}, ${how}`;
     });
     isStarted = (command) => command.#started;
-    keepErrors = (command) => {
-      const errors = command.#captureErrors();
-      if (errors === undefined) return;
-      command.#captured = {
-        get stderr() {
-          return errors.bytes();
-        },
-      };
-    };
+    lineSource = (command, options) => command.#lineSource(options);
+    keepErrors = (command) => command.#keepErrors();
   }
 
   #process: Process | undefined;
@@ -200,7 +190,7 @@ export class Command implements AsyncDisposable {
     if (!Array.isArray(args)) {
       throw new TypeError("The command's arguments are not an array; its options come after them");
     }
-    const given = readOptions(options);
+    const given = readCommandOptions(options);
     this.path = name;
     this.args = [name];
     for (const each of args) {
@@ -347,10 +337,13 @@ export class Command implements AsyncDisposable {
    * killed the child there are no more lines. A line beyond options.limit is a RangeError, and ends it as well.
    */
   lines(options: LineOptions = {}): AsyncIterableIterator<string> & AsyncDisposable {
-    const read = readLineOptions(options);
+    return new LineIterator(this.#lineSource(options));
+  }
+
+  #lineSource(options: LineOptions): LineSource {
     let waiting: Promise<ProcessState> | undefined;
-    return new LineIterator({
-      options: read,
+    return {
+      options: readLineOptions(options),
       next: async () => {
         // From the start on, so that waitDelay also bounds the wait for a line.
         waiting ??= this.#startLines();
@@ -360,7 +353,7 @@ export class Command implements AsyncDisposable {
       leave: () => this[Symbol.asyncDispose](),
       isCut: () => this.#run?.isCut ?? false,
       isOurs: (error) => error instanceof ExitError || error instanceof SpawnError,
-    });
+    };
   }
 
   /**
@@ -459,7 +452,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
     const { sysProcAttr, signal, timeout, cancel, err } = this;
     const own = (value: unknown): boolean =>
-      [Collector, EndsCollector, LimitedCollector, Puller].some((own) => value instanceof own) ||
+      [Collector, EndsCollector, Puller].some((own) => value instanceof own) ||
       this.#pipes.childEnds.some((file) => file === value);
     if (env !== undefined) copy.env = env;
     if (extraEnv !== undefined) copy.extraEnv = extraEnv;
@@ -560,12 +553,7 @@ export class Command implements AsyncDisposable {
   #startLines(): Promise<ProcessState> {
     this.#checkUnused("Stdout");
     this.stdout = new Puller();
-    const errors = this.#captureErrors();
-    this.#captured = {
-      get stderr() {
-        return errors?.bytes();
-      },
-    };
+    this.#keepErrors();
     this.start();
     const waiting = this.wait();
     waiting.catch(() => {});
@@ -611,8 +599,7 @@ export class Command implements AsyncDisposable {
 
   #runToEnd(process: Process, stdio: Stdio): SyncResult {
     try {
-      const { timeout = Infinity, cancel, waitDelay } = this;
-      return runToEnd(process, stdio, { timeout, cancel, waitDelay, label: () => this.#name() });
+      return runToEnd(process, stdio, this, () => this.#name());
     } catch (error) {
       closeStdio(stdio);
       if (!(error instanceof SpawnError)) {
@@ -690,6 +677,16 @@ export class Command implements AsyncDisposable {
     const errors = new EndsCollector();
     this.stderr = errors;
     return errors;
+  }
+
+  /** For the error's sake alone. */
+  #keepErrors(): void {
+    const errors = this.#captureErrors();
+    this.#captured = {
+      get stderr() {
+        return errors?.bytes();
+      },
+    };
   }
 
   #captureCombined(): { readonly stdout: Uint8Array } {

@@ -75,7 +75,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
 const fieldNames: ReadonlySet<string> = new Set([...optionNames, "args", "err", "path"]);
 
 /** Reads each option once. Throws TypeError for what is none. */
-export function readOptions(options: CommandOptions): CommandOptions {
+export function readCommandOptions(options: CommandOptions): CommandOptions {
   checkRecord("The command's options", options);
   return fieldsOf(options, optionNames, refuseOption);
 }

@@ -413,6 +413,11 @@ function timedOut(timeout: number): string {
   return `timed out after ${timeout} ms`;
 }
 
+/** What was thrown, as an Error: an abort's reason may be anything. */
+export function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason), { cause: reason });
+}
+
 function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }

@@ -86,6 +86,19 @@ export function fieldsOf<T extends object>(
   return fields;
 }
 
+/** The options of a function, read once. Throws TypeError for what is no record, or has a field that is none of them. */
+export function readOptions<T extends object>(
+  what: string,
+  type: string,
+  options: T,
+  known: ReadonlySet<string>,
+): T {
+  checkRecord(`The options of ${what}`, options);
+  return fieldsOf(options, known, (name) => {
+    throw new TypeError(unknownField(type, name, known));
+  });
+}
+
 /** -0 as 0: Deno's FFI refuses it for an i32. */
 export function unsigned(number: number): number {
   return number + 0;

@@ -8,7 +8,7 @@ import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError, goQuote, StateError, SyscallError } from "./errors.ts";
-import { checkRecord, fieldsOf, unknownField, unsigned } from "./fields.ts";
+import { readOptions, unsigned } from "./fields.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator } from "./lines.ts";
 import { check, cString, syscallError } from "./native.ts";
@@ -164,10 +164,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     mode = 0o666,
     options: OpenOptions = {},
   ): Promise<OSFile> {
-    checkRecord("The options of openAsync()", options);
-    const { signal } = fieldsOf(options, openOptionNames, (field) => {
-      throw new TypeError(unknownField("OpenOptions", field, openOptionNames));
-    });
+    const { signal } = readOptions("openAsync()", "OpenOptions", options, openOptionNames);
     if (signal !== undefined && signal !== null) checkSignal(signal);
     signal?.throwIfAborted();
     const { name, bytes } = pathOf(path);
@@ -207,10 +204,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     if (name !== undefined && typeof name !== "string") {
       throw new TypeError("The file's name is not a string");
     }
-    checkRecord("The options of fromFd()", options);
-    const { dup = false } = fieldsOf(options, fromFdNames, (field) => {
-      throw new TypeError(unknownField("FromFdOptions", field, fromFdNames));
-    });
+    const { dup = false } = readOptions("fromFd()", "FromFdOptions", options, fromFdNames);
     if (typeof dup !== "boolean") throw new TypeError("dup is not a boolean");
     const own = dup ? check(library().osexec_dup(unsigned(fd)), "dup", name) : unsigned(fd);
     return new OSFile(own, name ?? `fd ${fd}`);

@@ -1,7 +1,7 @@
 /** Cuts bytes into lines, and gives them one by one. */
 
 import { isTurnSpent, nextTurn } from "../ffi/turn.ts";
-import { checkRecord, fieldsOf, type Known, unknownField } from "./fields.ts";
+import { type Known, readOptions } from "./fields.ts";
 
 /** How lines are cut. */
 export interface LineOptions {
@@ -18,10 +18,8 @@ const optionNames: ReadonlySet<string> = new Set<keyof LineOptions>(["carriageRe
 
 /** Reads options once. Throws TypeError for what is wrong with them. */
 export function readLineOptions(options: LineOptions): Known<LineOptions> {
-  checkRecord("The options of lines()", options);
-  const { carriageReturn = false, limit = Infinity } = fieldsOf(options, optionNames, (name) => {
-    throw new TypeError(`exec: ${unknownField("LineOptions", name, optionNames)}`);
-  });
+  const given = readOptions("lines()", "LineOptions", options, optionNames);
+  const { carriageReturn = false, limit = Infinity } = given;
   if (typeof carriageReturn !== "boolean") throw new TypeError("carriageReturn is no boolean");
   if (typeof limit !== "number" || !(limit >= 0)) {
     throw new TypeError("limit is not a number of bytes");

@@ -1,8 +1,9 @@
 /** Many commands, some of them at a time. */
 
-import { hostProcessors } from "../ffi/host.ts";
+import { HostAbortController, hostProcessors } from "../ffi/host.ts";
 import { Command } from "./command.ts";
-import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
+import { asError } from "./errors.ts";
+import { readOptions } from "./fields.ts";
 import { checkSignal } from "./file.ts";
 import type { ProcessState } from "./process_state.ts";
 import { eitherSignal } from "./timeout.ts";
@@ -35,9 +36,6 @@ const optionNames: ReadonlySet<string> = new Set<keyof ParallelOptions>([
   "signal",
 ]);
 
-/** Taken at once: later a program may replace it. */
-const Controller = AbortController;
-
 /**
  * Runs each command by its run(), and gives each as it ends. Of an iterable no more is taken than there is room to run.
  * A failing command is no error of the whole: see Ended.error. When `signal` has aborted and all have ended, its reason
@@ -58,14 +56,8 @@ export function parallel(
   commands: Iterable<Command> | AsyncIterable<Command>,
   options: ParallelOptions = {},
 ): AsyncGenerator<Ended, undefined> {
-  checkRecord("The options of parallel()", options);
-  const { concurrency = hostProcessors(), signal, failFast = false } = fieldsOf(
-    options,
-    optionNames,
-    (name) => {
-      throw new TypeError(`exec: ${unknownField("ParallelOptions", name, optionNames)}`);
-    },
-  );
+  const given = readOptions("parallel()", "ParallelOptions", options, optionNames);
+  const { concurrency = hostProcessors(), signal, failFast = false } = given;
   if (typeof concurrency !== "number" || !(concurrency >= 1)) {
     throw new TypeError("concurrency is not a number of commands");
   }
@@ -90,7 +82,7 @@ async function* run(
   failFast: boolean,
 ): AsyncGenerator<Ended, undefined> {
   signal?.throwIfAborted();
-  const rest = new Controller();
+  const rest = new HostAbortController();
   const running = new Map<number, Job>();
   /** The next command, while it is waited for. */
   let pull: Promise<Pulled> | undefined;
@@ -169,7 +161,6 @@ async function finish(command: Command, index: number, rest: AbortSignal): Promi
     command.signal = eitherSignal(command.signal, rest) ?? rest;
     return { index, command, state: await command.run() };
   } catch (reason) {
-    const error = reason instanceof Error ? reason : new Error(String(reason), { cause: reason });
-    return { index, command, state: command.processState, error };
+    return { index, command, state: command.processState, error: asError(reason) };
   }
 }

@@ -1,9 +1,9 @@
 /** Several commands, each reading what the one before it prints. */
 
 import { type Captured, type CaptureOptions, readCaptureOptions } from "./captured.ts";
-import { Command, isStarted, keepErrors } from "./command.ts";
-import { ExitError, StateError } from "./errors.ts";
-import type { LineOptions } from "./lines.ts";
+import { Command, isStarted, keepErrors, lineSource } from "./command.ts";
+import { asError, ExitError, StateError } from "./errors.ts";
+import { LineIterator, type LineOptions } from "./lines.ts";
 import type { ProcessState } from "./process_state.ts";
 
 /**
@@ -104,14 +104,20 @@ export class Pipeline implements AsyncDisposable {
    */
   lines(options: LineOptions = {}): AsyncIterableIterator<string> & AsyncDisposable {
     const last = this.#last();
-    let rest: readonly Promise<ProcessState>[] = [];
-    return new StageLines(last.lines(options), {
-      begin: () => rest = this.#startRest(),
-      end: (error) => {
-        const end = error === null ? stateOf(last) : Promise.reject(error.reason);
-        return this.#wait([...rest, end]);
+    const source = lineSource(last, options);
+    let rest: readonly Promise<ProcessState>[] | undefined;
+    return new LineIterator({
+      ...source,
+      next: async () => {
+        rest ??= this.#startRest();
+        return await source.next();
+      },
+      end: async () => {
+        const end = Promise.resolve(source.end()).then(() => stateOf(last));
+        await this.#wait([...rest ?? [], end]);
       },
       leave: () => this[Symbol.asyncDispose](),
+      isOurs: (error) => error instanceof PipelineError || (source.isOurs?.(error) ?? false),
     });
   }
 
@@ -212,91 +218,11 @@ export class Pipeline implements AsyncDisposable {
   }
 }
 
-/** What StageLines tells the pipeline. */
-interface StageLinesOptions {
-  /** Before the first next(). */
-  begin(): void;
-  /** There are no more lines: as the last stage has ended, or has failed. */
-  end(error: { readonly reason: unknown } | null): Promise<unknown>;
-  /** It is left early. */
-  leave(): Promise<void>;
-}
-
-/** The lines of the last stage, with what becomes of the others. */
-class StageLines implements AsyncIterableIterator<string>, AsyncDisposable {
-  readonly #lines: AsyncIterableIterator<string>;
-  readonly #options: StageLinesOptions;
-  #hasBegun = false;
-  #ended = false;
-
-  constructor(lines: AsyncIterableIterator<string>, options: StageLinesOptions) {
-    this.#lines = lines;
-    this.#options = options;
-  }
-
-  async next(): Promise<IteratorResult<string, undefined>> {
-    if (this.#ended) return { done: true, value: undefined };
-    if (!this.#hasBegun) {
-      this.#hasBegun = true;
-      try {
-        this.#options.begin();
-      } catch (error) {
-        this.#ended = true;
-        throw error;
-      }
-    }
-    try {
-      const line = await this.#lines.next();
-      if (!line.done) return line;
-    } catch (reason) {
-      if (this.#ended) throw reason;
-      this.#ended = true;
-      // A line that is too long, and not the stage's end.
-      if (reason instanceof RangeError) {
-        await this.#options.leave();
-        throw reason;
-      }
-      await this.#options.end({ reason });
-    }
-    if (!this.#ended) {
-      this.#ended = true;
-      await this.#options.end(null);
-    }
-    return { done: true, value: undefined };
-  }
-
-  async return(): Promise<IteratorResult<string, undefined>> {
-    if (!this.#ended) {
-      this.#ended = true;
-      await this.#lines.return?.();
-      if (this.#hasBegun) await this.#options.leave();
-    }
-    return { done: true, value: undefined };
-  }
-
-  async throw(error: unknown): Promise<IteratorResult<string, undefined>> {
-    await this.return();
-    throw error;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.return();
-  }
-}
-
 /** Of a stage that has been waited for without an error. */
 function stateOf({ processState }: Command): Promise<ProcessState> {
   return processState === undefined
     ? Promise.reject(new StateError("exec: not started"))
     : Promise.resolve(processState);
-}
-
-function asError(reason: unknown): Error {
-  return reason instanceof Error ? reason : new Error(String(reason), { cause: reason });
 }
 
 /**

@@ -78,19 +78,15 @@ export function startChild(
     if (source >= 0) lend(source, (words[1] ?? 0) <= 2);
   }
   if (pidfd) prepareForEnd();
-  const begun = { at: wallClock(), now: now() };
+  const startedAt = wallClock();
+  const begun = now();
   const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
   if (pidfd) expectSoon();
   const pending = answer.pending < 0 ? null : { number: answer.pending, plan };
-  return new Process(answer.pid, answer.pidfd < 0 ? null : answer.pidfd, false, pending, begun);
-}
-
-/** When a start was made, by both clocks. */
-interface Instant {
-  readonly at: number;
-  readonly now: number;
+  const pidfdOrNull = answer.pidfd < 0 ? null : answer.pidfd;
+  return new Process(answer.pid, pidfdOrNull, false, pending, startedAt, begun);
 }
 
 let isPrepared = false;
@@ -226,7 +222,9 @@ export class Process implements AsyncDisposable {
   #listeners: (() => void)[] | undefined;
   #waiting: PromiseWithResolvers<ProcessState> | undefined;
   #pending: PendingStart | null;
-  readonly #begun: Instant | null;
+  /** By the two clocks; NaN for what this program has not started. */
+  readonly #startedAt: number;
+  readonly #begun: number;
   #failure: SpawnError | null = null;
 
   /** For this package: the handle of a process that exists, or of one that is done. */
@@ -235,9 +233,11 @@ export class Process implements AsyncDisposable {
     pidfd: number | null,
     done = false,
     pending: PendingStart | null = null,
-    begun: Instant | null = null,
+    startedAt = NaN,
+    begun = NaN,
   ) {
     this.pid = pid;
+    this.#startedAt = startedAt;
     this.#begun = begun;
     this.#handle = { fd: pidfd ?? -1 };
     this.#done = done;
@@ -399,11 +399,8 @@ export class Process implements AsyncDisposable {
     this.#tellEnd();
     const failure = this.#settle(status);
     if (failure !== null) throw failure;
-    const begun = this.#begun;
-    const times = begun === null
-      ? undefined
-      : { startedAt: begun.at, durationMs: now() - begun.now };
-    this.#state = processState(this.pid, status, usage, currentOS(), times);
+    const duration = now() - this.#begun;
+    this.#state = processState(this.pid, status, usage, currentOS(), this.#startedAt, duration);
     // A waitSync() may be what ends a pending wait().
     this.#waiting?.resolve(this.#state);
     return this.#state;

@@ -67,14 +67,6 @@ const LINUX_CONTINUED = 0xffff;
 const LINUX_SIGTRAP = 5;
 const DARWIN_SIGSTOP = 17;
 
-/** ProcessState's. */
-export interface Times {
-  readonly startedAt: number;
-  readonly durationMs: number;
-}
-
-const unknown: Times = { startedAt: NaN, durationMs: NaN };
-
 /**
  * Decodes a wait status by the rules of the given system. `usage` is copied, and what comes back is
  * frozen, because every wait() on a process answers with the same object.
@@ -84,10 +76,11 @@ export function processState(
   status: number,
   usage: Rusage,
   os: OS,
-  times: Times = unknown,
+  startedAt = NaN,
+  durationMs = NaN,
 ): ProcessState {
   const copy = Object.freeze({ ...usage });
-  return Object.freeze(new EndedProcess(pid, status >>> 0, copy, os, times));
+  return Object.freeze(new EndedProcess(pid, status >>> 0, copy, os, startedAt, durationMs));
 }
 
 class EndedProcess implements ProcessState {
@@ -109,7 +102,14 @@ class EndedProcess implements ProcessState {
     inspectAs(this.prototype, "ProcessState", (state) => `${state}, pid ${state.pid}`);
   }
 
-  constructor(pid: number, status: number, usage: Rusage, os: OS, times: Times) {
+  constructor(
+    pid: number,
+    status: number,
+    usage: Rusage,
+    os: OS,
+    startedAt: number,
+    durationMs: number,
+  ) {
     const kind = status & KIND;
     const signaled = kind !== 0 && kind !== STOPPED;
     this.pid = pid;
@@ -122,8 +122,8 @@ class EndedProcess implements ProcessState {
     this.systemTime = usage.systemTime;
     this.status = status;
     this.usage = usage;
-    this.startedAt = times.startedAt;
-    this.durationMs = times.durationMs;
+    this.startedAt = startedAt;
+    this.durationMs = durationMs;
     this.#os = os;
   }
 

@@ -93,10 +93,8 @@ export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
   try {
     const in_ = input === undefined ? opener.stdin(stdin) : opener.data(input, "input");
     const out = opener.output(stdout, 1);
-    const isShared = (isSink(stderr) && !isFd(stderr)) || isList(stderr);
-    const err = stderr === "stdout" || (isShared && stderr === stdout)
-      ? out
-      : opener.output(stderr, 2);
+    const isSame = stderr === stdout && (isList(stderr) || (isSink(stderr) && !isFd(stderr)));
+    const err = stderr === "stdout" || isSame ? out : opener.output(stderr, 2);
     return {
       files: [in_, out, err],
       childEnds: opener.childEnds,

@@ -32,21 +32,19 @@ export interface SyncResult {
 /** How many chunks of each output are taken when waitDelay is over: at least what a pipe holds at most. */
 const lateMax = 16;
 
-/** Command's. */
+/** Command's: what bounds a run. */
 export interface SyncBounds {
-  /** Milliseconds, or Infinity. */
-  readonly timeout: number;
-  readonly cancel: Cancel | undefined;
+  readonly timeout?: number;
+  readonly cancel?: Cancel;
   readonly waitDelay: number;
-  /** What errors call it: asked for when there is one. */
-  readonly label: () => string;
 }
 
-/** Runs a started process to its end. */
+/** Runs a started process to its end. `label`: what errors call it, asked for when there is one. */
 export function runToEnd(
   process: Process,
   { feed, drains }: Stdio,
-  { timeout, cancel, waitDelay, label }: SyncBounds,
+  { timeout = Infinity, cancel, waitDelay }: SyncBounds,
+  label: () => string,
 ): SyncResult {
   if (feed === null && drains.length === 0 && timeout === Infinity) {
     return { state: process.waitSync(), abort: null, failure: null, expired: false };

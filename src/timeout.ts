@@ -1,13 +1,9 @@
 /** A command's timeout: an abort that comes by itself. */
 
-import { now } from "../ffi/host.ts";
+import { anySignal, HostAbortController, now } from "../ffi/host.ts";
 import { TimeoutError } from "./errors.ts";
 import { onReaped, type Process } from "./process.ts";
 import { Timer } from "./timer.ts";
-
-/** Taken at once: later a program may replace them. */
-const Controller = AbortController;
-const any = AbortSignal.any.bind(AbortSignal);
 
 /** What ends in time. */
 export interface TimeoutOptions {
@@ -22,7 +18,7 @@ export interface TimeoutOptions {
 
 /** Aborts its signal, with a TimeoutError for a reason, unless it is cancelled before. */
 export class Timeout {
-  readonly #controller = new Controller();
+  readonly #controller = new HostAbortController();
   readonly #timer: Timer;
 
   /** Begins. Who waits for the process, or copies, keeps the event loop alive: this does not. */
@@ -50,5 +46,5 @@ export function eitherSignal(
   one: AbortSignal | undefined,
   other: AbortSignal | undefined,
 ): AbortSignal | undefined {
-  return one === undefined || other === undefined ? one ?? other : any([one, other]);
+  return one === undefined || other === undefined ? one ?? other : anySignal([one, other]);
 }

@@ -2,8 +2,8 @@
 //! build that rehearses it.
 //!
 //! What raw clones tell for nothing, that the child has reached execve or has failed, a pipe has to
-//! tell here: the bell, whose writing end the child holds, close-on-exec, and nobody else. How far the
-//! child came stands in the report, which lies in shared memory, so that a child killed before exec is
+//! tell here: the bell, whose writing end the child holds, close-on-exec, and nobody else but a foreign
+//! fork at the wrong moment (see `hear`). How far the child came stands in the report, which lies in shared memory, so that a child killed before exec is
 //! told from one that was started (Go's and glibc's pipes carry an errno, and call both a start).
 
 const builtin = @import("builtin");
