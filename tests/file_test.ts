@@ -3,8 +3,9 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { ClosedError, Command, type OpenFlags, OSFile, pipe, SyscallError } from "../mod.ts";
-import { decode, Directory, encode, noise, readAll, sh, wrong } from "./helper.ts";
+import { decode, Directory, encode, isRoot, noise, readAll, sh, wrong } from "./helper.ts";
 import { descriptors, withoutLeaks } from "./holdings.ts";
+import { needsCall } from "./refused.ts";
 
 /** What the kernel knows of an open file: its flags. */
 function flagsOf(file: OSFile): number {
@@ -454,4 +455,25 @@ test("F17: fromFd() may take a duplicate, and detach() gives a descriptor back",
   again.close();
   writing.close();
   assertThrows(() => OSFile.fromFd(fd, "gone", { dup: true }), SyscallError, "dup gone: bad file");
+});
+
+test("T14: arrays of 2 GiB and more are read into and written as far as the kernel takes at once", {
+  // It takes some seconds.
+  skip: needsCall() || (isRoot ? false : "once for each runtime is enough"),
+}, async () => {
+  const big = new Uint8Array(2 ** 31 + 10);
+  const [reading, writing] = pipe();
+  writing.writeSync(new Uint8Array([1, 2, 3, 4, 5]));
+  assertEquals(await reading.read(big), 5);
+  writing.writeSync(new Uint8Array([6, 7]));
+  assertEquals(reading.readSync(big), 2);
+  assertEquals([...big.subarray(0, 5)], [6, 7, 3, 4, 5]);
+  reading.close();
+  writing.close();
+  const count = new Command("wc", ["-c"], { stdin: big });
+  assertEquals(Number(await count.text()), big.length);
+  assertEquals(
+    Number(new TextDecoder().decode(new Command("wc", ["-c"], { stdin: big }).outputSync())),
+    big.length,
+  );
 });

@@ -7,7 +7,7 @@ import fs from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { CLONE_NEWUSER, Command, SpawnError, startProcess } from "../mod.ts";
-import { Directory, isRoot, runScript, until } from "./helper.ts";
+import { Directory, helper, isRoot, runScript, runtime, until } from "./helper.ts";
 import { stateOf } from "./holdings.ts";
 import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
 import { needsUserNamespaces, ownMaps } from "./system.ts";
@@ -205,4 +205,62 @@ test("issue 15, 11: a directory by a symlink to a descriptor, with the window as
   } finally {
     for (const fd of opened) fs.closeSync(fd);
   }
+});
+
+test("issue 15, 4: an exec() that fails leaves a program alive whose thread writes to a broken pipe", async () => {
+  const { code, stdout, stderr } = await runScript(`
+    import fs from "node:fs";
+    import { Worker, isMainThread, parentPort } from "node:worker_threads";
+    if (isMainThread) {
+      const [reading, writing] = osexec.pipe();
+      reading.close();
+      const worker = new Worker(new URL(import.meta.url), { workerData: writing.fd });
+      await new Promise((resolve) => worker.once("message", resolve));
+      const codes = new Set();
+      for (let times = 0; times < 2000; times++) {
+        for (const path of ["/nonexistent", "/", "/etc/passwd"]) {
+          try {
+            osexec.exec(path, ["x"]);
+          } catch (error) {
+            codes.add(error.code);
+          }
+        }
+      }
+      console.log([...codes].sort().join());
+      process.exit(0);
+    } else {
+      const { workerData } = await import("node:worker_threads");
+      const byte = new Uint8Array(1);
+      parentPort.postMessage("writing");
+      for (;;) {
+        try {
+          fs.writeSync(workerData, byte);
+        } catch { /* EPIPE, each time */ }
+      }
+    }`);
+  assertEquals([code, stdout, stderr], [0, "EACCES,ENOENT\n", ""]);
+});
+
+test("issue 15, 13: start() is never deferred, which a debugger would make something of", () => {
+  for (const [path, code] of [["/nonexistent", "ENOENT"], ["/etc/passwd", "EACCES"]] as const) {
+    const command = new Command(path);
+    const error = assertThrows(() => command.start(), SpawnError);
+    assertEquals([error.step, error.code, command.process], ["exec", code, undefined]);
+  }
+});
+
+test("issue 15, 14: a waitid that a sandbox refuses once is no end of a child", {
+  skip: needsLinuxChild || needsCall(),
+}, async () => {
+  // As zig/wait_linux.zig asks whether a child without a wait has ended: WNOHANG, WEXITED, WNOWAIT and __WALL.
+  const options = 0x1 | 0x4 | 0x0100_0000 | 0x4000_0000;
+  const { code, stdout, stderr } = await runScript(
+    `
+    const runs = Array.from({ length: 200 }, (_, n) =>
+      new osexec.Command("/bin/sh", ["-c", "echo " + n]).text());
+    console.log((await Promise.all(runs)).every((text, n) => text === n + "\\n"));
+    process.exit(0);`,
+    { runtime: [helper, "deny", `waitid:0=1,3=${options}`, "EPERM", "--", ...runtime] },
+  );
+  assertEquals([code, stdout, stderr], [0, "true\n", ""]);
 });

@@ -236,3 +236,24 @@ test("where children are not kept for waiting, the state is the real one or none
   const honest = ["exit status 7; signal: terminated\n", "ECHILD; ECHILD\n"];
   assertEquals([code, honest.includes(stdout)], [0, true], stdout);
 });
+
+test("F8: wait() on a process that is no child says why not, or how it ended, and never a success made up", async () => {
+  // A grandchild, which its own parent reaps.
+  const command = sh("sleep 60 & echo $!; wait $!; echo reaped; read x; true");
+  const input = command.stdinPipe();
+  const output = command.stdoutPipe();
+  command.start();
+  const lines = output.lines();
+  const stranger = findProcess(Number((await lines.next()).value));
+  // Where the kernel can tell, it is waited for.
+  const early = stranger.wait().then(String, (error: unknown) => error);
+  stranger.kill();
+  assertEquals((await lines.next()).value, "reaped");
+  const late = await findProcess(stranger.pid).wait().then(String, (error: unknown) => error);
+  for (const answer of [await early, late]) {
+    const isTyped = answer instanceof SyscallError && answer.code === "ECHILD";
+    assert(isTyped || answer === "signal: killed", String(answer));
+  }
+  input.close();
+  await command.wait();
+});

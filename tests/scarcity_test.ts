@@ -280,3 +280,27 @@ test("issue 15: each call that makes something fails once in each kind of run, b
   await Promise.all(Object.keys(errnos).map((errno) => first(errno, true)));
   assertEquals(told(table), rows("## What one failing call does"));
 });
+
+test("issue 15, 14: one EPERM of a clone3 is this start's alone, and not what the kernel has", {
+  skip: needsLinuxChild || needsCall(),
+}, async () => {
+  const { code, stdout, stderr } = await inject(
+    `
+    const { start } = await import(${JSON.stringify(`${root}/ffi/request.ts`)});
+    const { planStart } = await import(${JSON.stringify(`${root}/src/plan.ts`)});
+    errnos.EPERM = 1;
+    const rungs = () => {
+      const { pid, pidfd, rungs } = start(planStart("/bin/true", ["true"], {}));
+      new osexec.Process(pid, pidfd).waitSync();
+      return rungs;
+    };
+    const before = rungs();
+    arm(0, "EPERM", code());
+    const during = rungs();
+    console.log(JSON.stringify([before, during !== before, disarm(), rungs()]));
+    process.exit(0);`,
+    ["clone3"],
+  );
+  const [clone3] = calls.clone3 ?? [];
+  assertEquals([code, JSON.parse(stdout), stderr], [0, [0, true, clone3, 0], ""]);
+});

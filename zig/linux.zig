@@ -464,3 +464,25 @@ test "a lock is free again after release" {
 test "a failing call answers its errno, negated" {
     try std.testing.expectEqual(negative(.BADF), result(.close, .{-1}));
 }
+
+test "issue 15, 3: the kernel writes a sigaction where ours lies, and no byte beyond" {
+    const Guarded = extern struct {
+        before: u64 = 0xaaaa_aaaa_aaaa_aaaa,
+        action: KernelSigaction = .{},
+        after: [4]u64 = @splat(0x5555_5555_5555_5555),
+    };
+    const SIGUSR2 = 12;
+    const SA_RESTART = 0x1000_0000;
+    const given: KernelSigaction = .{ .handler = 1, .flags = SA_RESTART, .mask = 1 << 20 };
+    var kept: KernelSigaction = .{};
+    try std.testing.expectEqual(0, result(.rt_sigaction, .{ SIGUSR2, &given, &kept, 8 }));
+    defer _ = result(.rt_sigaction, .{ SIGUSR2, &kept, null, 8 });
+    var read_back: Guarded = .{};
+    try std.testing.expectEqual(0, result(.rt_sigaction, .{ SIGUSR2, null, &read_back.action, 8 }));
+    const untouched: Guarded = .{};
+    try std.testing.expectEqual(untouched.before, read_back.before);
+    try std.testing.expectEqualSlices(u64, &untouched.after, &read_back.after);
+    try std.testing.expectEqual(1, read_back.action.handler);
+    try std.testing.expectEqual(SA_RESTART, read_back.action.flags & SA_RESTART);
+    try std.testing.expectEqual(1 << 20, read_back.action.mask);
+}
