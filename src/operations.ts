@@ -52,13 +52,16 @@ export class Operations {
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
     const { add } = Operations.prototype;
     let isFirst = true;
+    let isDone = false;
     const entry: Entry = {
       step() {
         try {
           const result = attempt();
           if (result === undefined) return false;
+          isDone = true;
           resolve(result);
         } catch (error) {
+          isDone = true;
           // Its frames below this one are ours, and V8 keeps ten in all.
           if (isFirst && error instanceof Error) Error.captureStackTrace?.(error, add);
           reject(error);
@@ -70,7 +73,7 @@ export class Operations {
     this.#entries.push(entry);
     if (this.#entries.length === 1) this.#run();
     isFirst = false;
-    return { promise, cancel: () => this.#remove(entry) };
+    return { promise: isDone ? promise : traced(promise), cancel: () => this.#remove(entry) };
   }
 
   /** The file is being closed: nothing more comes of any of them. */
@@ -131,5 +134,15 @@ export class Operations {
   #stopWaiting(): void {
     this.#waiting?.watch?.cancel();
     this.#waiting = undefined;
+  }
+}
+
+/** What is tried again has its errors made in a callback of the event loop's; here their stack leads to who waits. */
+async function traced<Result>(promise: Promise<Result>): Promise<Result> {
+  try {
+    return await promise;
+  } catch (error) {
+    if (error instanceof Error) Error.captureStackTrace?.(error);
+    throw error;
   }
 }

@@ -167,6 +167,12 @@ test("said 8: and that of each class of error", async () => {
       using directory = OSFile.open("/");
       await directory.read(new Uint8Array(3));
     },
+    "SyscallError in a later turn": async () => {
+      using directory = OSFile.open("/");
+      // Longer than a turn may take: the read has to wait for the next one.
+      for (const end = performance.now() + 20; performance.now() < end;);
+      await directory.read(new Uint8Array(3));
+    },
     "SyscallError of lines()": async () => {
       using directory = OSFile.open("/");
       for await (const _ of directory.lines());
