@@ -60,8 +60,10 @@ function allChecks(tools) {
     );
   }
   if (process.platform === "linux") {
-    list.push(...libcChecks(zig, here, "", ""));
-    if (process.getuid?.() === 0) list.push(...libcChecks(zig, asUser, "-user", ", not as root"));
+    list.push(...libcChecks(zig, here, ["bun", "deno"]));
+    if (process.getuid?.() === 0) {
+      list.push(...libcChecks(zig, asUser, ["bun"], "-user", ", not as root"));
+    }
     list.push(...ladderChecks(here));
   }
   list.push(
@@ -79,15 +81,27 @@ function allChecks(tools) {
 }
 
 /**
+ * The suite under either runtime.
+ *
+ * @typedef {"bun" | "deno"} Runtime
+ * @type {Record<Runtime, { title: string, suite: (where: () => SuitePlace, wrapper?: readonly string[]) => Run }>}
+ */
+const runtimes = {
+  bun: { title: "Bun", suite: bunTest },
+  deno: { title: "Deno", suite: denoTest },
+};
+
+/**
  * The whole suite again with a library whose child goes through libc, which is macOS's way.
  *
  * @param {string} zig
  * @param {() => SuitePlace} where
+ * @param {readonly Runtime[]} names
  * @param {string} ending of the checks' names
  * @param {string} remark the end of their titles
  * @returns {Check[]}
  */
-function libcChecks(zig, where, ending, remark) {
+function libcChecks(zig, where, names, ending = "", remark = "") {
   const prefix = join(scratch, "libc");
   // Optimized as what is shipped is, so that the tests' time is that of the usual run.
   const build = [zig, "build", "-Dchild=libc", "-Doptimize=safe", "--prefix", prefix];
@@ -96,21 +110,28 @@ function libcChecks(zig, where, ending, remark) {
     const library = join(prefix, "lib/libosexec.so");
     return { ...place, env: { ...place.env, OSEXEC_LIBRARY: library, OSEXEC_CHILD: "libc" } };
   };
-  /** @type {[name: string, runtime: string, suite: Run][]} */
-  const suites = [["bun", "Bun", bunTest(there)], ["deno", "Deno", denoTest(there)]];
-  return suites.map(([name, runtime, suite]) => ({
+  return names.map((name) => ({
     name: `${name}-libc${ending}`,
-    title: `the tests under ${runtime}, the child of macOS${remark}`,
-    run: async (job) => await job.run(build) ? suite(job) : one(false),
+    title: `the tests under ${runtimes[name].title}, the child of macOS${remark}`,
+    run: async (job) => await job.run(build) ? runtimes[name].suite(there)(job) : one(false),
     isSlow: true,
   }));
 }
 
 /**
- * What old kernels and sandboxes refuse. Not clone3 with EPERM, under which neither runtime lives: glibc
- * makes its threads without it only for ENOSYS. `tests/ladder_test.ts` refuses that to starts alone.
+ * What old kernels and sandboxes refuse, and under which runtime the suite is run without it: both where
+ * the runtimes' own parts go another way, as waiting does without pidfds, else whichever it is. Not clone3
+ * with EPERM, under which neither runtime lives: glibc makes its threads without it only for ENOSYS.
+ * `tests/ladder_test.ts` refuses that to starts alone.
+ *
+ * @type {[call: string, names: Runtime[]][]}
  */
-const REFUSALS = ["clone3", "close_range", "pidfd_open", "faccessat2"];
+const REFUSALS = [
+  ["clone3", ["bun"]],
+  ["close_range", ["deno"]],
+  ["pidfd_open", ["bun", "deno"]],
+  ["faccessat2", ["bun"]],
+];
 
 /**
  * The whole suite again where the kernel refuses a system call that starts would rather use.
@@ -120,22 +141,18 @@ const REFUSALS = ["clone3", "close_range", "pidfd_open", "faccessat2"];
  */
 function ladderChecks(where) {
   const helper = join(root, "zig-out/bin/helper");
-  return REFUSALS.flatMap((call) => {
+  return REFUSALS.flatMap(([call, names]) => {
     const wrapper = [helper, "deny", call, "ENOSYS", "--"];
     const there = () => {
       const place = where();
       return { ...place, env: { ...place.env, OSEXEC_REFUSED: call } };
     };
-    const title = (/** @type {string} */ runtime) => `the tests under ${runtime}, without ${call}`;
-    return [
-      { name: `bun-no-${call}`, title: title("Bun"), run: bunTest(there, wrapper), isSlow: true },
-      {
-        name: `deno-no-${call}`,
-        title: title("Deno"),
-        run: denoTest(there, wrapper),
-        isSlow: true,
-      },
-    ];
+    return names.map((name) => ({
+      name: `${name}-no-${call}`,
+      title: `the tests under ${runtimes[name].title}, without ${call}`,
+      run: runtimes[name].suite(there, wrapper),
+      isSlow: true,
+    }));
   });
 }
 
