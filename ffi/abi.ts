@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-416163396, -19349385] as const;
+export const FINGERPRINT = [1652377524, 418460423] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -65,9 +65,10 @@ export const Poll = {
 } as const;
 
 export const Event = {
-  size: 8,
+  size: 12,
   token: 0,
-  ready: 4,
+  fd: 4,
+  ready: 8,
 } as const;
 
 export const Reactor = {

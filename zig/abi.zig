@@ -140,11 +140,13 @@ pub const Poll = extern struct {
 /// What the reactor thread writes down its socket: one record a watched descriptor that is ready.
 pub const Event = extern struct {
     token: u32,
+    /// The descriptor; or a process's id, negated.
+    fd: i32,
     /// Bits of `Ready`.
     ready: u32,
 
     comptime {
-        assert(@sizeOf(Event) == 8);
+        assert(@sizeOf(Event) == 12);
     }
 };
 

@@ -14,7 +14,7 @@ const waiting = @import("wait.zig");
 /// Whom to tell. The pointer stays good from `start` until `done` is called, from another thread.
 pub const Listener = struct {
     context: *anyopaque,
-    done: *const fn (context: *anyopaque, token: u32) void,
+    done: *const fn (context: *anyopaque, pid: i32, token: u32) void,
 };
 
 const Watch = struct { pid: i32, token: u32, listener: Listener };
@@ -39,6 +39,6 @@ fn run(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     var exit: abi.Exit = undefined;
     // Whatever it answers: the caller's own wait will hear the same.
     _ = waiting.wait(watch.pid, -1, @backingInt(abi.Wait.nowait), &exit);
-    watch.listener.done(watch.listener.context, watch.token);
+    watch.listener.done(watch.listener.context, watch.pid, watch.token);
     return null;
 }

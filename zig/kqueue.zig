@@ -132,7 +132,7 @@ fn translate(poller: i32, event: Kevent) ?pollers.Event {
             // NOTE_EXIT comes before the process is a zombie (kern_exit.c, proc_exit).
             const pid: i32 = @intCast(event.ident);
             if (!canBeWaitedFor(pid) and lookAgain(poller, pid, token, look_again_us) >= 0) return null;
-            return .{ .token = token, .fd = -1, .ready = in };
+            return .{ .token = token, .fd = -pid, .ready = in };
         },
         EVFILT.READ => {
             if (token == pollers.peer and !ended) return null;

@@ -32,7 +32,7 @@ pub const peer: u32 = 0;
 pub const Event = struct {
     /// What it was armed with.
     token: u32,
-    /// The descriptor, or -1 for a process.
+    /// The descriptor; or a process's id, negated.
     fd: i32,
     /// Bits of `abi.Ready`.
     ready: u32,

@@ -156,10 +156,10 @@ fn watchByThread(reactor: *Reactor, pid: i32, token: u32) i32 {
 }
 
 /// On a thread of `exit_watch`.
-fn processEnded(context: *anyopaque, token: u32) void {
+fn processEnded(context: *anyopaque, pid: i32, token: u32) void {
     const reactor: *Reactor = @ptrCast(@alignCast(context));
     // That nobody reads any more is for the reactor's own thread to find out, or for `sweep`.
-    _ = send(reactor, &.{.{ .token = token, .ready = @backingInt(abi.Ready.in) }});
+    _ = send(reactor, &.{.{ .token = token, .fd = -pid, .ready = @backingInt(abi.Ready.in) }});
     release(reactor);
 }
 
@@ -232,7 +232,7 @@ fn tell(reactor: *Reactor, events: []const pollers.Event) bool {
             if (@cmpxchgStrong(u32, word, event.token, 0, .acq_rel, .monotonic) != null) continue;
         }
         _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
-        records[count] = .{ .token = event.token, .ready = event.ready };
+        records[count] = .{ .token = event.token, .fd = event.fd, .ready = event.ready };
         count += 1;
     }
     return send(reactor, records[0..count]);
@@ -240,12 +240,12 @@ fn tell(reactor: *Reactor, events: []const pollers.Event) bool {
 
 /// Every watch there is has ended: what is tried or asked for then says why. False: nobody reads any more.
 fn tellAll(reactor: *Reactor) bool {
-    for (reactor.tokens.all()) |*word| {
+    for (reactor.tokens.all(), 0..) |*word, fd| {
         const token = @atomicLoad(u32, word, .acquire);
         if (token == 0 or @cmpxchgStrong(u32, word, token, 0, .acq_rel, .monotonic) != null) continue;
         _ = @atomicRmw(u32, &reactor.armed, .Sub, 1, .acq_rel);
         const ready = @backingInt(abi.Ready.err);
-        if (!send(reactor, &.{.{ .token = token, .ready = ready }})) return false;
+        if (!send(reactor, &.{.{ .token = token, .fd = @intCast(fd), .ready = ready }})) return false;
     }
     return true;
 }

@@ -53,7 +53,8 @@ test "one record for each watch" {
     try expectEqual(0, reactor.watch(it.handle, ends[0], in, 7));
     try expectEqual(null, it.next(30));
     try write(ends[1]);
-    try it.expect(7, @intCast(in));
+    const record = it.next(5000) orelse return error.NothingCame;
+    try expectEqual(abi.Event{ .token = 7, .fd = ends[0], .ready = @intCast(in) }, record);
     try expectEqual(null, it.next(30));
     // What was not read is still there.
     try expectEqual(0, reactor.watch(it.handle, ends[0], in, 8));
@@ -139,6 +140,7 @@ test "a process by its pid" {
     const second = it.next(5000).?;
     try expectEqual(5 + 6, first.token + second.token);
     try expectEqual(@as(u32, @intCast(in)), first.ready);
+    try expectEqual(-pid, first.fd);
     // It can be waited for from the record on.
     var exit: abi.Exit = undefined;
     try expectEqual(1, waiting.wait(pid, -1, @backingInt(abi.Wait.nohang) | @backingInt(abi.Wait.nowait), &exit));
