@@ -6,7 +6,7 @@
  *
  * @example
  * ```ts
- * import { Command } from "./mod.ts";
+ * import { Command } from "osexec";
  *
  * console.log(await new Command("uname", ["-sr"]).text());
  * ```

@@ -89,14 +89,14 @@ interface OwnPipes {
  *
  * @example What a command prints
  * ```ts
- * import { Command } from "./mod.ts";
+ * import { Command } from "osexec";
  *
  * console.log(await new Command("uname", ["-sr"]).text());
  * ```
  *
  * @example Lines as they come, with a time limit
  * ```ts
- * import { Command } from "./mod.ts";
+ * import { Command } from "osexec";
  *
  * const ping = new Command("sh", ["-c", "for i in 1 2 3; do echo $i; done"], {
  *   signal: AbortSignal.timeout(5_000),

@@ -91,7 +91,7 @@ export let readChunk: (file: OSFile) => Operation<Uint8Array | null>;
  *
  * @example Lines of a file
  * ```ts
- * import { OSFile } from "./mod.ts";
+ * import { OSFile } from "osexec";
  *
  * using file = OSFile.open("/etc/passwd");
  * for await (const line of file.lines()) console.log(line.split(":")[0]);

@@ -17,7 +17,7 @@ import { joinPath, parentPath } from "./paths.ts";
  *
  * @example
  * ```ts
- * import { lookPath } from "./mod.ts";
+ * import { lookPath } from "osexec";
  *
  * console.log(lookPath("sh")); // "/usr/bin/sh", for one
  * ```

@@ -44,7 +44,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof ParallelOptions>([
  *
  * @example
  * ```ts
- * import { Command, parallel } from "./mod.ts";
+ * import { Command, parallel } from "osexec";
  *
  * const jobs = ["1", "2", "3"].map((n) => new Command("sh", ["-c", `exit ${n}`]));
  * for await (const { index, state } of parallel(jobs, { concurrency: 2 })) {

@@ -231,7 +231,7 @@ function stateOf({ processState }: Command): Promise<ProcessState> {
  *
  * @example
  * ```ts
- * import { Command, pipeline } from "./mod.ts";
+ * import { Command, pipeline } from "osexec";
  *
  * const words = pipeline(
  *   new Command("printf", ["b\\na\\nb\\n"]),

@@ -35,7 +35,7 @@ import { type Signal, signalNumber } from "./signals.ts";
  *
  * @example A program with its own descriptors
  * ```ts
- * import { startProcess } from "./mod.ts";
+ * import { startProcess } from "osexec";
  *
  * const child = startProcess("/bin/echo", ["echo", "hello"], { files: [null, 1, 2] });
  * const state = await child.wait();

@@ -10,7 +10,7 @@ const controls = /\p{Cc}/u;
  *
  * @example
  * ```ts
- * import { quote } from "./mod.ts";
+ * import { quote } from "osexec";
  *
  * console.log(quote("echo", "it's", "a b", "")); // echo 'it'\\''s' 'a b' ''
  * ```

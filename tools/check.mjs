@@ -25,6 +25,9 @@ import { root, ToolError, tools } from "./toolchain.mjs";
 /** What `zig build abi dist` writes into the source tree. */
 const GENERATED = ["ffi/abi.ts", "ffi/embedded"];
 
+/** Whose blocks of code are checked; `tests/documentation_test.ts` runs them. */
+const DOCUMENTS = ["README.md", "docs/GUIDE.md"];
+
 /** Bun's own limit of 5 s a test is too short for a busy machine; Deno has none. */
 const BUN_TEST_LIMIT_MS = 60_000;
 
@@ -68,6 +71,7 @@ function allChecks(tools) {
   }
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
+    check("deno-check-docs", "types in the documents", [deno, "check", "--doc-only", ...DOCUMENTS]),
     check("deno-lint", "lint", [deno, "lint"]),
     check("deno-fmt", "formatting; `deno fmt` mends it", [deno, "fmt", "--check"]),
     check("deno-doc", "every export is documented", [deno, "doc", "--lint", "mod.ts"]),
