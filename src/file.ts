@@ -279,7 +279,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   /** write(), of a string alone: Go's WriteString. Resolves to the number of its bytes. TypeError for what is none. */
   writeString(text: string): Promise<number> {
-    if (typeof text !== "string") throw new TypeError(`${showValue(text)} is not a string`);
+    if (typeof text !== "string") throw new TypeError("writeString(): the text is not a string");
     return this.write(text);
   }
 

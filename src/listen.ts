@@ -17,6 +17,9 @@ export function listenSteps(
 ): PlannedStep[] {
   const { listenFds: wanted = false } = sys;
   if (wanted === false) return [];
+  if (wanted !== true && !Array.isArray(wanted)) {
+    throw new TypeError("sys.listenFds is neither a boolean nor a list");
+  }
   const count = files.length - first;
   if (count < 1) context.refuse("listenFds is set, and there is no descriptor from 3 on");
   const closed = files.findIndex((file, target) => target >= first && file === null);
@@ -27,8 +30,7 @@ export function listenSteps(
 }
 
 /** As fdname_is_valid() of systemd; and a list of another length is taken for none there. */
-function checkNames(context: PlanContext, names: unknown, count: number): void {
-  if (!Array.isArray(names)) throw new TypeError("listenFds is neither a boolean nor a list");
+function checkNames(context: PlanContext, names: readonly unknown[], count: number): void {
   for (const [index, name] of names.entries()) {
     if (typeof name !== "string") throw new TypeError(`listenFds[${index}] is not a string`);
     if (name.length <= nameMax && /^[ -9;-~]*$/.test(name)) continue;
