@@ -9,6 +9,7 @@ import { Rung } from "../ffi/abi.ts";
 import { forceRungs } from "../ffi/request.ts";
 import { CLONE_NEWPID, Command, type CommandOptions, SpawnError, startProcess } from "../mod.ts";
 import { environmentWith, helper, runScript, runtime, sh, until, wrong } from "./helper.ts";
+import { needsPython, python } from "./python.ts";
 import { inNamespace, needsUserNamespaces } from "./system.ts";
 
 const activate = "/usr/bin/systemd-socket-activate";
@@ -57,22 +58,26 @@ function ask(port: number): Promise<string> {
   });
 }
 
-test("listenFds: a service that follows sd_listen_fds takes a connection on our socket", async () => {
-  const { server, fd, port } = await listen();
-  const command = new Command("python3", ["-c", service], {
-    extraFiles: [fd, 1],
-    stderr: "inherit",
-    sysProcAttr: { listenFds: ["http", "other one"] },
-  });
-  const lines = command.lines();
-  const first = lines.next();
-  const { pid } = await until(() => command.process !== undefined).then(() => command.process!);
-  // Or this process would take the connection.
-  server.close();
-  assertEquals((await first).value, "2 ['http', 'other one']");
-  assertEquals(await ask(port), `${pid}`);
-  assertEquals((await lines.next()).done, true);
-});
+test(
+  "listenFds: a service that follows sd_listen_fds takes a connection on our socket",
+  needsPython,
+  async () => {
+    const { server, fd, port } = await listen();
+    const command = new Command(python, ["-c", service], {
+      extraFiles: [fd, 1],
+      stderr: "inherit",
+      sysProcAttr: { listenFds: ["http", "other one"] },
+    });
+    const lines = command.lines();
+    const first = lines.next();
+    const { pid } = await until(() => command.process !== undefined).then(() => command.process!);
+    // Or this process would take the connection.
+    server.close();
+    assertEquals((await first).value, "2 ['http', 'other one']");
+    assertEquals(await ask(port), `${pid}`);
+    assertEquals((await lines.next()).done, true);
+  },
+);
 
 /** What the child is told, and its own pid. */
 const script = "echo $LISTEN_FDS $LISTEN_PID ${LISTEN_FDNAMES-none} ${LISTEN_PIDFDID-none} $$";
@@ -186,10 +191,12 @@ test("listenFds: what cannot be handed on so is refused by name", () => {
 });
 
 test("listenFds: what systemd hands to this program goes on to its child", {
-  skip: existsSync(activate) ? false : `needs ${activate}`,
+  skip: existsSync(activate) ? needsPython.skip ?? false : `needs ${activate}`,
 }, async () => {
   const source = `
-    const child = new osexec.Command("python3", ["-c", ${JSON.stringify(service)}], {
+    const child = new osexec.Command(${JSON.stringify(python)}, ["-c", ${
+    JSON.stringify(service)
+  }], {
       extraFiles: [3],
       stdout: "inherit",
       stderr: "inherit",

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import {
   CLONE_NEWUSER,
-  Command,
+  type Command,
   type CommandOptions,
   pipe,
   pipeline,

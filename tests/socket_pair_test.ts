@@ -16,6 +16,7 @@ import {
   sh,
   wrong,
 } from "./helper.ts";
+import { needsPython, python } from "./python.ts";
 import { inheritable, withoutLeaks } from "./holdings.ts";
 
 test("issue 18, 9: a string is written as its UTF-8, and counts in bytes", async () => {
@@ -114,7 +115,7 @@ test("socketPair: a child that has it as stdin and stdout answers over it", asyn
   ours.close();
 });
 
-test("socketPair: packets keep their boundaries, to a child and back", async () => {
+test("socketPair: packets keep their boundaries, to a child and back", needsPython, async () => {
   const [ours, theirs] = socketPair("packet");
   // A read(2) of 64 KiB takes one packet and no more.
   const script = `
@@ -124,7 +125,7 @@ while True:
     if not packet: break
     os.write(3, b"%d" % len(packet))
 `;
-  const child = new Command("python3", ["-c", script], { extraFiles: [theirs], stderr: "inherit" });
+  const child = new Command(python, ["-c", script], { extraFiles: [theirs], stderr: "inherit" });
   child.start();
   theirs.close();
   const sizes = [1, 20_000, 3, 4096, 4097];
