@@ -116,6 +116,7 @@ test("usage() of a foreign process is its own, and of one that is gone ProcessDo
   assertEquals(error.message, "os: process already released");
   const child = startProcess(helper, ["helper", "hang"]);
   const other = findProcess(child.pid);
+  await until(() => stateOf(child.pid) === "S");
   assertEquals(other.usage().maxRss, child.usage().maxRss);
   child.kill();
   await child.wait();
