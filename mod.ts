@@ -59,6 +59,7 @@ export {
   type OpenOptions,
   OSFile,
   pipe,
+  socketPair,
 } from "./src/file.ts";
 export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
 export { PlatformError } from "./ffi/runtime.ts";

@@ -1,10 +1,13 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [1652377524, 418460423] as const;
+export const FINGERPRINT = [549778531, -1258098200] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
+
+/** What stands for the child's number in its environment: see zig/abi.zig. */
+export const LISTEN_PID_ROOM = "LISTEN_PID=0000000000";
 
 export const Request = {
   size: 64,
@@ -143,6 +146,7 @@ export const STEPS = [
   { step: "no_new_privs", word: "no_new_privs", payload: [0, 0] },
   { step: "fd", word: "fd", payload: [2, 2] },
   { step: "close_range", word: "close_range", payload: [1, 1] },
+  { step: "listen_fds", word: "listen_fds", payload: [0, 0] },
   { step: "noctty", word: "noctty", payload: [0, 0] },
   { step: "setctty", word: "setctty", payload: [1, 1] },
   { step: "rlimit_nofile", word: "rlimit", payload: [5, 5] },
@@ -157,6 +161,7 @@ export const SYMBOLS = {
   osexec_settle: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   osexec_exec: { parameters: ["buffer", "i32", "buffer"], result: "void" },
   osexec_wait: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
+  osexec_usage: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   osexec_signal: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_pidfd: { parameters: ["i32"], result: "i32" },
   osexec_open: { parameters: ["buffer", "i32", "i32", "i32"], result: "i32" },
@@ -166,6 +171,9 @@ export const SYMBOLS = {
   osexec_close: { parameters: ["i32"], result: "i32" },
   osexec_dup: { parameters: ["i32"], result: "i32" },
   osexec_pipe: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_socket_pair: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_end_writing: { parameters: ["i32"], result: "i32" },
+  osexec_give: { parameters: ["i32", "i32"], result: "i32" },
   osexec_read: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   osexec_write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_poll: { parameters: ["buffer", "i32", "i32"], result: "i32" },

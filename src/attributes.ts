@@ -130,4 +130,11 @@ export interface SysProcAttr {
    * whatever it finds from 4 on, close-on-exec. What is to be handed down (make's jobserver) belongs in `files`.
    */
   closeFds?: boolean | undefined;
+  /**
+   * The descriptors from 3 on (`extraFiles`) are handed over as systemd hands sockets over, sd_listen_fds(3): the child's
+   * environment has LISTEN_FDS, their number, LISTEN_PID, the child's own pid, which the child itself puts there, and with
+   * a list LISTEN_FDNAMES, a name for each, in order: ASCII without control characters and ":", 255 at most. What it had
+   * under these names is replaced. Refused where there is no such descriptor, or one of them is null.
+   */
+  listenFds?: boolean | readonly string[] | undefined;
 }

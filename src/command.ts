@@ -49,6 +49,7 @@ import {
   handOver,
   markCommandPipe,
   openStdio,
+  pipesOf,
   Puller,
   type Stdin,
   type Stdio,
@@ -535,7 +536,11 @@ export class Command implements AsyncDisposable {
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
       const attributes = this.#attributes(stdio.files);
-      const options = { pidfd, deferred: deferred && mayDefer };
+      // Another user's child opens them by their paths only if they are that user's.
+      const pipes = attributes.sys?.credential === undefined
+        ? []
+        : [...this.#pipes.childEnds, ...pipesOf(stdio, [this.stdin])];
+      const options = { pidfd, deferred: deferred && mayDefer, pipes };
       this.#process = startChild(this.path, this.#argv(), attributes, options);
     } catch (error) {
       if (stdio !== undefined) closeStdio(stdio);

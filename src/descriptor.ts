@@ -76,7 +76,7 @@ const chunkSize = 64 * 1024;
  * on two processors the one end mostly waits for the other (measured: 0.8 GiB/s).
  */
 export const pipeMax: number = 1024 * 1024;
-/** How much is read at once where chunk after chunk was full. */
+/** How much is read at once where chunk after chunk was full, and of what comes in packets. */
 const bulkSize = 256 * 1024;
 /** So many in a row make a bulk: a program that fills one pipe and ends is no stream. */
 const bulkReads = 2;
@@ -89,14 +89,17 @@ export class ChunkReader {
   #fullReads = 0;
   /** A pipe of our own that holds no more than it was made to. */
   #growable: boolean;
+  /** Whether what does not fit into a chunk is lost. */
+  readonly #hasPackets: boolean;
 
-  constructor(growable: boolean) {
-    this.#growable = growable;
+  constructor(kind: "pipe" | "packet" | undefined) {
+    this.#growable = kind === "pipe";
+    this.#hasPackets = kind === "packet";
   }
 
   /** A chunk of its own; null at end of file, undefined: it must be waited for. `mayWait`: as tryRead()'s. */
   next(file: Descriptor, mayWait = false): Uint8Array<ArrayBuffer> | null | undefined {
-    if (this.#fullReads >= bulkReads) {
+    if (this.#hasPackets || this.#fullReads >= bulkReads) {
       const buffer = new Uint8Array(bulkSize);
       const length = this.into(file, buffer, mayWait);
       return length ? filledPart(buffer, length) : length === undefined ? undefined : null;

@@ -4,7 +4,7 @@ import { Lend } from "../ffi/abi.ts";
 import { restOf, viewBytes } from "../ffi/bytes.ts";
 import { library } from "../ffi/library.ts";
 import { forget, type Watch } from "../ffi/reactor.ts";
-import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
+import { encodeText, hasHalf, showText, type Text, toText } from "../ffi/text.ts";
 import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError, goQuote, StateError, SyscallError } from "./errors.ts";
@@ -113,7 +113,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   /** Bytes that lines() had read and did not use. */
   #leftover = new Uint8Array(0);
   #readable: ReadableStream<Uint8Array> | undefined;
-  #writable: WritableStream<Uint8Array> | undefined;
+  #writable: WritableStream<Text> | undefined;
 
   static {
     inspectAs(
@@ -134,10 +134,10 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     heldBytes = (file) => file instanceof OSFile ? file.#giveBack() : 0;
   }
 
-  private constructor(fd: number, name: string, growable = false) {
+  private constructor(fd: number, name: string, kind?: "pipe" | "packet") {
     this.#fd = fd;
     this.#name = name;
-    this.#reader = new ChunkReader(growable);
+    this.#reader = new ChunkReader(kind);
   }
 
   /**
@@ -218,7 +218,18 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   static #pipe(owned: 0 | 1): [OSFile, OSFile] {
     check(library().osexec_pipe(pipeBytes, owned), "pipe2");
     const [reading = -1, writing = -1] = pipeEnds;
-    return [new OSFile(reading, "|0", true), new OSFile(writing, "|1", true)];
+    return [new OSFile(reading, "|0", "pipe"), new OSFile(writing, "|1", "pipe")];
+  }
+
+  /** See socketPair(). */
+  static socketPair(type: "stream" | "packet" = "stream"): [OSFile, OSFile] {
+    if (type !== "stream" && type !== "packet") {
+      throw new TypeError(`A pair of sockets is "stream" or "packet", not ${showValue(type)}`);
+    }
+    const kind = type === "packet" ? type : undefined;
+    check(library().osexec_socket_pair(pipeBytes, kind === undefined ? 0 : 1), "socketpair");
+    const [one = -1, other = -1] = pipeEnds;
+    return [new OSFile(one, "socket|0", kind), new OSFile(other, "socket|1", kind)];
   }
 
   /** The descriptor; -1 once closed. */
@@ -250,12 +261,12 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 
   /**
-   * Writes all of p without blocking the thread; resolves to its length in bytes. Its bytes are read from
-   * the call until the promise settles: a TypeError if its buffer is transferred or made shorter meanwhile.
+   * Writes all of p, of a string its UTF-8, without blocking the thread; resolves to its length in bytes. Bytes are read
+   * from the call until the promise settles: a TypeError if their buffer is transferred or made shorter meanwhile.
    * Overlapping writes are served in order. EPIPE rejects, it never raises SIGPIPE. write(2).
    */
-  write(p: ArrayBufferView): Promise<number> {
-    const bytes = viewBytes(p);
+  write(p: ArrayBufferView | string): Promise<number> {
+    const bytes = dataBytes(p);
     if (this.closed) return Promise.reject(new ClosedError("write", this.#name));
     const { length } = bytes;
     let offset = 0;
@@ -264,6 +275,12 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       offset += written ?? 0;
       return offset === length ? length : undefined;
     }).promise;
+  }
+
+  /** write(), of a string alone: Go's WriteString. Resolves to the number of its bytes. TypeError for what is none. */
+  writeString(text: string): Promise<number> {
+    if (typeof text !== "string") throw new TypeError("writeString(): the text is not a string");
+    return this.write(text);
   }
 
   /** read(), but it blocks this thread. */
@@ -278,8 +295,8 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 
   /** write(), but it blocks this thread. StateError while a write() is pending. */
-  writeSync(p: ArrayBufferView): number {
-    const bytes = viewBytes(p);
+  writeSync(p: ArrayBufferView | string): number {
+    const bytes = dataBytes(p);
     this.#open("write");
     // Its bytes would come into the middle of that one's.
     if (this.#writes?.isBusy) throw new StateError(`write ${this.#name}: a write() is pending`);
@@ -308,8 +325,8 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 
   /** A stream over write(), the same object each time; closing or aborting it closes the file. */
-  get writable(): WritableStream<Uint8Array> {
-    return this.#writable ??= new WritableStream<Uint8Array>({
+  get writable(): WritableStream<Text> {
+    return this.#writable ??= new WritableStream<Text>({
       write: async (chunk) => {
         try {
           await this.write(chunk);
@@ -376,6 +393,15 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   close(): void {
     const answer = this.#close();
     if (answer < 0 && answer !== -Errno.EINTR) throw syscallError(-answer, "close", this.#name);
+  }
+
+  /**
+   * Of a socket: nothing more will be written, and who reads on the other side comes to the end; it can still be read.
+   * Go's CloseWrite, shutdown(2). SyscallError ENOTSOCK for what is no socket.
+   */
+  closeWrite(): void {
+    this.#open("shutdown");
+    check(library().osexec_end_writing(this.#fd), "shutdown", this.#name);
   }
 
   /** What waits for it keeps the event loop alive: the default. */
@@ -508,6 +534,36 @@ export function pipe(): [OSFile, OSFile] {
   return OSFile.pipe();
 }
 
+/**
+ * Two connected sockets, AF_UNIX and close-on-exec, each to be read and written: for a protocol of one's own over one
+ * descriptor. One of them is for the child, as stdin and stdout or in extraFiles; close it here after the start, or the
+ * other one never comes to its end.
+ *
+ * "packet" (Linux): each write is a packet, and each read takes one. What of a packet does not fit into the buffer of a
+ * read() is lost; reading chunk by chunk takes 256 KiB, more than a packet has by default. An empty packet is not sent,
+ * and one from elsewhere reads as the end. A write of more than the socket can hold (net.core.wmem_default) rejects with
+ * EMSGSIZE. What the other side had not read when it was closed makes ECONNRESET of the next read or write, and EPIPE of
+ * those after it. Throws SyscallError. socketpair(2), unix(7).
+ *
+ * @example Questions and answers
+ * \`\`\`ts
+ * import { Command, socketPair } from "./mod.ts";
+ *
+ * const [ours, theirs] = socketPair();
+ * const upper = new Command("tr", ["a-z", "A-Z"], { stdin: theirs, stdout: theirs });
+ * upper.start();
+ * theirs.close();
+ * await ours.writeString("question\n");
+ * ours.closeWrite();
+ * for await (const line of ours.lines()) console.log(line); // "QUESTION"
+ * ours.close();
+ * await upper.wait();
+ * \`\`\`
+ */
+export function socketPair(type: "stream" | "packet" = "stream"): [OSFile, OSFile] {
+  return OSFile.socketPair(type);
+}
+
 /** /dev/null, for a child: the library has it open, and finds it by this number. */
 export const nullDevice: Fd = Object.freeze({ fd: -2 });
 
@@ -521,6 +577,10 @@ export function fdNumber(fd: Fd, what: string): number {
     throw new TypeError(`${what}: a file descriptor is an integer, or has an integer fd`);
   }
   return unsigned(number);
+}
+
+function dataBytes(data: ArrayBufferView | string): Uint8Array {
+  return typeof data === "string" ? encodeText(data) : viewBytes(data);
 }
 
 function pathOf(path: Text): { readonly name: string; readonly bytes: Uint8Array } {

@@ -15,6 +15,7 @@ import {
 import { isCleanEnvironment, readEnvironment } from "./environment.ts";
 import { type Fd, fdMax, fdNumber, heldBytes, nullDevice } from "./file.ts";
 import { limitSteps } from "./limits.ts";
+import { listenSteps, withListenFds } from "./listen.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inherited } from "./native.ts";
 import { signalName, signalNumber } from "./signals.ts";
@@ -59,7 +60,7 @@ export function planStart(program: Text, args: readonly Text[], given: ProcAttr)
     sigprocmask,
     { step: "exec", argument: showText(name) },
   ];
-  const envp = environment(context, attr);
+  const envp = withListenFds(attr, environment(context, attr));
   return {
     path: name,
     argv,
@@ -110,6 +111,7 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Oth
     ],
     middle: flag(sys.noNewPrivs, "no_new_privs"),
     last: [
+      ...listenSteps(context, attr),
       ...flag(sys.noctty, "noctty"),
       ...controllingTerminalSteps(context, attr),
       ...openFiles,

@@ -19,10 +19,11 @@ import type { ProcAttr } from "./attributes.ts";
 import { diagnose } from "./diagnosis.ts";
 import { Errno } from "./errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "./errors.ts";
-import { lend } from "./file.ts";
+import { type Fd, lend } from "./file.ts";
 import { inspectAs } from "./inspection.ts";
 import { syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
+import { givePipes } from "./ownership.ts";
 import { planStart, type StartPlan, stepArgument, stepWord } from "./plan.ts";
 import { type ProcessState, processState, type Rusage } from "./process_state.ts";
 import { type Signal, signalNumber } from "./signals.ts";
@@ -62,6 +63,8 @@ export interface ChildOptions {
    * (measured): then wait() or settleStart() tells a failure.
    */
   readonly deferred: boolean;
+  /** Pipes made for this child, which become its user's. */
+  readonly pipes?: readonly Fd[];
 }
 
 /** startProcess(), for Command. */
@@ -69,9 +72,10 @@ export function startChild(
   name: Text,
   argv: readonly Text[],
   attr: ProcAttr,
-  { pidfd, deferred }: ChildOptions,
+  { pidfd, deferred, pipes = [] }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
+  if (pipes.length > 0) givePipes(plan, attr, pipes);
   for (const { step, words } of plan.steps) {
     if (step !== "fd" || words === undefined) continue;
     const source = words[0] ?? -1;
@@ -299,6 +303,24 @@ export class Process implements AsyncDisposable {
   /** Sends SIGKILL, or another signal; throws as signal() does. */
   kill(sig: Signal = "SIGKILL"): void {
     this.signal(sig);
+  }
+
+  /**
+   * While it runs: what it has used so far, from /proc; once it has ended, what its state has. Together with that of its
+   * own children it had waited for, but for three: maxRss is its own peak, and the context switches are its first
+   * thread's. Processor time counts in steps of 10 ms. blocksIn and blocksOut are NaN where /proc/PID/io may not be read,
+   * and maxRss of what has no memory. Never another process's that has got the pid since. Throws as signal() does:
+   * ProcessDoneError once it has been reaped by somebody else. SyscallError ENOENT or EACCES where there is no such /proc,
+   * or one that hides it, and EOPNOTSUPP on macOS.
+   */
+  usage(): Rusage {
+    if (this.#state !== undefined) return this.#state.usage;
+    if (this.#done) throw new ProcessDoneError();
+    if (this.#released) throw released();
+    const answer = library().osexec_usage(this.pid, this.#handle.fd, exitBytes);
+    if (answer === -Errno.ESRCH) throw new ProcessDoneError();
+    if (answer < 0) throw syscallError(-answer, "usage", `/proc/${this.pid}`);
+    return Object.freeze(rusage(exitView));
   }
 
   /**

@@ -120,6 +120,12 @@ export function closeStdio({ childEnds, feed, drains }: Omit<Stdio, "files" | "i
   feed.source.cancel();
 }
 
+/** The pipes that a child's streams are; of a stream that is another command's pipe, that one's. */
+export function pipesOf({ feed, drains }: Stdio, streams: readonly unknown[]): Fd[] {
+  const own = [...feed === null ? [] : [feed], ...drains].map(({ end }) => end);
+  return [...own, ...streams.filter(isCommandPipe)];
+}
+
 /** A descriptor that explain() only speaks of. */
 interface PlannedFd {
   readonly fd: number;

@@ -30,6 +30,7 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["nice", "number"],
   ["noNewPrivs", "boolean"],
   ["closeFds", "boolean"],
+  ["listenFds", "any"],
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -109,6 +110,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (rlimits !== undefined) fields.rlimits = readLimits(rlimits, refuse);
   if (uidMappings !== undefined) fields.uidMappings = readMaps("uidMappings", uidMappings, refuse);
   if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
+  if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
   return fields;
 }

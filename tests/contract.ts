@@ -11,11 +11,13 @@ interface OSFile extends Disposable, AsyncIterable<Uint8Array> {
   readonly name: string;
   readonly closed: boolean;
   readonly readable: ReadableStream<Uint8Array>;
-  readonly writable: WritableStream<Uint8Array>;
+  readonly writable: WritableStream<osexec.Text>;
   read(p: Uint8Array): Promise<number | null>;
-  write(p: Uint8Array): Promise<number>;
+  write(p: Uint8Array | string): Promise<number>;
+  writeString(text: string): Promise<number>;
   readSync(p: Uint8Array): number | null;
-  writeSync(p: Uint8Array): number;
+  writeSync(p: Uint8Array | string): number;
+  closeWrite(): void;
   lines(): AsyncIterable<string>;
   close(): void;
 }
@@ -33,6 +35,7 @@ interface Process extends AsyncDisposable {
   wait(): Promise<ProcessState>;
   waitSync(): ProcessState;
   signal(sig: Signal): void;
+  usage(): Rusage;
   kill(): void;
   release(): void;
   ref(): void;
@@ -113,6 +116,7 @@ interface SysProcAttr {
   nice?: number | undefined;
   noNewPrivs?: boolean | undefined;
   closeFds?: boolean | undefined;
+  listenFds?: boolean | readonly string[] | undefined;
 }
 
 interface CommandOptions {
@@ -208,6 +212,7 @@ interface Module {
     fromFd(fd: number, name?: string): OSFile;
   };
   pipe(): [OSFile, OSFile];
+  socketPair(type?: "stream" | "packet"): [OSFile, OSFile];
   startProcess(name: string, argv: readonly string[], attr?: ProcAttr): Process;
   findProcess(pid: number): Process;
   Process: ClassOf<Process>;

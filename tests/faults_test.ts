@@ -219,6 +219,13 @@ const faults = {
     isAlone: true,
     throughLibc: { skip: "libc's child reads /proc/self/fd, as the runtimes do" },
   },
+  "listen_fds": {
+    rule: "getpid",
+    start: { extra: [1], sys: { listenFds: true } },
+    argument: "3",
+    isAlone: true,
+    isOfStartup: true,
+  },
   "noctty": { rule: `ioctl:1=${TIOCNOTTY}`, start: { stdin: 1, sys: { noctty: true } } },
   "setctty": {
     rule: `ioctl:1=${TIOCSCTTY}`,
@@ -496,6 +503,12 @@ test(
   "step close_range fails by its name, and nothing changes here",
   { skip: cannot("close_range", "fail") || needsCall("close_range") },
   fails("close_range"),
+);
+
+test(
+  "step listen_fds fails by its name, and nothing changes here",
+  { skip: cannot("listen_fds", "fail") },
+  fails("listen_fds"),
 );
 
 test(

@@ -20,6 +20,7 @@ import {
   pipe,
   type Process,
   quote,
+  socketPair,
   SpawnError,
   startProcess,
   StateError,
@@ -354,6 +355,7 @@ const trials: Trial[] = [
     () => needsLinuxChild !== false,
   ),
   attribute("sys.closeFds", (value) => typeof value === "boolean"),
+  attribute("sys.listenFds", (value) => value === false),
   {
     what: "exec(program)",
     names: /path|exec /,
@@ -426,6 +428,12 @@ const trials: Trial[] = [
     give: async (signal) =>
       (await OSFile.openAsync("/dev/null", "r", 0, { signal: wrong(signal) })).close(),
     takes: either(isAbsent, (value) => value === null),
+  },
+  {
+    what: "socketPair(type)",
+    names: /pair of sockets/,
+    give: (type) => socketPair(wrong(type)).forEach((end) => end.close()),
+    takes: isAbsent,
   },
   {
     what: "OSFile.fromFd(fd)",
@@ -547,8 +555,14 @@ test("typed 3: every method refuses every wrong value by name", async () => {
         what: `OSFile.${method}(p)`,
         names: /array|view|buffer|bytes/i,
         give: (p) => writing[method](wrong(p)),
-        takes: isBytes,
+        takes: either(isBytes, (value) => typeof value === "string"),
       })),
+      {
+        what: "OSFile.writeString(text)",
+        names: /is not a string/,
+        give: (text) => writing.writeString(wrong(text)),
+        takes: (value) => typeof value === "string",
+      },
     ];
     const count = await tryAll(methods);
     console.log(`typed 3: ${count} wrong and right values given to ${methods.length} methods`);

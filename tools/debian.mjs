@@ -63,6 +63,18 @@ export class Packages {
   }
 
   /**
+   * The folder where this package is unpacked, and nothing that it depends on.
+   *
+   * @param {string} name
+   * @returns {string}
+   */
+  alone(name) {
+    return this.#unpack(name, name, (download) => {
+      run("apt-get", [...this.#options, "download", name], download);
+    });
+  }
+
+  /**
    * The folder where the package is unpacked that this one stands for, as one stands for the newest
    * kernel: the first that it depends on, and that one alone.
    *

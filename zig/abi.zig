@@ -219,6 +219,7 @@ pub const Step = enum(u16) {
     no_new_privs,
     fd,
     close_range,
+    listen_fds,
     noctty,
     setctty,
     rlimit_nofile,
@@ -245,6 +246,10 @@ pub const Row = struct {
     repeats: bool = false,
     side: Side = .child,
 };
+
+/// What stands for the child's own number in its environment until the child puts it there: sd_listen_fds(3). As many
+/// digits as a pid_t may have.
+pub const listen_pid_room = "LISTEN_PID=0000000000";
 
 /// NGROUPS_MAX of Linux.
 pub const groups_max = 65536 - 1;
@@ -283,6 +288,8 @@ pub const table = [_]Row{
     // Source (-1: close) and target.
     .{ .step = .fd, .word = "fd", .payload = words(2, 2), .repeats = true },
     .{ .step = .close_range, .word = "close_range", .payload = words(1, 1) },
+    // The environment has a LISTEN_PID with room for the number: see `listen_pid_room`.
+    .{ .step = .listen_fds, .word = "listen_fds", .payload = words(0, 0) },
     .{ .step = .noctty, .word = "noctty", .payload = words(0, 0) },
     // The terminal's descriptor, the child's number.
     .{ .step = .setctty, .word = "setctty", .payload = words(1, 1) },
@@ -334,6 +341,7 @@ pub const fingerprint: u64 = fingerprint: {
             hash.update(std.fmt.comptimePrint("{s}.{s}={d};", .{ name, field, value }));
         }
     }
+    hash.update(listen_pid_room);
     for (table) |row| {
         hash.update(std.fmt.comptimePrint("{t}={s}:{any}:{};", .{
             row.step,

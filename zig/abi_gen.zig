@@ -20,6 +20,12 @@ pub fn main(init: std.process.Init) !void {
     try w.print("export const FINGERPRINT = [{d}, {d}] as const;\n", .{ low, high });
     try w.print("\n/** The first word of a request. */\nexport const MAGIC = 0x{x};\n", .{abi.magic});
 
+    try w.print(
+        "\n/** What stands for the child's number in its environment: see zig/abi.zig. */\n" ++
+            "export const LISTEN_PID_ROOM = \"{s}\";\n",
+        .{abi.listen_pid_room},
+    );
+
     inline for (comptime std.meta.fieldNames(@TypeOf(abi.structs))) |name| {
         const T = @field(abi.structs, name);
         try w.print("\nexport const {s} = {{\n  size: {d},\n", .{ name, @sizeOf(T) });

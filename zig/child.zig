@@ -188,6 +188,8 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         // After every step that may use one of the parent's descriptors.
         .fd => descriptors.install(Calls{}, plan, @bitCast(words[1])),
         .close_range => closeFrom(plan, words[0]),
+        // With the descriptors that it tells of; the number is the child's for good from the clone on.
+        .listen_fds => writeNumber(plan, linux.result(.getpid, .{})),
         // The child's own descriptors are in place: 0 here and the number in setctty mean those.
         .noctty => linux.result(.ioctl, .{ 0, TIOCNOTTY, 0 }),
         .setctty => linux.result(.ioctl, .{ words[0], TIOCSCTTY, 1 }),
@@ -201,6 +203,22 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
         },
         .exec => exec(plan),
     };
+}
+
+/// Into the environment's room for it, which ends in a NUL: in decimal, as itself in its pid namespace.
+pub fn writeNumber(plan: *const Plan, pid: i32) i32 {
+    if (pid < 0) return pid;
+    const place = plan.listen_pid orelse return linux.negative(.INVAL);
+    var rest: u32 = @intCast(pid);
+    var count: usize = 1;
+    while (rest >= 10) : (rest /= 10) count += 1;
+    rest = @intCast(pid);
+    place[count] = 0;
+    while (count > 0) : (rest /= 10) {
+        count -= 1;
+        place[count] = '0' + @as(u8, @intCast(rest % 10));
+    }
+    return 0;
 }
 
 const MS_REC = 0x4000;

@@ -53,6 +53,10 @@ const c = struct {
     extern "c" fn pipe(ends: *[2]c_int) c_int;
     extern "c" fn socketpair(domain: c_int, kind: c_int, protocol: c_int, ends: *[2]c_int) c_int;
     extern "c" fn setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_int, length: u32) c_int;
+    extern "c" fn shutdown(fd: c_int, how: c_int) c_int;
+    extern "c" fn send(fd: c_int, buffer: [*]const u8, length: usize, flags: c_int) isize;
+    extern "c" fn geteuid() c_uint;
+    extern "c" fn fchown(fd: c_int, uid: c_uint, gid: c_uint) c_int;
     extern "c" fn read(fd: c_int, buffer: [*]u8, length: usize) isize;
     extern "c" fn write(fd: c_int, buffer: [*]const u8, length: usize) isize;
     extern "c" fn poll(entries: [*]abi.Poll, count: c_uint, timeout: c_int) c_int;
@@ -143,12 +147,15 @@ pub fn pipe(ends: *[2]i32) i32 {
     return made;
 }
 
-pub fn socketPair(ends: *[2]i32) i32 {
+/// With packets: EPROTONOSUPPORT, as AF_UNIX has no SOCK_SEQPACKET there.
+pub fn socketPair(ends: *[2]i32, has_packets: bool) i32 {
     const AF_UNIX = 1;
     const SOCK_STREAM = 1;
+    const SOCK_SEQPACKET = 5;
     fork_lock.acquire();
     defer fork_lock.release();
-    const made = result(c.socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+    const kind: c_int = if (has_packets) SOCK_SEQPACKET else SOCK_STREAM;
+    const made = result(c.socketpair(AF_UNIX, kind, 0, ends));
     if (made < 0) return made;
     closeOnExec(ends);
     // In place of MSG_NOSIGNAL, which macOS 13 has not.
@@ -159,6 +166,12 @@ pub fn socketPair(ends: *[2]i32) i32 {
         _ = c.setsockopt(fd, SOL_SOCKET, SO_NOSIGPIPE, &on, @sizeOf(c_int));
     }
     return 0;
+}
+
+/// Nothing more will be written: who reads on the other side comes to the end.
+pub fn endWriting(socket: i32) i32 {
+    const SHUT_WR = 1;
+    return result(c.shutdown(socket, SHUT_WR));
 }
 
 fn closeOnExec(ends: *const [2]i32) void {
@@ -176,6 +189,12 @@ pub fn write(fd: i32, buffer: [*]const u8, length: usize) i32 {
 /// Without SIGPIPE when nobody reads any more: see `socketPair`.
 pub fn send(socket: i32, buffer: [*]const u8, length: usize) i32 {
     return write(socket, buffer, length);
+}
+
+/// The same, of as much as can be taken now.
+pub fn sendNow(socket: i32, buffer: [*]const u8, length: usize) i32 {
+    const MSG_DONTWAIT = 0x80;
+    return retry(c.send, .{ socket, buffer, length, MSG_DONTWAIT });
 }
 
 /// A negative time is no bound.
@@ -233,6 +252,18 @@ pub fn openMode(fd: i32) i32 {
     var status: std.c.Stat = undefined;
     const found = result(std.c.fstat(fd, &status));
     return if (found < 0) found else status.mode;
+}
+
+/// Makes a file that is this process's user's another one's; leaves what is somebody else's as it is. Of a pipe macOS
+/// refuses it (kern_descrip.c: only vnodes have owners to change).
+pub fn give(fd: i32, uid: u32) i32 {
+    var status: std.c.Stat = undefined;
+    const found = result(std.c.fstat(fd, &status));
+    if (found < 0) return found;
+    const own = c.geteuid();
+    if (status.uid != own or uid == own) return 0;
+    const as_it_is = std.math.maxInt(c_uint);
+    return result(c.fchown(fd, uid, as_it_is));
 }
 
 /// Whether this process's effective user may execute `path`.

@@ -33,6 +33,11 @@ pub fn pipe(ends: *[2]i32, owned: bool) i32 {
     return answer;
 }
 
+/// Two ends that are both read and written.
+pub fn socketPair(ends: *[2]i32, has_packets: bool) i32 {
+    return stdio.keepBothOff(system.socketPair(ends, has_packets), ends);
+}
+
 pub fn dup(fd: i32) i32 {
     const stdio_end = 3;
     return system.fcntl(fd, system.F_DUPFD_CLOEXEC, stdio_end);

@@ -12,6 +12,7 @@ const reactor = @import("reactor.zig");
 const shared = @import("shared.zig");
 const spawn = @import("spawn.zig");
 const system = @import("system.zig").system;
+const usage = @import("usage.zig");
 const waiting = @import("wait.zig");
 
 /// A library must not print or unwind inside its host: a broken invariant traps.
@@ -46,6 +47,11 @@ pub const symbols = struct {
 
     pub fn osexec_wait(pid: i32, pidfd: i32, flags: i32, exit: *abi.Exit) callconv(.c) i32 {
         return waiting.wait(pid, pidfd, @bitCast(flags), exit);
+    }
+
+    /// What a process that may still run has used so far: `exit.status` says nothing.
+    pub fn osexec_usage(pid: i32, pidfd: i32, exit: *abi.Exit) callconv(.c) i32 {
+        return usage.soFar(pid, pidfd, exit);
     }
 
     pub fn osexec_signal(pid: i32, pidfd: i32, number: i32) callconv(.c) i32 {
@@ -93,6 +99,19 @@ pub const symbols = struct {
     /// `owned`: they are this thread's alone, and go with it.
     pub fn osexec_pipe(ends: *[2]i32, owned: i32) callconv(.c) i32 {
         return files.pipe(ends, owned != 0);
+    }
+
+    pub fn osexec_socket_pair(ends: *[2]i32, has_packets: i32) callconv(.c) i32 {
+        return files.socketPair(ends, has_packets != 0);
+    }
+
+    pub fn osexec_end_writing(fd: i32) callconv(.c) i32 {
+        return system.endWriting(fd);
+    }
+
+    /// Makes a pipe of this process's user another user's.
+    pub fn osexec_give(fd: i32, uid: i32) callconv(.c) i32 {
+        return system.give(fd, @bitCast(uid));
     }
 
     pub fn osexec_read(fd: i32, buffer: [*]u8, length: i32, may_wait: i32) callconv(.c) i32 {

@@ -168,10 +168,18 @@ pub fn pipe(ends: *[2]i32) i32 {
     return result(.pipe2, .{ ends, O_CLOEXEC });
 }
 
-pub fn socketPair(ends: *[2]i32) i32 {
+pub fn socketPair(ends: *[2]i32, has_packets: bool) i32 {
     const AF_UNIX = 1;
     const SOCK_STREAM = 1;
-    return result(.socketpair, .{ AF_UNIX, SOCK_STREAM | O_CLOEXEC, 0, ends });
+    const SOCK_SEQPACKET = 5;
+    const kind: u32 = if (has_packets) SOCK_SEQPACKET else SOCK_STREAM;
+    return result(.socketpair, .{ AF_UNIX, kind | O_CLOEXEC, 0, ends });
+}
+
+/// Nothing more will be written: who reads on the other side comes to the end.
+pub fn endWriting(socket: i32) i32 {
+    const SHUT_WR = 1;
+    return result(.shutdown, .{ socket, SHUT_WR });
 }
 
 pub fn read(fd: i32, buffer: [*]u8, length: usize) i32 {
@@ -186,6 +194,13 @@ pub fn write(fd: i32, buffer: [*]const u8, length: usize) i32 {
 pub fn send(socket: i32, buffer: [*]const u8, length: usize) i32 {
     const MSG_NOSIGNAL = 0x4000;
     return retry(.sendto, .{ socket, buffer, length, MSG_NOSIGNAL, null, 0 });
+}
+
+/// The same, of as much as can be taken now.
+pub fn sendNow(socket: i32, buffer: [*]const u8, length: usize) i32 {
+    const MSG_NOSIGNAL = 0x4000;
+    const MSG_DONTWAIT = 0x40;
+    return retry(.sendto, .{ socket, buffer, length, MSG_NOSIGNAL | MSG_DONTWAIT, null, 0 });
 }
 
 /// A negative time is no bound.
@@ -251,6 +266,17 @@ pub fn openMode(fd: i32) i32 {
     return if (found < 0) found else status.mode;
 }
 
+/// Makes a file that is this process's user's another one's; leaves what is somebody else's as it is.
+pub fn give(fd: i32, uid: u32) i32 {
+    var status: Statx = undefined;
+    const found = result(.statx, .{ fd, "", AT_EMPTY_PATH, Statx.UID, &status });
+    if (found < 0) return found;
+    const own: u32 = @bitCast(result(.geteuid, .{}));
+    if (status.uid != own or uid == own) return 0;
+    const as_it_is: i32 = -1;
+    return result(.fchown, .{ fd, uid, as_it_is });
+}
+
 /// Whether a descriptor is open in a /proc that is one.
 pub fn isProc(fd: i32) bool {
     const PROC_SUPER_MAGIC = 0x9fa0;
@@ -281,6 +307,7 @@ const Statx = extern struct {
 
     const TYPE = 1;
     const MODE = 2;
+    const UID = 8;
     const INO = 0x100;
     const SIZE = 0x200;
 

@@ -65,6 +65,8 @@ pub const Plan = struct {
     /// Some path leads through this process's own descriptors (/proc/self/fd, /dev/fd), so the
     /// child must keep all of them until exec.
     paths_use_descriptors: bool,
+    /// Where the child puts its own number, in `envp`: its digits and a NUL.
+    listen_pid: ?[*]u8 = null,
     /// The first descriptor from which on all are closed, or -1: closeFds is false.
     close_from: i32,
     has_credentials: bool,

@@ -53,7 +53,7 @@ var table: [reactors_max]?*Reactor = @splat(null);
 pub fn create(answer: *abi.Reactor) i32 {
     sweep();
     var ends: [2]i32 = undefined;
-    const made = stdio.keepBothOff(system.socketPair(&ends), &ends);
+    const made = stdio.keepBothOff(system.socketPair(&ends, false), &ends);
     if (made < 0) return made;
     // JavaScript's end alone: the thread may block on a full socket, the runtimes must not.
     _ = system.fcntl(ends[0], system.F_SETFL, system.O_NONBLOCK);

@@ -186,6 +186,7 @@ fn collect(plan: *Plan, descriptors: []plans.Descriptor) Error!void {
         },
         .pdeathsig => plan.has_pdeathsig = true,
         .ptrace => plan.has_ptrace = true,
+        .listen_fds => plan.listen_pid = listenPid(plan.envp) orelse return error.Malformed,
         else => {},
     };
 }
@@ -193,6 +194,16 @@ fn collect(plan: *Plan, descriptors: []plans.Descriptor) Error!void {
 /// The records lie in the arena, which is ours to write to.
 fn firstWord(payload: []align(8) const u8) *i32 {
     return @ptrCast(@constCast(payload.ptr));
+}
+
+/// The digits to be replaced. They lie in the arena, and so are this start's alone, whatever the caller keeps.
+fn listenPid(envp: plans.Strings) ?[*]u8 {
+    var index: usize = 0;
+    while (envp[index]) |entry| : (index += 1) {
+        if (!std.mem.eql(u8, std.mem.span(entry), abi.listen_pid_room)) continue;
+        return @constCast(entry + std.mem.findScalar(u8, abi.listen_pid_room, '=').? + 1);
+    }
+    return null;
 }
 
 fn usesDescriptors(path: plans.String) bool {

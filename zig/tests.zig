@@ -17,6 +17,7 @@ test {
     _ = @import("reactor_test.zig");
     _ = @import("spawn.zig");
     _ = @import("spawn_test.zig");
+    _ = @import("usage.zig");
     _ = @import("wait.zig");
     _ = @import("words.zig");
     if (builtin.os.tag == .linux) {
