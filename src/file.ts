@@ -547,7 +547,7 @@ export function pipe(): [OSFile, OSFile] {
  *
  * @example Questions and answers
  * \`\`\`ts
- * import { Command, socketPair } from "./mod.ts";
+ * import { Command, socketPair } from "osexec";
  *
  * const [ours, theirs] = socketPair();
  * const upper = new Command("tr", ["a-z", "A-Z"], { stdin: theirs, stdout: theirs });
