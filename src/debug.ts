@@ -30,7 +30,7 @@ export class Debugger {
       isTold = true;
     };
     onExit(tellOnce);
-    // On Deno, where process knows nothing of it: Deno.exit(), an error that nobody has caught.
+    // On Deno, where process knows nothing of it: Deno.exit().
     currentRuntime().onUnload(tellOnce);
   }
 
