@@ -126,9 +126,9 @@ export function trace(options: TraceOptions = {}): Disposable {
     const { kind, command } = event;
     if (kind === "start") {
       if (isOver) return;
-      running += 1;
       const message: CommandMessage = { command };
       runs.set(command, { message, span: tracer && beginSpan(tracer, command, args) });
+      running += 1;
       return start.publish(message);
     }
     const run = runs.get(command);

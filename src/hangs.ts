@@ -49,10 +49,11 @@ export class Holdings {
     this.#mount = field(readText(`/proc/self/fdinfo/${reading.fd}`), "mnt_id");
     reading.close();
     writing.close();
-    for (let fd = 0, missed = 0; missed < gap; fd++, missed++) {
+    let last = 0;
+    for (let fd = 0; fd <= last + gap; fd++) {
       const text = readText(`/proc/self/fdinfo/${fd}`);
       if (text === "") continue;
-      missed = 0;
+      last = fd;
       const end = this.#parse(text);
       if (end === null) continue;
       const both = ends.get(end.pipe) ?? { reading: [], writing: [] };
