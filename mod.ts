@@ -72,6 +72,7 @@ export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";
 export { findProcess, Process, startProcess } from "./src/process.ts";
 export { exec } from "./src/replace.ts";
+export { type Observation, observe } from "./src/observe.ts";
 export type { ProcessState, Rusage } from "./src/process_state.ts";
 export type { Signal, SignalName } from "./src/signals.ts";
 export type { Writer } from "./src/sinks.ts";

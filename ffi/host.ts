@@ -19,6 +19,7 @@ const takeBun = take("Bun");
 const takeDeno = take("Deno");
 
 interface HostProcess {
+  on(event: "exit", action: () => void): unknown;
   getBuiltinModule(name: string): unknown;
   readonly versions?: { readonly bun?: string };
 }
@@ -87,6 +88,18 @@ export function throwUncaught(error: unknown): void {
   queue(() => {
     throw error;
   });
+}
+
+/** Calls back when the program is about to end, by itself or by process.exit(). */
+export function onExit(action: () => void): void {
+  takeProcess()?.on("exit", action);
+}
+
+const { console: { error: print } } = globalThis;
+
+/** A line on standard error. */
+export function printError(line: string): void {
+  print(line);
 }
 
 /** One of Node's modules, now: import() is late, and a static import is paid for by who never needs it. */

@@ -2,6 +2,7 @@
 
 import { now } from "../ffi/host.ts";
 import { CancelError, ProcessDoneError } from "./errors.ts";
+import { tellAbort } from "./observe.ts";
 import { hasEnded, holdWith, onReaped, type Process } from "./process.ts";
 import type { Signal } from "./signals.ts";
 import { Timer } from "./timer.ts";
@@ -87,7 +88,7 @@ export class AbortWatch {
    * copying, as there is only whoever else holds the pipes to wait for. Answers its reason, boxed, if it did.
    */
   async outlive(copied: Promise<unknown>): Promise<AbortOutcome["failure"]> {
-    const { signal, cancel, waitDelay, expire } = this.#options;
+    const { process, signal, cancel, waitDelay, expire } = this.#options;
     if (cancel === null || waitDelay > 0 || this.#failure !== null) return null;
     let cut: AbortOutcome["failure"] = null;
     const onAbort = (): void => {
@@ -99,6 +100,7 @@ export class AbortWatch {
     onAbort();
     await copied;
     signal.removeEventListener("abort", onAbort);
+    if (cut !== null) tellAbort(process, signal.reason);
     return cut;
   }
 
@@ -133,7 +135,9 @@ export class AbortWatch {
   }
 
   async #act(): Promise<void> {
-    const { process, cancel } = this.#options;
+    const { process, signal, cancel } = this.#options;
+    // In the context of who has started it. What had already ended was not aborted.
+    if (cancel === null || this.#failure !== null) tellAbort(process, signal.reason);
     if (this.#deadline !== undefined && !this.#ended) {
       this.#timer = new Timer(this.#deadline, () => this.#expire());
       holdWith(process, this.#timer);

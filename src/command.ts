@@ -37,10 +37,11 @@ import { inspectAs } from "./inspection.ts";
 import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
 import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
+import { isObserved, Life, tellPipe } from "./observe.ts";
 import { explainPlan, planStart } from "./plan.ts";
 import { hasEnded, type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
-import { escapeControls, quote } from "./quote.ts";
+import { escapeControls, nameOf } from "./quote.ts";
 import { causeOf, Run, waitedAlready } from "./run.ts";
 import type { Data } from "./sources.ts";
 import {
@@ -179,6 +180,8 @@ export class Command implements AsyncDisposable {
   #run: Run | undefined;
   /** Why run() or one of its kin could not start it. */
   #failure: SpawnError | undefined;
+  /** Where somebody observes. */
+  #life: Life | undefined;
   /** What output() and its kin take, for the error's sake. */
   #captured: CapturedOutput = {};
 
@@ -253,7 +256,8 @@ export class Command implements AsyncDisposable {
     // A Sync method has waited.
     if (this.#run === undefined) throw waitedAlready(this.#name());
     try {
-      return await this.#run.wait(this.#captured, (state) => this.#processState = state);
+      const end = this.#run.wait(this.#captured, (state) => this.#processState = state);
+      return await (this.#life?.follow(end) ?? end);
     } catch (error) {
       if (error instanceof SpawnError) this.#closePipes();
       throw error;
@@ -391,6 +395,7 @@ export class Command implements AsyncDisposable {
     this.#pipes.parentEnds.push(writing);
     this.#pipes.stdin = writing;
     markCommandPipe(writing);
+    tellPipe(this);
     this.stdin = reading;
     return writing;
   }
@@ -526,6 +531,7 @@ export class Command implements AsyncDisposable {
   ): { readonly process: Process; readonly stdio: Stdio } {
     if (this.#started) throw this.#state("exec: already started", again);
     this.#started = true;
+    if (isObserved()) this.#life = new Life(this);
     let stdio: Stdio | undefined;
     try {
       this.#checkStartable();
@@ -547,11 +553,13 @@ export class Command implements AsyncDisposable {
       this.#closePipes();
       // Of a start that may be told of later: the same whether it was or not.
       if (deferred && error instanceof SpawnError) this.#failure = error;
+      this.#life?.failed(error);
       throw error;
     }
     for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) closeQuietly(end);
     // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
     for (const stream of [this.stdin, this.stdout, this.stderr]) handOver(stream);
+    this.#life?.started(this.#process);
     return { process: this.#process, stdio };
   }
 
@@ -590,6 +598,11 @@ export class Command implements AsyncDisposable {
   #runSync(): ProcessState {
     const captured = this.#captured;
     const { process, stdio } = this.#startChild({ deferred: true, blocking: true });
+    const wait = (): ProcessState => this.#waitSync(process, stdio, captured);
+    return this.#life?.followSync(wait) ?? wait();
+  }
+
+  #waitSync(process: Process, stdio: Stdio, captured: CapturedOutput): ProcessState {
     const { state, abort, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
@@ -619,10 +632,7 @@ export class Command implements AsyncDisposable {
 
   /** For messages. */
   #name(): string {
-    if (this.label !== undefined) return this.label;
-    const words = [this.path, ...this.args.slice(1)].filter((word) => !word.includes("\0"));
-    const line = quote(...words.map(showText));
-    return line.length > 200 ? `${line.slice(0, 200)}…` : line;
+    return nameOf(this);
   }
 
   #beginCapture(options: CaptureOptions): Capture {
@@ -734,6 +744,7 @@ export class Command implements AsyncDisposable {
     this.#pipes.childEnds.push(writing);
     this.#pipes.parentEnds.push(reading);
     markCommandPipe(reading);
+    tellPipe(this);
     return [reading, writing];
   }
 

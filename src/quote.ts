@@ -1,5 +1,7 @@
 /** Words as a shell would read them, and as a terminal may show them. */
 
+import { showText } from "../ffi/text.ts";
+
 /** What no POSIX shell does anything with. */
 const plain = /^[\w@%+=:,./-]+$/;
 const controls = /\p{Cc}/u;
@@ -26,6 +28,20 @@ function quoteOne(word: string): string {
   if (!controls.test(word)) return `'${word.replaceAll("'", "'\\''")}'`;
   const text = word.replace(/[\\']/g, "\\$&").replace(new RegExp(controls, "gu"), escape);
   return `$'${text}'`;
+}
+
+/** What messages call a command: its label, or its words, quoted and cut. */
+export function nameOf(
+  { label, path, args }: {
+    readonly label?: string;
+    readonly path: string;
+    readonly args: readonly string[];
+  },
+): string {
+  if (label !== undefined) return label;
+  const words = [path, ...args.slice(1)].filter((word) => !word.includes("\0"));
+  const line = quote(...words.map(showText));
+  return line.length > 200 ? `${line.slice(0, 200)}…` : line;
 }
 
 /** A text in which no character does anything but show. */

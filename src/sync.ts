@@ -11,6 +11,7 @@ import { Errno } from "./errno.ts";
 import { CancelError, ProcessDoneError, SyscallError, TimeoutError } from "./errors.ts";
 import { closeQuietly, type OSFile, readAtOnce, writeAtOnce } from "./file.ts";
 import { check } from "./native.ts";
+import { tellAbort } from "./observe.ts";
 import { hasEnded, type Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import type { OpenSink } from "./sinks.ts";
@@ -95,6 +96,7 @@ export function runToEnd(
         } else if (outputs.size > 0 && waitDelay === 0 && cancel !== null) {
           // There is only whoever else holds the pipes to wait for.
           abort = { error: new TimeoutError(timeout, label()) };
+          tellAbort(process, abort.error);
           break;
         }
       }
@@ -133,17 +135,19 @@ function cancelSync(
   timeout: number,
   label: () => string,
 ): SyncResult["abort"] {
+  const error = new TimeoutError(timeout, label());
+  tellAbort(process, error);
   try {
     if (typeof cancel === "function") {
       if (cancel(process) instanceof Promise) {
         throw new TypeError("a synchronous run waits for no promise");
       }
     } else if (cancel !== null) process.signal(cancel ?? "SIGKILL");
-  } catch (error) {
-    if (error instanceof ProcessDoneError) return null;
-    return { error: new CancelError(error, "canceling", label()) };
+  } catch (cause) {
+    if (cause instanceof ProcessDoneError) return null;
+    return { error: new CancelError(cause, "canceling", label()) };
   }
-  return cancel === null ? null : { error: new TimeoutError(timeout, label()) };
+  return cancel === null ? null : { error };
 }
 
 class SyncFeed {

@@ -201,6 +201,21 @@ interface WaitDelayError extends Error {
   readonly stderr?: Uint8Array;
 }
 
+/** Of api-next.d.ts. */
+type Observation =
+  | { kind: "start"; command: osexec.Command; at: number }
+  | { kind: "started"; command: osexec.Command; pid: number; at: number }
+  | { kind: "failed"; command: osexec.Command; error: Error; at: number }
+  | { kind: "abort"; command: osexec.Command; pid: number; reason: unknown; at: number }
+  | {
+    kind: "end";
+    command: osexec.Command;
+    pid: number;
+    state: osexec.ProcessState;
+    error?: Error;
+    at: number;
+  };
+
 /** A class that only this package makes instances of. */
 interface ClassOf<T> {
   readonly prototype: T;
@@ -227,6 +242,7 @@ interface Module {
   Cap: Readonly<Record<string, number>>;
   exec(path: string, argv: readonly string[], env?: Env): never;
   lookPath(file: string): string;
+  observe(observer: (observation: Observation) => void): Disposable;
   Command: new (name: string, args?: readonly string[], options?: CommandOptions) => Command;
   StateError: ClassOf<Error>;
   SyscallError: ClassOf<SyscallError>;
@@ -245,6 +261,7 @@ type Check<Given extends Wanted, Wanted> = [Given, Wanted];
 /** What is exported is what was promised, and what callers hand in is taken. */
 export type Checks = [
   Check<typeof osexec, Module>,
+  Check<osexec.Observation, Observation>,
   Check<ProcAttr, osexec.ProcAttr>,
   Check<SysProcAttr, osexec.SysProcAttr>,
   Check<CommandOptions, osexec.CommandOptions>,

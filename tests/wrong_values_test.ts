@@ -16,6 +16,7 @@ import {
   ExitError,
   findProcess,
   lookPath,
+  observe,
   OSFile,
   pipe,
   type Process,
@@ -27,6 +28,7 @@ import {
   SyscallError,
   TimeoutError,
 } from "../mod.ts";
+import { trace } from "../trace.ts";
 import { wrong } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
 import { needsLinuxChild } from "./refused.ts";
@@ -391,6 +393,30 @@ const trials: Trial[] = [
     names: /word/,
     give: (word) => quote(wrong(word)),
     takes: (value) => typeof value === "string" && !value.includes("\0"),
+  },
+  {
+    what: "observe(observer)",
+    names: /observer/,
+    give: (observer) => observe(wrong(observer))[Symbol.dispose](),
+    takes: (value) => typeof value === "function",
+  },
+  {
+    what: "trace(options)",
+    names: /options|unknown|fd|length/,
+    give: (options) => trace(wrong(options))[Symbol.dispose](),
+    takes: either(isAbsent, isEmpty),
+  },
+  {
+    what: "trace({ api })",
+    names: /api/,
+    give: (api) => trace({ api: wrong(api) })[Symbol.dispose](),
+    takes: isAbsent,
+  },
+  {
+    what: "trace({ args })",
+    names: /args/,
+    give: (args) => trace({ args: wrong(args) })[Symbol.dispose](),
+    takes: either(isAbsent, (value) => typeof value === "boolean"),
   },
   {
     what: "OSFile.open(path)",

@@ -12,7 +12,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { checkout, copySources, Job, scratch, suiteAsOrdinaryUser, suiteHere } from "./job.mjs";
-import { root, ToolError, tools } from "./toolchain.mjs";
+import { installTelemetry, root, ToolError, tools } from "./toolchain.mjs";
 
 /**
  * @typedef {import("./toolchain.mjs").Tools} Tools
@@ -39,7 +39,7 @@ const BUN_TEST_LIMIT_MS = 60_000;
  */
 function allChecks(tools) {
   const { bun, deno, zig } = tools;
-  const sources = ["mod.ts", ...typeScript("tests"), ...typeScript("examples")];
+  const sources = ["mod.ts", "trace.ts", ...typeScript("tests"), ...typeScript("examples")];
   const here = () => suiteHere(tools);
   const asUser = () => suiteAsOrdinaryUser(tools);
   /** @type {Check[]} */
@@ -74,7 +74,7 @@ function allChecks(tools) {
     check("deno-check-docs", "types in the documents", [deno, "check", "--doc-only", ...DOCUMENTS]),
     check("deno-lint", "lint", [deno, "lint"]),
     check("deno-fmt", "formatting; `deno fmt` mends it", [deno, "fmt", "--check"]),
-    check("deno-doc", "every export is documented", [deno, "doc", "--lint", "mod.ts"]),
+    check("deno-doc", "every export is documented", [deno, "doc", "--lint", "mod.ts", "trace.ts"]),
     check("deno-publish", "JSR would take it", [deno, "publish", "--dry-run", "--allow-dirty"]),
     check("tsc", "types, by tsc with Bun's", [process.execPath, tools.tsc, "-p", "tsconfig.json"]),
     check("tour-bun", "the tour under Bun", [bun, "run", "examples/tour.ts"]),
@@ -445,6 +445,7 @@ function choose(checks, names) {
 /** @returns {Promise<Count>} */
 async function main() {
   const checks = allChecks(tools());
+  installTelemetry();
   const chosen = choose(checks, process.argv.slice(2));
   const total = { passed: 0, failed: 0, skipped: 0 };
   /** @type {string[]} */

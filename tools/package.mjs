@@ -9,7 +9,7 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { isProgram, javaScriptTools, root, toolEnvironment, ToolError } from "./toolchain.mjs";
@@ -27,6 +27,15 @@ export function makePackage({ bun, tsc }) {
   rmSync(folder, { recursive: true, force: true });
   // Not minified, which would save half a millisecond of start-up and cost every stack trace its names.
   run([bun, "build", "mod.ts", "--target=bun", `--outfile=${packagedModule}`]);
+  // osexec/trace: of the main module's one copy, whose commands it is to hear of.
+  const trace = join(folder, "trace.js");
+  run([bun, "build", "trace.ts", "--target=bun", "--external=./mod.ts", `--outfile=${trace}`]);
+  // Bun leaves out "node:", without which Deno knows the module in packages only.
+  const text = readFileSync(trace, "utf8").replace(
+    '"diagnostics_channel"',
+    '"node:diagnostics_channel"',
+  );
+  writeFileSync(trace, text.replace('from "./mod.ts"', 'from "./mod.js"'));
   run([process.execPath, tsc, "-p", "tools/tsconfig.package.json"]);
   // Beside the module, by the names that ffi/library.ts looks for. What is bundled has no files, and uses the text.
   mkdirSync(join(folder, "native"));

@@ -25,6 +25,12 @@ const NPM_PACKAGES = {
   "@types/node": "26.6.6",
 };
 
+/** What `tests/trace_test.ts` makes spans with, in a folder of its own: exact versions from npm. */
+const TELEMETRY_PACKAGES = {
+  "@opentelemetry/api": "1.9.0",
+  "@opentelemetry/sdk-trace-base": "2.12.1",
+};
+
 /** The exact version of `ziglang` from PyPI. Another Zig would build other bytes. */
 const ZIG_VERSION = "0.17.1";
 
@@ -91,15 +97,35 @@ function findJavaScriptTools() {
   return bun && deno && existsSync(tsc) ? { bun, deno, tsc } : undefined;
 }
 
-/** @returns {Omit<Tools, "zig">} */
-function installJavaScriptTools() {
-  rmSync(modules, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  const packages = Object.entries(NPM_PACKAGES).map(([name, version]) => `${name}@${version}`);
+/** Installs OpenTelemetry's packages below `.tools/opentelemetry`, if they are not there. */
+export function installTelemetry() {
+  const place = join(folder, "opentelemetry");
+  const isThere = Object.entries(TELEMETRY_PACKAGES).every(([name, version]) => {
+    const manifest = join(place, "node_modules", name, "package.json");
+    return existsSync(manifest) && JSON.parse(readFileSync(manifest, "utf8")).version === version;
+  });
+  if (!isThere) installPackages(place, TELEMETRY_PACKAGES);
+}
+
+/**
+ * @param {string} place
+ * @param {Record<string, string>} wanted
+ * @returns {string[]}
+ */
+function installPackages(place, wanted) {
+  rmSync(join(place, "node_modules"), { recursive: true, force: true });
+  mkdirSync(place, { recursive: true });
+  const packages = Object.entries(wanted).map(([name, version]) => `${name}@${version}`);
   install("npm", [
-    ...["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--include=optional"],
+    ...["install", "--prefix", place, "--no-save", "--ignore-scripts", "--include=optional"],
     ...["--no-audit", "--no-fund", "--loglevel=error", ...packages],
   ]);
+  return packages;
+}
+
+/** @returns {Omit<Tools, "zig">} */
+function installJavaScriptTools() {
+  const packages = installPackages(folder, NPM_PACKAGES);
   const found = findJavaScriptTools();
   if (found) return found;
   throw new ToolError(`npm installed ${packages.join(", ")}, but they do not run on this machine`);
