@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-416163396, -19349385] as const;
+export const FINGERPRINT = [-1875900402, 2046529508] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -165,6 +165,11 @@ export const SYMBOLS = {
   osexec_close: { parameters: ["i32"], result: "i32" },
   osexec_dup: { parameters: ["i32"], result: "i32" },
   osexec_pipe: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_pty: { parameters: ["buffer", "buffer", "i32", "i32"], result: "i32" },
+  osexec_set_window: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  osexec_window: { parameters: ["i32", "buffer"], result: "i32" },
+  osexec_terminal_mode: { parameters: ["i32", "i32"], result: "i32" },
+  osexec_chown: { parameters: ["i32", "i32"], result: "i32" },
   osexec_read: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   osexec_write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_poll: { parameters: ["buffer", "i32", "i32"], result: "i32" },

@@ -3,18 +3,13 @@
 import { showText, type Text, toText } from "../ffi/text.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
+import { Attendant } from "./attendant.ts";
 import { Collector, EndsCollector } from "./capture.ts";
 import { Capture, type Captured, type CaptureOptions, readCaptureOptions } from "./captured.ts";
 import { planContext } from "./checks.ts";
-import {
-  dedupEnvironment,
-  type Env,
-  extendEnvironment,
-  type ExtraEnv,
-  type ReadEnvironment,
-  readEnvironment,
-  withPwd,
-} from "./environment.ts";
+import { childEnvironment } from "./child_environment.ts";
+import { Dialogue, terminalDialogue } from "./dialogue.ts";
+import { dedupEnvironment, type Env, type ExtraEnv } from "./environment.ts";
 import {
   type CapturedOutput,
   ExecError,
@@ -33,12 +28,13 @@ import {
   refuseAttribute,
 } from "./command_options.ts";
 import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
+import { giveTerminal, ptyOptions, withSession } from "./pty.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
 import { lookPath } from "./look_path.ts";
-import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
+import { inheritedEnvironment } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
-import { hasEnded, type Process, settleStart, startChild } from "./process.ts";
+import { hasEnded, holdWith, type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { escapeControls, quote } from "./quote.ts";
 import { causeOf, Run, waitedAlready } from "./run.ts";
@@ -47,6 +43,7 @@ import {
   closeStdio,
   describeStdio,
   handOver,
+  isOwn,
   markCommandPipe,
   openStdio,
   Puller,
@@ -56,6 +53,7 @@ import {
 } from "./stdio.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
+import { type PtyOptions, type Terminal, terminalAttendant, terminalFile } from "./terminal.ts";
 
 /** A list is a command's own. */
 function copyOf<T>(output: T): T {
@@ -127,6 +125,13 @@ export class Command implements AsyncDisposable {
   stdout?: Stdout | readonly Stdout[];
   /** Where the child's stderr goes. "stdout" means wherever stdout goes when start() runs: 2>&1. */
   stderr?: Stdout | "stdout" | readonly Stdout[];
+  /**
+   * 0, 1 and 2 are a pseudo-terminal, the controlling one of a session that the child leads; stdin, input, stdout and
+   * stderr must be absent, and no pipes asked for: TypeError. output() and its kin, and lines(), take what it prints; run()
+   * lets it go. After start() it is the caller's to read, `terminal`, and to close (`await using` does); wait() keeps in
+   * memory what nobody reads meanwhile, and does not wait for its end. As root, it belongs to the child's user.
+   */
+  pty?: boolean | PtyOptions;
   /** Entry i becomes fd 3+i; null closes it. */
   extraFiles: (Fd | null)[];
   /** What the system does beyond that. */
@@ -176,6 +181,9 @@ export class Command implements AsyncDisposable {
   #started = false;
   readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [], stdin: undefined };
   #run: Run | undefined;
+  #terminal: Terminal | undefined;
+  /** Of what is read by nobody else while the child is waited for. */
+  #attendant: Attendant | undefined;
   /** Why run() or one of its kin could not start it. */
   #failure: SpawnError | undefined;
   /** What output() and its kin take, for the error's sake. */
@@ -201,7 +209,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { sysProcAttr, signal, timeout, cancel } = given;
+    const { sysProcAttr, signal, timeout, cancel, pty } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = directoryOf(dir);
@@ -210,6 +218,7 @@ export class Command implements AsyncDisposable {
     if (label !== undefined) this.label = label;
     if (stdout !== undefined) this.stdout = stdout;
     if (stderr !== undefined) this.stderr = stderr;
+    if (pty !== undefined) this.pty = pty;
     if (sysProcAttr !== undefined) this.sysProcAttr = sysProcAttr;
     // null counts as absent, as in fetch.
     if (signal !== undefined && signal !== null) this.signal = signal;
@@ -223,6 +232,11 @@ export class Command implements AsyncDisposable {
     // A start that nobody has waited for yet may have failed, and then there is none. wait() tells why, each time.
     const process = this.#process;
     return process === undefined || settleStart(process) !== null ? undefined : process;
+  }
+
+  /** The controlling side of its `pty`, once started. */
+  get terminal(): Terminal | undefined {
+    return this.#terminal;
   }
 
   /** How the process ended, once wait() or a Sync method has reaped it. */
@@ -251,11 +265,14 @@ export class Command implements AsyncDisposable {
     }
     // A Sync method has waited.
     if (this.#run === undefined) throw waitedAlready(this.#name());
+    this.#attendant?.begin();
     try {
       return await this.#run.wait(this.#captured, (state) => this.#processState = state);
     } catch (error) {
       if (error instanceof SpawnError) this.#closePipes();
       throw error;
+    } finally {
+      this.#attendant?.end();
     }
   }
 
@@ -414,11 +431,30 @@ export class Command implements AsyncDisposable {
     return reading;
   }
 
+  /**
+   * Starts it, for a dialogue by its `pty`, or else by pipes as its stdin and stdout. wait() keeps in memory what the
+   * dialogue does not read meanwhile. Throws as start() and stdinPipe() do.
+   */
+  interact(): Dialogue {
+    const label = (): string => this.#name();
+    if (ptyOptions(this.pty) !== undefined) {
+      this.start();
+      return terminalDialogue(this.#terminal, label);
+    }
+    this.#checkUnset("Stdin", this.stdin ?? this.input);
+    this.#checkUnset("Stdout", this.stdout);
+    const [input, output] = [this.stdinPipe(), this.stdoutPipe()];
+    this.start();
+    const attendant = new Attendant(output);
+    this.#attend(output, attendant);
+    return new Dialogue({ input, output, attendant, label });
+  }
+
   /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out. */
   environ(): string[] {
     let list: readonly string[];
     try {
-      list = this.#environment();
+      list = childEnvironment(this).list;
     } catch (error) {
       // There is no working directory, which is for start() to say, as in Go.
       if (!(error instanceof SyscallError)) throw error;
@@ -450,9 +486,9 @@ export class Command implements AsyncDisposable {
     copy.path = this.path;
     copy.args = [...this.args];
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
-    const { sysProcAttr, signal, timeout, cancel, err } = this;
+    const { sysProcAttr, signal, timeout, cancel, err, pty } = this;
     const own = (value: unknown): boolean =>
-      [Collector, EndsCollector, Puller].some((own) => value instanceof own) ||
+      isOwn(value) ||
       this.#pipes.childEnds.some((file) => file === value);
     if (env !== undefined) copy.env = env;
     if (extraEnv !== undefined) copy.extraEnv = extraEnv;
@@ -464,6 +500,7 @@ export class Command implements AsyncDisposable {
     if (stderr !== undefined && !own(stderr)) {
       copy.stderr = stderr === stdout && copy.stdout !== undefined ? copy.stdout : copyOf(stderr);
     }
+    if (pty !== undefined) copy.pty = typeof pty === "object" ? { ...pty } : pty;
     if (sysProcAttr !== undefined) copy.sysProcAttr = { ...readSys(sysProcAttr, refuseAttribute) };
     if (signal !== undefined) copy.signal = signal;
     if (timeout !== undefined) copy.timeout = timeout;
@@ -528,13 +565,17 @@ export class Command implements AsyncDisposable {
     let stdio: Stdio | undefined;
     try {
       this.#checkStartable();
-      stdio = openStdio(this, blocking);
+      // What runs it to its end takes a terminal's output.
+      stdio = openStdio(this, blocking, !deferred);
       // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
       const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0 ||
         this.timeout !== undefined;
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
       const attributes = this.#attributes(stdio.files);
+      if (stdio.pty !== undefined) {
+        giveTerminal(stdio.pty.side, attributes.sys ?? {}, planContext(this.path));
+      }
       const options = { pidfd, deferred: deferred && mayDefer };
       this.#process = startChild(this.path, this.#argv(), attributes, options);
     } catch (error) {
@@ -547,6 +588,10 @@ export class Command implements AsyncDisposable {
     for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) closeQuietly(end);
     // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
     for (const stream of [this.stdin, this.stdout, this.stderr]) handOver(stream);
+    this.#terminal = stdio.pty?.terminal;
+    if (this.#terminal !== undefined && stdio.drains.length === 0) {
+      this.#attend(terminalFile(this.#terminal), terminalAttendant(this.#terminal));
+    }
     return { process: this.#process, stdio };
   }
 
@@ -560,8 +605,14 @@ export class Command implements AsyncDisposable {
     return waiting;
   }
 
+  #attend(file: OSFile, attendant: Attendant): void {
+    this.#attendant = attendant;
+    if (this.#process !== undefined) holdWith(this.#process, file);
+  }
+
   #closePipes(): void {
     for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) closeQuietly(end);
+    if (this.#terminal !== undefined) closeQuietly(terminalFile(this.#terminal));
   }
 
   #argv(): readonly string[] {
@@ -569,10 +620,13 @@ export class Command implements AsyncDisposable {
   }
 
   #attributes(streams: readonly Fd[]): ProcAttr {
-    const { dir, sysProcAttr: sys } = this;
+    const { dir } = this;
+    const context = planContext(this.path);
+    const hasPty = ptyOptions(this.pty) !== undefined;
+    const sys = hasPty ? withSession(this.sysProcAttr, context) : this.sysProcAttr;
     const files = [...streams, ...this.extraFiles];
     const env = this.#startEnvironment();
-    return new OwnAttributes({ dir, env, files, sys }, planContext(this.path).refuse);
+    return new OwnAttributes({ dir, env, files, sys }, context.refuse);
   }
 
   #checkStartable(): void {
@@ -623,7 +677,7 @@ export class Command implements AsyncDisposable {
   #beginCapture(options: CaptureOptions): Capture {
     const read = readCaptureOptions(options);
     this.#checkUnused("Stdout", ...read.all ? ["Stderr" as const] : []);
-    const capture = new Capture(read, this.stderr === undefined, () => {
+    const capture = new Capture(read, this.#takesErrors, () => {
       const { process } = this;
       if (process !== undefined && !hasEnded(process)) process.kill();
     });
@@ -671,9 +725,14 @@ export class Command implements AsyncDisposable {
     return captured;
   }
 
+  /** Not of a terminal, which has both in one. */
+  get #takesErrors(): boolean {
+    return this.stderr === undefined && (this.pty === undefined || this.pty === false);
+  }
+
   /** Takes stderr if nobody else has. */
   #captureErrors(): EndsCollector | undefined {
-    if (this.stderr !== undefined) return undefined;
+    if (!this.#takesErrors) return undefined;
     const errors = new EndsCollector();
     this.stderr = errors;
     return errors;
@@ -732,29 +791,9 @@ export class Command implements AsyncDisposable {
     return [reading, writing];
   }
 
-  #environment(): readonly string[] {
-    return this.#readEnvironment().list;
-  }
-
-  /** env, or this process's with the PWD that Go adds; and extraEnv. */
-  #readEnvironment(): ReadEnvironment {
-    const { env, extraEnv } = this;
-    let { list, problem } = env === undefined ? inherited() : readEnvironment(env);
-    if (env === undefined && problem === null) list = this.#withPwd(list);
-    if (extraEnv === undefined) return { list, problem };
-    const extended = extendEnvironment(list, extraEnv);
-    return { list: extended.list, problem: problem ?? extended.problem };
-  }
-
-  #withPwd(list: readonly string[]): readonly string[] {
-    if (this.dir === undefined || this.dir === "") return list;
-    const dir = toText("dir", this.dir);
-    return withPwd(list, dir, dir.startsWith("/") ? "/" : workingDirectory());
-  }
-
   /** As the start gets it. Throws SpawnError for what no child can have. */
   #startEnvironment(): Env {
-    const { list, problem } = this.#readEnvironment();
+    const { list, problem } = childEnvironment(this);
     if (problem !== null) planContext(this.path).refuse(problem);
     return dedupEnvironment(list);
   }

@@ -5,6 +5,7 @@ import { library } from "../ffi/library.ts";
 import { Poll, Ready } from "../ffi/abi.ts";
 import { nextTurn } from "../ffi/turn.ts";
 import { Errno, wouldBlock } from "./errno.ts";
+import { SyscallError } from "./errors.ts";
 import { check, syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
 
@@ -83,15 +84,23 @@ const bulkReads = 2;
 /** Where small chunks are read into, so that each takes no more memory than it has bytes. */
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 
+/** What a file is to its reader. "pipe" and "terminal": one of our own making. */
+export type FileKind = "file" | "pipe" | "terminal";
+
 /** Reading chunk by chunk, in sizes that fit what comes. */
 export class ChunkReader {
   /** How many reads in a row have brought a whole chunk. */
   #fullReads = 0;
   /** A pipe of our own that holds no more than it was made to. */
   #growable: boolean;
+  /** The controlling side of a terminal, which says EIO for its end. */
+  readonly #hangsUp: boolean;
+  /** Of such a one: it would go on, should somebody open the other side again. */
+  #hasEnded = false;
 
-  constructor(growable: boolean) {
-    this.#growable = growable;
+  constructor(kind: FileKind) {
+    this.#growable = kind === "pipe";
+    this.#hangsUp = kind === "terminal";
   }
 
   /** A chunk of its own; null at end of file, undefined: it must be waited for. `mayWait`: as tryRead()'s. */
@@ -108,11 +117,22 @@ export class ChunkReader {
 
   /** One read(2) into the caller's buffer. */
   into(file: Descriptor, p: Uint8Array, mayWait = false): number | undefined {
-    const length = tryRead(file, p, mayWait);
+    const length = this.#hangsUp ? this.#untilHangUp(file, p) : tryRead(file, p, mayWait);
     if (length === undefined) return undefined;
     this.#fullReads = length >= chunkSize ? this.#fullReads + 1 : 0;
     if (this.#fullReads >= bulkReads) this.grow(file);
     return length;
+  }
+
+  #untilHangUp(file: Descriptor, p: Uint8Array): number | undefined {
+    if (this.#hasEnded) return 0;
+    try {
+      return tryRead(file, p);
+    } catch (error) {
+      if (!(error instanceof SyscallError) || error.errno !== Errno.EIO) throw error;
+      this.#hasEnded = true;
+      return 0;
+    }
   }
 
   /** Whether the pipe holds more now. */

@@ -5,7 +5,7 @@ import { restOf, viewBytes } from "../ffi/bytes.ts";
 import { library } from "../ffi/library.ts";
 import { forget, type Watch } from "../ffi/reactor.ts";
 import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
-import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
+import { block, ChunkReader, type FileKind, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError, goQuote, StateError, SyscallError } from "./errors.ts";
 import { readOptions, unsigned } from "./fields.ts";
@@ -82,8 +82,18 @@ export let ownPipe: () => [OSFile, OSFile];
 export let closeQuietly: (file: OSFile) => void;
 /** How many bytes lines() has read of a file and not used, which only this object has; 0 of anything else. */
 export let heldBytes: (file: Fd) => number;
-/** The next chunk, or null at end of file, and how to do without it. */
-export let readChunk: (file: OSFile) => Operation<Uint8Array | null>;
+/**
+ * The next chunk, or null at end of file, and how to do without it. `take` is given it at once, before anybody else can
+ * read on.
+ */
+export let readChunk: (
+  file: OSFile,
+  take?: (chunk: Uint8Array | null) => void,
+) => Operation<Uint8Array | null>;
+/** Whoever reads next gets this first: it was read for nobody. */
+export let putBack: (file: OSFile, bytes: Uint8Array<ArrayBuffer>) => void;
+/** The controlling side of a terminal, and the other one. */
+export let terminalFiles: (ends: Int32Array, name: string) => [OSFile, OSFile];
 
 /**
  * An open file, pipe end or terminal: Go's *os.File, as far as processes need it. Close it, or declare it with
@@ -128,16 +138,21 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
         if (!file.#referenced) file.#watch.unref();
       });
     writeAtOnce = (file, p) => file.#writeOnce(p);
-    readChunk = (file) => file.#readChunk();
+    readChunk = (file, take) => file.#readChunk(take);
+    putBack = (file, bytes) => file.#leftover = bytes;
+    terminalFiles = ([controlling = -1, other = -1], name) => [
+      new OSFile(controlling, name, "terminal"),
+      new OSFile(other, name),
+    ];
     ownPipe = () => OSFile.#pipe(1);
     closeQuietly = (file) => void file.#close();
     heldBytes = (file) => file instanceof OSFile ? file.#giveBack() : 0;
   }
 
-  private constructor(fd: number, name: string, growable = false) {
+  private constructor(fd: number, name: string, kind: FileKind = "file") {
     this.#fd = fd;
     this.#name = name;
-    this.#reader = new ChunkReader(growable);
+    this.#reader = new ChunkReader(kind);
   }
 
   /**
@@ -218,7 +233,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   static #pipe(owned: 0 | 1): [OSFile, OSFile] {
     check(library().osexec_pipe(pipeBytes, owned), "pipe2");
     const [reading = -1, writing = -1] = pipeEnds;
-    return [new OSFile(reading, "|0", true), new OSFile(writing, "|1", true)];
+    return [new OSFile(reading, "|0", "pipe"), new OSFile(writing, "|1", "pipe")];
   }
 
   /** The descriptor; -1 once closed. */
@@ -434,9 +449,15 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     return queue;
   }
 
-  #readChunk(): Operation<Uint8Array<ArrayBuffer> | null> {
+  #readChunk(
+    take?: (chunk: Uint8Array | null) => void,
+  ): Operation<Uint8Array<ArrayBuffer> | null> {
     this.#open("read");
-    return this.#queue("in").add(() => this.#chunkAtOnce());
+    return this.#queue("in").add(() => {
+      const chunk = this.#chunkAtOnce();
+      if (chunk !== undefined) take?.(chunk);
+      return chunk;
+    });
   }
 
   #chunkAtOnce(mayWait = false): Uint8Array<ArrayBuffer> | null | undefined {

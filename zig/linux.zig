@@ -232,6 +232,15 @@ pub fn yield() void {
     _ = call(.sched_yield, .{});
 }
 
+pub fn ioctl(fd: i32, request: u32, argument: usize) i32 {
+    return result(.ioctl, .{ fd, request, argument });
+}
+
+/// The group stays.
+pub fn changeOwner(fd: i32, uid: u32) i32 {
+    return result(.fchown, .{ fd, uid, -1 });
+}
+
 pub fn fcntl(fd: i32, command: i32, argument: i32) i32 {
     return result(.fcntl, .{ fd, command, argument });
 }
