@@ -272,7 +272,7 @@ export class Command implements AsyncDisposable {
       if (error instanceof SpawnError) this.#closePipes();
       throw error;
     } finally {
-      this.#attendant?.end();
+      this.#leaveTerminal();
     }
   }
 
@@ -605,14 +605,24 @@ export class Command implements AsyncDisposable {
     return waiting;
   }
 
+  #hangUp(): void {
+    if (this.#terminal !== undefined) closeQuietly(terminalFile(this.#terminal));
+  }
+
   #attend(file: OSFile, attendant: Attendant): void {
     this.#attendant = attendant;
     if (this.#process !== undefined) holdWith(this.#process, file);
   }
 
+  /** Nobody waits any more. One that the command has read itself goes with its child. */
+  #leaveTerminal(): void {
+    if (this.#attendant !== undefined) this.#attendant.end();
+    else if (this.#terminal !== undefined && this.#processState !== undefined) this.#hangUp();
+  }
+
   #closePipes(): void {
     for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) closeQuietly(end);
-    if (this.#terminal !== undefined) closeQuietly(terminalFile(this.#terminal));
+    this.#hangUp();
   }
 
   #argv(): readonly string[] {
@@ -642,6 +652,7 @@ export class Command implements AsyncDisposable {
     const { state, abort, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
+    this.#leaveTerminal();
     if (!state.success) {
       throw new ExitError(state, captured, causeOf(abort, failure), this.#name());
     }

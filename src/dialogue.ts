@@ -43,10 +43,10 @@ export class DialogueError extends Error {
   readonly command: string;
 
   /** Makes the error of one expect(). */
-  constructor(expected: string | RegExp, received: string, command = "", options?: ErrorOptions) {
+  constructor(expected: string | RegExp, received: string, command = "") {
     const what = typeof expected === "string" ? goQuote(expected) : String(expected);
     const said = received === "" ? "" : `; it said: ${goQuote(received.slice(-200))}`;
-    super(`${command === "" ? "" : `${command}: `}the output ended before ${what}${said}`, options);
+    super(`${command === "" ? "" : `${command}: `}the output ended before ${what}${said}`);
     this.expected = expected;
     this.received = received;
     this.command = command;

@@ -80,6 +80,11 @@ export let writeAtOnce: (file: OSFile, p: Uint8Array) => number | undefined;
 export let ownPipe: () => [OSFile, OSFile];
 /** For pipes of a command's own: close(), but whatever close(2) tells is nobody's to hear. */
 export let closeQuietly: (file: OSFile) => void;
+/**
+ * For who has read to the end, or reads no more: closes the file, but not a terminal of ours. That would hang up a child
+ * that has only closed its own side, and goes on.
+ */
+export let endReading: (file: OSFile) => void;
 /** How many bytes lines() has read of a file and not used, which only this object has; 0 of anything else. */
 export let heldBytes: (file: Fd) => number;
 /**
@@ -110,6 +115,7 @@ export let terminalFiles: (ends: Int32Array, name: string) => [OSFile, OSFile];
 export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #fd: number;
   readonly #name: string;
+  readonly #kind: FileKind;
   readonly #reader: ChunkReader;
   #reads: Operations | undefined;
   #writes: Operations | undefined;
@@ -146,12 +152,16 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     ];
     ownPipe = () => OSFile.#pipe(1);
     closeQuietly = (file) => void file.#close();
+    endReading = (file) => {
+      if (file.#kind !== "terminal") file.#close();
+    };
     heldBytes = (file) => file instanceof OSFile ? file.#giveBack() : 0;
   }
 
   private constructor(fd: number, name: string, kind: FileKind = "file") {
     this.#fd = fd;
     this.#name = name;
+    this.#kind = kind;
     this.#reader = new ChunkReader(kind);
   }
 
@@ -512,7 +522,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 
   #closeStream(controller: ReadableByteStreamController): void {
-    this.close();
+    if (this.#kind !== "terminal") this.close();
     controller.close();
     // A reader that waits with a buffer of its own gets it back, empty.
     controller.byobRequest?.respond(0);

@@ -146,7 +146,7 @@ export class Terminal implements Disposable {
     return await this.#file.write(encodeText(toText("data", data)));
   }
 
-  /** A byte stream over read(), the same object each time; its end or cancelling it closes the terminal. */
+  /** A byte stream over read(), the same object each time; cancelling it closes the terminal. */
   get readable(): ReadableStream<Uint8Array> {
     this.#begin();
     return this.#file.readable;

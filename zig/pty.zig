@@ -6,6 +6,7 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const ledger = @import("ledger.zig");
+const nowait = @import("nowait.zig");
 const stdio = @import("stdio.zig");
 const systems = @import("system.zig");
 const system = systems.system;
@@ -209,4 +210,20 @@ test "a terminal has a name, a window and modes, and its other side is the same 
     try testing.expectEqual(1, system.write(ends[1], "\n", 1));
     try testing.expectEqual(2, system.read(ends[0], &buffer, buffer.len));
     try testing.expectEqualStrings("\r\n", buffer[0..2]);
+}
+
+test "what is written to a terminal that nobody has open ends, and waits for nothing" {
+    var ends: [2]i32 = undefined;
+    var name: [name_max]u8 = undefined;
+    if (open(&ends, &name, name.len, false) == system.negative(.NOENT)) return error.SkipZigTest;
+    defer system.close(ends[0]);
+    try testing.expectEqual(0, setMode(ends[0], true));
+    const bytes: [64 * 1024]u8 = @splat('x');
+    const again = system.negative(.AGAIN);
+    while (nowait.write(ends[0], &bytes, bytes.len) != again) {}
+    system.close(ends[1]);
+    // What the other side had not taken yet may still be taken from it.
+    var answer = again;
+    while (answer == again or answer > 0) answer = nowait.write(ends[0], &bytes, bytes.len);
+    try testing.expectEqual(system.negative(.IO), answer);
 }
