@@ -2,7 +2,7 @@
 
 import { now } from "../ffi/host.ts";
 import { isTurnSpent, nextTurn } from "../ffi/turn.ts";
-import { encodeText, type Text, toText } from "../ffi/text.ts";
+import { bytesOf, type Text } from "../ffi/text.ts";
 import type { Attendant } from "./attendant.ts";
 import { goQuote, StateError, TimeoutError } from "./errors.ts";
 import { readOptions } from "./fields.ts";
@@ -44,13 +44,18 @@ export class DialogueError extends Error {
 
   /** Makes the error of one expect(). */
   constructor(expected: string | RegExp, received: string, command = "") {
-    const what = typeof expected === "string" ? goQuote(expected) : String(expected);
-    const said = received === "" ? "" : `; it said: ${goQuote(received.slice(-200))}`;
-    super(`${command === "" ? "" : `${command}: `}the output ended before ${what}${said}`);
+    const words = `the output ended before ${describe(expected, received)}`;
+    super(command === "" ? words : `${command}: ${words}`);
     this.expected = expected;
     this.received = received;
     this.command = command;
   }
+}
+
+/** What was waited for, and the last of what was said instead. */
+function describe(expected: string | RegExp, received: string): string {
+  const what = typeof expected === "string" ? goQuote(expected) : String(expected);
+  return received === "" ? what : `${what}; it said: ${goQuote(received.slice(-200))}`;
 }
 
 /** What a dialogue is made of. */
@@ -102,7 +107,14 @@ export class Dialogue {
    * EPIPE where nobody reads it any more, ClosedError where it has been closed.
    */
   async send(data: Text): Promise<void> {
-    await this.#parts.input.write(encodeText(toText("data", data)));
+    await this.#parts.input.write(bytesOf("data", data));
+  }
+
+  /** Ends what it reads: closes the pipe, or types Ctrl-D, which counts at the beginning of a terminal's line. */
+  async end(): Promise<void> {
+    const { input, output } = this.#parts;
+    if (input === output) await this.send("\x04");
+    else input.close();
   }
 
   /**
@@ -117,13 +129,20 @@ export class Dialogue {
     if (typeof timeout !== "number" || !(timeout >= 0)) {
       throw new TypeError("timeout is not a number of milliseconds");
     }
-    const wait = new Wait(timeout, this.#parts.label);
+    const wait = new Wait(timeout, () => {
+      const detail = `: waited for ${describe(what, this.#unread.text())}`;
+      return new TimeoutError(timeout, this.#parts.label(), detail);
+    });
     const before = this.#last;
     const done = Promise.withResolvers<void>();
     this.#last = done.promise;
     try {
       await Promise.race([before, wait.over]);
       return await this.#find(what, wait);
+    } catch (error) {
+      // Made in a callback of the event loop's; here its stack leads to who waits.
+      if (error instanceof TimeoutError) Error.captureStackTrace?.(error);
+      throw error;
     } finally {
       wait.end();
       // Also of one that has given up: who comes after it has waited for those before as well.
@@ -199,18 +218,17 @@ export function terminalDialogue(
 
 /** The time that an expect() has. */
 class Wait {
-  readonly #timeout: number;
-  readonly #label: () => string;
-  readonly #timer: Timer;
-  readonly #over = Promise.withResolvers<never>();
   readonly #deadline: number;
+  readonly #error: () => TimeoutError;
+  readonly #over = Promise.withResolvers<never>();
+  readonly #timer: Timer;
 
-  constructor(timeout: number, label: () => string) {
-    this.#timeout = timeout;
-    this.#label = label;
+  constructor(timeout: number, error: () => TimeoutError) {
     this.#deadline = now() + timeout;
+    this.#error = error;
+    // Nobody may be waiting at the time.
     this.#over.promise.catch(() => {});
-    this.#timer = new Timer(this.#deadline, () => this.#over.reject(this.#error()));
+    this.#timer = new Timer(this.#deadline, () => this.#over.reject(error()));
   }
 
   /** Rejects when it is over. */
@@ -225,10 +243,6 @@ class Wait {
 
   end(): void {
     this.#timer.cancel();
-  }
-
-  #error(): TimeoutError {
-    return new TimeoutError(this.#timeout, this.#label());
   }
 }
 

@@ -1,7 +1,7 @@
 /** Pseudo-terminals: the controlling side of one, and what a child of it is given. */
 
 import { library } from "../ffi/library.ts";
-import { decodeText, encodeText, type Text, toText } from "../ffi/text.ts";
+import { bytesOf, decodeText, type Text } from "../ffi/text.ts";
 import { Attendant } from "./attendant.ts";
 import { ClosedError, goQuote, StateError } from "./errors.ts";
 import { readOptions, unsigned } from "./fields.ts";
@@ -143,7 +143,7 @@ export class Terminal implements Disposable {
    * is lost. SyscallError EIO where nobody has the other side open any more.
    */
   async write(data: Text): Promise<number> {
-    return await this.#file.write(encodeText(toText("data", data)));
+    return await this.#file.write(bytesOf("data", data));
   }
 
   /** A byte stream over read(), the same object each time; cancelling it closes the terminal. */
