@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1875900402, 2046529508] as const;
+export const FINGERPRINT = [1145156874, -1170990138] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -166,6 +166,7 @@ export const SYMBOLS = {
   osexec_dup: { parameters: ["i32"], result: "i32" },
   osexec_pipe: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_pty: { parameters: ["buffer", "buffer", "i32", "i32"], result: "i32" },
+  osexec_read_terminal: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_set_window: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_window: { parameters: ["i32", "buffer"], result: "i32" },
   osexec_terminal_mode: { parameters: ["i32", "i32"], result: "i32" },

@@ -5,7 +5,6 @@ import { library } from "../ffi/library.ts";
 import { Poll, Ready } from "../ffi/abi.ts";
 import { nextTurn } from "../ffi/turn.ts";
 import { Errno, wouldBlock } from "./errno.ts";
-import { SyscallError } from "./errors.ts";
 import { check, syscallError } from "./native.ts";
 import { currentOS } from "./os.ts";
 
@@ -126,13 +125,10 @@ export class ChunkReader {
 
   #untilHangUp(file: Descriptor, p: Uint8Array): number | undefined {
     if (this.#hasEnded) return 0;
-    try {
-      return tryRead(file, p);
-    } catch (error) {
-      if (!(error instanceof SyscallError) || error.errno !== Errno.EIO) throw error;
-      this.#hasEnded = true;
-      return 0;
-    }
+    const answer = library().osexec_read_terminal(file.fd, p, atMost(p));
+    if (answer !== -Errno.EIO) return answerOf(answer, "read", file.name);
+    this.#hasEnded = true;
+    return 0;
   }
 
   /** Whether the pipe holds more now. */

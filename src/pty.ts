@@ -15,7 +15,7 @@ export function ptyOptions(pty: unknown): PtyOptions | undefined {
   if (typeof pty !== "object" || pty === null) {
     throw new TypeError("pty is neither a boolean nor an object with fields");
   }
-  return readPtyOptions(pty);
+  return readPtyOptions("pty", pty);
 }
 
 /** The attributes of a child whose 0 is its controlling terminal. TypeError for what contradicts that. */

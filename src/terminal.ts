@@ -31,7 +31,7 @@ export let terminalFile: (terminal: Terminal) => OSFile;
 export let terminalAttendant: (terminal: Terminal) => Attendant;
 /** For Command: it is read by something else from now on, which errors name. */
 export let takeOutput: (terminal: Terminal, by: string) => void;
-/** openPty(). `owned`: for a command's own use; it goes with this thread. */
+/** openPty(), of options that have been read. `owned`: for a command's own use; it goes with this thread. */
 export let makePty: (options: PtyOptions, owned: boolean) => [Terminal, OSFile];
 
 /**
@@ -66,7 +66,7 @@ export class Terminal implements Disposable {
   }
 
   static #make(options: PtyOptions, owned: boolean): [Terminal, OSFile] {
-    const { columns = 80, rows = 24, mode = "cooked" } = readPtyOptions(options);
+    const { columns = 80, rows = 24, mode = "cooked" } = options;
     const ends = new Int32Array(2);
     const bytes = new Uint8Array(128);
     const endBytes = new Uint8Array(ends.buffer);
@@ -215,12 +215,12 @@ export class Terminal implements Disposable {
  * ```
  */
 export function openPty(options: PtyOptions = {}): [Terminal, OSFile] {
-  return makePty(options, false);
+  return makePty(readPtyOptions("openPty()", options), false);
 }
 
-/** Reads options once. Throws TypeError, or RangeError for a size that is none. */
-export function readPtyOptions(options: PtyOptions): PtyOptions {
-  const read = readOptions("a terminal", "PtyOptions", options, optionNames);
+/** Reads options once, which `what` has been given. Throws TypeError, or RangeError for a size that is none. */
+export function readPtyOptions(what: string, options: PtyOptions): PtyOptions {
+  const read = readOptions(what, "PtyOptions", options, optionNames);
   if (read.columns !== undefined) checkSize("columns", read.columns);
   if (read.rows !== undefined) checkSize("rows", read.rows);
   if (read.mode !== undefined) checkMode(read.mode);

@@ -389,6 +389,26 @@ test("openPty: both sides, for startProcess() and whatever else", async () => {
   other.close();
 });
 
+test("openPty: one that a child was given goes on to be read here", async () => {
+  const [terminal, side] = openPty({ mode: "raw" });
+  // As a child is to find it, it is in blocking mode from then on.
+  const given = await sh("cat /proc/self/fdinfo/3", {
+    extraFiles: [terminal],
+  }).text();
+  const O_NONBLOCK = 0o4000;
+  assertEquals(Number.parseInt(/flags:\s*(\d+)/.exec(given)?.[1] ?? "", 8) & O_NONBLOCK, 0);
+  const buffer = new Uint8Array(100);
+  const reading = terminal.read(buffer);
+  await new Promise((resolve) => setTimeout(resolve, 1));
+  side.writeSync(new Uint8Array([1, 2, 3]));
+  assertEquals(await reading, 3);
+  side.writeSync(new Uint8Array(50));
+  side.close();
+  assertEquals(await terminal.read(buffer), 50);
+  assertEquals(await terminal.read(buffer), null);
+  terminal.close();
+});
+
 // ---------------------------------------------------------------- with other steps
 
 test("pty: in a chroot without a /dev", { skip: needsRoot || needsLinuxChild }, async () => {
@@ -453,7 +473,10 @@ test("pty: a Worker has them too, and one that is terminated hangs up", async ()
       }).length;
       const before = open();
       await worker.terminate();
-      const gone = () => { try { process.kill(pid, 0); return false; } catch { return true; } };
+      // Without a pidfd nobody has it to reap it.
+      const gone = () => {
+        try { return fs.readFileSync("/proc/" + pid + "/stat", "utf8").includes(") Z "); } catch { return true; }
+      };
       const deadline = performance.now() + 40_000;
       // On Deno a later reactor sees that the thread is gone.
       while (open() > 0 && performance.now() < deadline) {

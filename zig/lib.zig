@@ -102,6 +102,11 @@ pub const symbols = struct {
         return pty.open(ends, name, length, owned != 0);
     }
 
+    /// All there is, of a controlling side.
+    pub fn osexec_read_terminal(fd: i32, buffer: [*]u8, length: i32) callconv(.c) i32 {
+        return pty.read(fd, buffer, length);
+    }
+
     pub fn osexec_set_window(fd: i32, columns: i32, rows: i32) callconv(.c) i32 {
         return pty.setWindow(fd, columns, rows);
     }

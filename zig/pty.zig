@@ -126,6 +126,23 @@ fn openByName(name: [*]const u8) i32 {
     return system.openFile(name, O_RDWR | O_NOCTTY, 0);
 }
 
+/// All that can be read of a controlling side now: one read(2) brings 4 KiB at most. Where somebody was given it, for whom
+/// it is not O_NONBLOCK any more, as of any other file.
+pub fn read(fd: i32, buffer: [*]u8, length: i32) i32 {
+    const flags = system.fcntl(fd, system.F_GETFL, 0);
+    if (length < 0 or flags < 0 or flags & system.O_NONBLOCK == 0) {
+        return nowait.read(fd, buffer, length, false);
+    }
+    const whole: usize = @intCast(length);
+    var done: usize = 0;
+    while (done < whole) {
+        const answer = system.read(fd, buffer + done, whole - done);
+        if (answer <= 0) return if (done > 0) @intCast(done) else answer;
+        done += @intCast(answer);
+    }
+    return length;
+}
+
 /// What runs there gets SIGWINCH, if it is another one.
 pub fn setWindow(fd: i32, columns: i32, rows: i32) i32 {
     const window: Window = .{
