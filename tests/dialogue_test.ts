@@ -16,7 +16,7 @@ import {
 } from "../mod.ts";
 import { Directory, sh, type Skip, wrong } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
-import { needsRoot } from "./system.ts";
+import { needsRoot, self } from "./system.ts";
 
 /** So long that only a broken test comes to it. */
 const timeout = 30_000;
@@ -357,9 +357,15 @@ test("dialogue: bc, over a terminal and over pipes", needs("bc"), async () => {
   }
 });
 
+/** ssh-keygen wants a user that has a name. */
+const needsName: Skip = new RegExp(`^[^:]*:[^:]*:${self.uid}:`, "m")
+    .test(fs.readFileSync("/etc/passwd", "utf8"))
+  ? needs("ssh-keygen")
+  : { skip: "this user has no name" };
+
 test(
   "dialogue: ssh-keygen asks at its terminal, and echoes no secret",
-  needs("ssh-keygen"),
+  needsName,
   async () => {
     using directory = new Directory();
     const path = directory.join("key");

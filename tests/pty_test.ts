@@ -260,6 +260,12 @@ test("pty: a child that closes its own side goes on", async () => {
   await assertRejects(() => command.wait(), ExitError, "exit status 7");
 });
 
+test("pty: whoever else keeps it open may go on printing", async () => {
+  const script = "(trap '' HUP; (sleep 0.05; echo late) &); echo early";
+  assertEquals(await sh(script, { pty }).text(), "early\r\nlate\r\n");
+  assertEquals(decode(sh(script, { pty }).outputSync()), "early\r\nlate\r\n");
+});
+
 test("pty: whoever else keeps it open is waited for no longer than waitDelay", async () => {
   const script = "(trap '' HUP; setsid sleep 1000 & echo $!); echo said";
   const ended = (text: string): boolean => process.kill(Number.parseInt(text, 10), "SIGKILL");
