@@ -5,7 +5,14 @@ import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Attendant } from "./attendant.ts";
 import { Collector, EndsCollector } from "./capture.ts";
-import { Capture, type Captured, type CaptureOptions, readCaptureOptions } from "./captured.ts";
+import {
+  Capture,
+  type Captured,
+  type CaptureOptions,
+  decodeOutput,
+  parseOutput,
+  readCaptureOptions,
+} from "./captured.ts";
 import { planContext } from "./checks.ts";
 import { childEnvironment } from "./child_environment.ts";
 import { Dialogue, terminalDialogue } from "./dialogue.ts";
@@ -303,14 +310,7 @@ export class Command implements AsyncDisposable {
 
   /** output(), decoded as new TextDecoder() does. RangeError for more than a string can hold: half a GB. */
   async text(): Promise<string> {
-    const bytes = await this.output();
-    try {
-      return new TextDecoder().decode(bytes);
-    } catch (error) {
-      const reason =
-        `stdout's ${bytes.length} bytes are more than a string holds: take output() or lines()`;
-      throw new RangeError(`exec: ${reason}`, { cause: error });
-    }
+    return decodeOutput(await this.output());
   }
 
   /**
@@ -339,13 +339,7 @@ export class Command implements AsyncDisposable {
 
   /** text(), parsed as JSON. SyntaxError, which names the command, for what is none. */
   async json(): Promise<unknown> {
-    const text = await this.text();
-    try {
-      return JSON.parse(text);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new SyntaxError(`${this.#name()}: stdout is no JSON: ${reason}`, { cause: error });
-    }
+    return parseOutput(await this.text(), () => this.#name());
   }
 
   /**

@@ -244,9 +244,9 @@ interface Module {
 
 /** Of api-next.d.ts: terminals. */
 interface PtyOptions {
-  columns?: number;
-  rows?: number;
-  mode?: "cooked" | "raw";
+  columns?: number | undefined;
+  rows?: number | undefined;
+  mode?: "cooked" | "raw" | undefined;
 }
 
 interface Terminal extends Disposable {
