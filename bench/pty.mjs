@@ -37,7 +37,7 @@ const workloads = {
 
 const [name, ...rest] = process.argv.slice(2);
 if (name === "--do") await work(rest[0] ?? "", rest[1]);
-else await main(name, Number(rest[0] ?? 5));
+else main(name, Number(rest[0] ?? 5));
 
 /**
  * @param {string} workload
@@ -83,7 +83,7 @@ function theirs(path) {
  * @param {string | undefined} peer
  * @param {number} rounds
  */
-async function main(peer, rounds) {
+function main(peer, rounds) {
   const { bun, deno } = tools();
   /** @type {Record<string, string[]>} */
   const contestants = {

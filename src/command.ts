@@ -3,7 +3,6 @@
 import { showText, type Text, toText } from "../ffi/text.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
-import { Attendant } from "./attendant.ts";
 import { Collector, EndsCollector } from "./capture.ts";
 import {
   Capture,
@@ -15,7 +14,7 @@ import {
 } from "./captured.ts";
 import { planContext } from "./checks.ts";
 import { childEnvironment } from "./child_environment.ts";
-import { Dialogue, terminalDialogue } from "./dialogue.ts";
+import { converse, type Dialogue } from "./dialogue.ts";
 import { dedupEnvironment, type Env, type ExtraEnv } from "./environment.ts";
 import {
   type CapturedOutput,
@@ -38,10 +37,11 @@ import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
 import { giveTerminal, ptyOptions, withSession } from "./pty.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
+import { Listener } from "./listener.ts";
 import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
-import { hasEnded, holdWith, type Process, settleStart, startChild } from "./process.ts";
+import { hasEnded, type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { escapeControls, quote } from "./quote.ts";
 import { causeOf, Run, waitedAlready } from "./run.ts";
@@ -60,7 +60,7 @@ import {
 } from "./stdio.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
-import { type PtyOptions, type Terminal, terminalAttendant, terminalFile } from "./terminal.ts";
+import type { PtyOptions, Terminal } from "./terminal.ts";
 
 /** A list is a command's own. */
 function copyOf<T>(output: T): T {
@@ -188,9 +188,7 @@ export class Command implements AsyncDisposable {
   #started = false;
   readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [], stdin: undefined };
   #run: Run | undefined;
-  #terminal: Terminal | undefined;
-  /** Of what is read by nobody else while the child is waited for. */
-  #attendant: Attendant | undefined;
+  #listener: Listener | undefined;
   /** Why run() or one of its kin could not start it. */
   #failure: SpawnError | undefined;
   /** What output() and its kin take, for the error's sake. */
@@ -243,7 +241,7 @@ export class Command implements AsyncDisposable {
 
   /** The controlling side of its `pty`, once started. */
   get terminal(): Terminal | undefined {
-    return this.#terminal;
+    return this.#listener?.terminal;
   }
 
   /** How the process ended, once wait() or a Sync method has reaped it. */
@@ -272,14 +270,11 @@ export class Command implements AsyncDisposable {
     }
     // A Sync method has waited.
     if (this.#run === undefined) throw waitedAlready(this.#name());
-    this.#attendant?.begin();
     try {
       return await this.#run.wait(this.#captured, (state) => this.#processState = state);
     } catch (error) {
       if (error instanceof SpawnError) this.#closePipes();
       throw error;
-    } finally {
-      this.#leaveTerminal();
     }
   }
 
@@ -430,18 +425,15 @@ export class Command implements AsyncDisposable {
    * dialogue does not read meanwhile. Throws as start() and stdinPipe() do.
    */
   interact(): Dialogue {
-    const label = (): string => this.#name();
-    if (ptyOptions(this.pty) !== undefined) {
-      this.start();
-      return terminalDialogue(this.#terminal, label);
+    const hasPty = ptyOptions(this.pty) !== undefined;
+    if (!hasPty) {
+      this.#checkUnset("Stdin", this.stdin ?? this.input);
+      this.#checkUnset("Stdout", this.stdout);
     }
-    this.#checkUnset("Stdin", this.stdin ?? this.input);
-    this.#checkUnset("Stdout", this.stdout);
-    const [input, output] = [this.stdinPipe(), this.stdoutPipe()];
-    this.start();
-    const attendant = new Attendant(output);
-    this.#attend(output, attendant);
-    return new Dialogue({ input, output, attendant, label });
+    const pipes = hasPty ? null : { input: this.stdinPipe(), output: this.stdoutPipe() };
+    const process = this.start();
+    if (pipes !== null) this.#listener = Listener.ofPipe(pipes.output, process);
+    return converse(this.#listener, pipes, () => this.#name());
   }
 
   /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out. */
@@ -545,6 +537,7 @@ export class Command implements AsyncDisposable {
       timeout,
       cancel,
       waitDelay,
+      listener: () => this.#listener,
       label: () => this.#name(),
     });
     return process;
@@ -582,9 +575,8 @@ export class Command implements AsyncDisposable {
     for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) closeQuietly(end);
     // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
     for (const stream of [this.stdin, this.stdout, this.stderr]) handOver(stream);
-    this.#terminal = stdio.pty?.terminal;
-    if (this.#terminal !== undefined && stdio.drains.length === 0) {
-      this.#attend(terminalFile(this.#terminal), terminalAttendant(this.#terminal));
+    if (stdio.pty !== undefined) {
+      this.#listener = Listener.ofTerminal(stdio.pty.terminal, stdio, this.#process);
     }
     return { process: this.#process, stdio };
   }
@@ -599,24 +591,9 @@ export class Command implements AsyncDisposable {
     return waiting;
   }
 
-  #hangUp(): void {
-    if (this.#terminal !== undefined) closeQuietly(terminalFile(this.#terminal));
-  }
-
-  #attend(file: OSFile, attendant: Attendant): void {
-    this.#attendant = attendant;
-    if (this.#process !== undefined) holdWith(this.#process, file);
-  }
-
-  /** Nobody waits any more. One that the command has read itself goes with its child. */
-  #leaveTerminal(): void {
-    if (this.#attendant !== undefined) this.#attendant.end();
-    else if (this.#terminal !== undefined && this.#processState !== undefined) this.#hangUp();
-  }
-
   #closePipes(): void {
     for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) closeQuietly(end);
-    this.#hangUp();
+    this.#listener?.hangUp();
   }
 
   #argv(): readonly string[] {
@@ -646,7 +623,7 @@ export class Command implements AsyncDisposable {
     const { state, abort, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
-    this.#leaveTerminal();
+    this.#listener?.end(true);
     if (!state.success) {
       throw new ExitError(state, captured, causeOf(abort, failure), this.#name());
     }

@@ -7,8 +7,9 @@ import type { Attendant } from "./attendant.ts";
 import { goQuote, StateError, TimeoutError } from "./errors.ts";
 import { readOptions } from "./fields.ts";
 import { type OSFile, readAtOnce, readChunk } from "./file.ts";
+import type { Listener } from "./listener.ts";
 import { showValue } from "./quote.ts";
-import { takeOutput, type Terminal, terminalAttendant, terminalFile } from "./terminal.ts";
+import { takeOutput, terminalFile } from "./terminal.ts";
 import { Timer } from "./timer.ts";
 import { type Found, Search, Unread } from "./unread.ts";
 
@@ -204,16 +205,20 @@ export class Dialogue {
   }
 }
 
-/** For Command: over its terminal. */
-export function terminalDialogue(
-  terminal: Terminal | undefined,
+/** For Command: over its pipes, or else its terminal. */
+export function converse(
+  listener: Listener | undefined,
+  pipes: Pick<DialogueParts, "input" | "output"> | null,
   label: () => string,
 ): Dialogue {
-  if (terminal === undefined) throw new StateError("exec: the command has no terminal");
-  takeOutput(terminal, "interact()");
-  const file = terminalFile(terminal);
-  const attendant = terminalAttendant(terminal);
-  return new Dialogue({ input: file, output: file, attendant, label });
+  const { terminal, attendant } = listener ?? {};
+  if (pipes === null && terminal !== undefined) takeOutput(terminal, "interact()");
+  const file = terminal && terminalFile(terminal);
+  const ends = pipes ?? (file && { input: file, output: file });
+  if (ends === undefined || attendant === undefined) {
+    throw new StateError("exec: there is nothing to talk by");
+  }
+  return new Dialogue({ ...ends, attendant, label });
 }
 
 /** The time that an expect() has. */

@@ -233,6 +233,25 @@ test("pty: run() takes what is typed meanwhile", async () => {
   assertEquals((await running).success, true);
 });
 
+test("pty: a second wait() disturbs nothing", async () => {
+  await using command = new Command("seq", ["100000"], { pty });
+  command.start();
+  const waiting = command.wait();
+  await assertRejects(() => command.wait(), StateError, "Wait was already called");
+  assertEquals((await waiting).success, true);
+  assert(decode(await rest(command.terminal)).endsWith("\r\n100000\r\n"));
+
+  const other = sh("seq 50000; (trap '' HUP; (sleep 0.05; echo late) &)", { pty });
+  const text = other.text();
+  let isOver = false;
+  text.finally(() => isOver = true);
+  while (!isOver) {
+    await assertRejects(() => other.wait(), StateError, "Wait was already called");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert((await text).endsWith("\r\n50000\r\nlate\r\n"));
+});
+
 test("pty: reading ends once, and stays at its end", async () => {
   await using command = sh("echo x", { pty });
   command.start();
