@@ -1,6 +1,5 @@
 /** Reading for nobody, so that a child that is waited for is not held back by what it prints. */
 
-import { join } from "./capture.ts";
 import { type OSFile, putBack, readChunk } from "./file.ts";
 import type { Operation } from "./operations.ts";
 
@@ -10,8 +9,7 @@ import type { Operation } from "./operations.ts";
  */
 export class Attendant {
   readonly #file: OSFile;
-  #kept: Uint8Array[] = [];
-  #size = 0;
+  #kept: Uint8Array<ArrayBuffer>[] = [];
   #isWanted = false;
   /** How many others read. */
   #readers = 0;
@@ -50,7 +48,9 @@ export class Attendant {
     const isOn = this.#isWanted && this.#readers === 0 && !this.#file.closed;
     if (!isOn || this.#reading !== undefined) return;
     // Taken as soon as it is read: who steps in before the promise is heard of must find it.
-    const reading = readChunk(this.#file, (chunk) => this.#take(chunk));
+    const reading = readChunk(this.#file, (chunk) => {
+      if (chunk !== null) this.#kept.push(chunk);
+    });
     this.#reading = reading;
     const heard = (goesOn: boolean): void => {
       if (this.#reading !== reading) return;
@@ -61,19 +61,10 @@ export class Attendant {
     reading.promise.then((chunk) => heard(chunk !== null), () => heard(false));
   }
 
-  #take(chunk: Uint8Array | null): void {
-    if (chunk === null) return;
-    this.#kept.push(chunk);
-    this.#size += chunk.length;
-  }
-
   #stop(): void {
     this.#reading?.cancel();
     this.#reading = undefined;
-    if (this.#size === 0) return;
-    // What was put back before has been read again, and comes first.
-    putBack(this.#file, join(this.#kept, this.#size).slice());
+    putBack(this.#file, this.#kept);
     this.#kept = [];
-    this.#size = 0;
   }
 }

@@ -131,7 +131,7 @@ export class Dialogue {
       throw new TypeError("timeout is not a number of milliseconds");
     }
     const wait = new Wait(timeout, () => {
-      const detail = `: waited for ${describe(what, this.#unread.text())}`;
+      const detail = `: waited for ${describe(what, this.#unread.tail(200))}`;
       return new TimeoutError(timeout, this.#parts.label(), detail);
     });
     const before = this.#last;

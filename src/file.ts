@@ -93,10 +93,10 @@ export let heldBytes: (file: Fd) => number;
  */
 export let readChunk: (
   file: OSFile,
-  take?: (chunk: Uint8Array | null) => void,
+  take?: (chunk: Uint8Array<ArrayBuffer> | null) => void,
 ) => Operation<Uint8Array | null>;
 /** Whoever reads next gets this first: it was read for nobody. */
-export let putBack: (file: OSFile, bytes: Uint8Array<ArrayBuffer>) => void;
+export let putBack: (file: OSFile, chunks: readonly Uint8Array<ArrayBuffer>[]) => void;
 /** The controlling side of a terminal, and the other one. */
 export let terminalFiles: (ends: Int32Array, name: string) => [OSFile, OSFile];
 
@@ -127,7 +127,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   /** The lines() that reads it. */
   #lines: LineIterator | undefined;
   /** Bytes that lines() had read and did not use. */
-  #leftover = new Uint8Array(0);
+  #leftover: Uint8Array<ArrayBuffer>[] = [];
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Uint8Array> | undefined;
 
@@ -145,7 +145,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
       });
     writeAtOnce = (file, p) => file.#writeOnce(p);
     readChunk = (file, take) => file.#readChunk(take);
-    putBack = (file, bytes) => file.#leftover = bytes;
+    putBack = (file, chunks) => file.#leftover = [...chunks, ...file.#leftover];
     terminalFiles = ([controlling = -1, other = -1], name) => [
       new OSFile(controlling, name, "terminal"),
       new OSFile(other, name),
@@ -378,7 +378,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
         if (this.#lines !== iterator) return;
         this.#lines = undefined;
         reading?.cancel();
-        this.#leftover = rest();
+        this.#leftover = [rest()].filter((bytes) => bytes.length > 0);
       },
     });
     return iterator;
@@ -460,7 +460,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 
   #readChunk(
-    take?: (chunk: Uint8Array | null) => void,
+    take?: (chunk: Uint8Array<ArrayBuffer> | null) => void,
   ): Operation<Uint8Array<ArrayBuffer> | null> {
     this.#open("read");
     return this.#queue("in").add(() => {
@@ -472,17 +472,14 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
 
   #chunkAtOnce(mayWait = false): Uint8Array<ArrayBuffer> | null | undefined {
     this.#hasRead = true;
-    const kept = this.#leftover;
-    if (kept.length === 0) return this.#reader.next(this, mayWait);
-    this.#leftover = new Uint8Array(0);
-    return kept;
+    return this.#leftover.shift() ?? this.#reader.next(this, mayWait);
   }
 
   /** Puts what lines() has read ahead back, where a file has a position; answers what could not be. */
   #giveBack(): number {
-    const { length } = this.#leftover;
+    const length = this.#leftover.reduce((sum, bytes) => sum + bytes.length, 0);
     if (length === 0 || library().osexec_rewind(this.#fd, length) < 0) return length;
-    this.#leftover = new Uint8Array(0);
+    this.#leftover = [];
     return 0;
   }
 
@@ -490,10 +487,12 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #readOnce(p: Uint8Array): number | null | undefined {
     if (p.length === 0) return 0;
     this.#hasRead = true;
-    const kept = Math.min(p.length, this.#leftover.length);
-    if (kept > 0) {
-      p.set(this.#leftover.subarray(0, kept));
-      this.#leftover = this.#leftover.slice(kept);
+    const [first] = this.#leftover;
+    if (first !== undefined) {
+      const kept = Math.min(p.length, first.length);
+      p.set(first.subarray(0, kept));
+      if (kept === first.length) this.#leftover.shift();
+      else this.#leftover[0] = first.subarray(kept);
       return kept;
     }
     const length = this.#reader.into(this, p);

@@ -33,6 +33,15 @@ export class Unread {
     return this.#pieces.join("");
   }
 
+  /** The last characters of it, so many at least if there are. */
+  tail(count: number): string {
+    let text = "";
+    for (let at = this.#pieces.length; at > 0 && text.length < count;) {
+      text = `${this.#pieces[--at]}${text}`;
+    }
+    return text;
+  }
+
   /** So many pieces from one on, or fewer, until there is enough to be looked through at once; and the next one. */
   from(index: number): { readonly text: string; readonly next: number } {
     let text = "";
