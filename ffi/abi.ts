@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [549778531, -1258098200] as const;
+export const FINGERPRINT = [516122296, 1156947696] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -174,6 +174,11 @@ export const SYMBOLS = {
   osexec_socket_pair: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_end_writing: { parameters: ["i32"], result: "i32" },
   osexec_give: { parameters: ["i32", "i32"], result: "i32" },
+  osexec_pty: { parameters: ["buffer", "buffer", "i32", "i32"], result: "i32" },
+  osexec_read_terminal: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+  osexec_set_window: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  osexec_window: { parameters: ["i32", "buffer"], result: "i32" },
+  osexec_terminal_mode: { parameters: ["i32", "i32"], result: "i32" },
   osexec_read: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   osexec_write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_poll: { parameters: ["buffer", "i32", "i32"], result: "i32" },

@@ -79,6 +79,14 @@ export function encodeText(text: string): Uint8Array {
   return bytes;
 }
 
+/** The bytes of a text, which may hold anything but half of a pair. Throws TypeError, by the name `what`. */
+export function bytesOf(what: string, text: unknown): Uint8Array {
+  if (ArrayBuffer.isView(text)) return viewBytes(text);
+  const string = toText(what, text);
+  if (hasHalf(string)) throw new TypeError(`${what} contains half of a surrogate pair`);
+  return encodeText(string);
+}
+
 /** A string for people to read: its stray bytes as "\xff". */
 export function showText(text: string): string {
   if (text.isWellFormed()) return text;

@@ -136,3 +136,24 @@ class CapturedRun implements Captured {
     return new TextDecoder().decode(this[of]);
   }
 }
+
+/** What text() answers. Throws RangeError. */
+export function decodeOutput(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder().decode(bytes);
+  } catch (error) {
+    const reason =
+      `stdout's ${bytes.length} bytes are more than a string holds: take output() or lines()`;
+    throw new RangeError(`exec: ${reason}`, { cause: error });
+  }
+}
+
+/** What json() answers. Throws SyntaxError, which names the command. */
+export function parseOutput(text: string, label: () => string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new SyntaxError(`${label()}: stdout is no JSON: ${reason}`, { cause: error });
+  }
+}

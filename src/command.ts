@@ -4,17 +4,18 @@ import { showText, type Text, toText } from "../ffi/text.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
-import { Capture, type Captured, type CaptureOptions, readCaptureOptions } from "./captured.ts";
-import { planContext } from "./checks.ts";
 import {
-  dedupEnvironment,
-  type Env,
-  extendEnvironment,
-  type ExtraEnv,
-  type ReadEnvironment,
-  readEnvironment,
-  withPwd,
-} from "./environment.ts";
+  Capture,
+  type Captured,
+  type CaptureOptions,
+  decodeOutput,
+  parseOutput,
+  readCaptureOptions,
+} from "./captured.ts";
+import { planContext } from "./checks.ts";
+import { childEnvironment } from "./child_environment.ts";
+import { converse, type Dialogue } from "./dialogue.ts";
+import { dedupEnvironment, type Env, type ExtraEnv } from "./environment.ts";
 import {
   type CapturedOutput,
   ExecError,
@@ -33,10 +34,12 @@ import {
   refuseAttribute,
 } from "./command_options.ts";
 import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
+import { ptyOptions, withSession } from "./pty.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
+import { Listener } from "./listener.ts";
 import { lookPath } from "./look_path.ts";
-import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
+import { inheritedEnvironment } from "./native.ts";
 import { isObserved, Life, tellPipe } from "./observe.ts";
 import { explainPlan, planStart } from "./plan.ts";
 import { hasEnded, type Process, settleStart, startChild } from "./process.ts";
@@ -48,6 +51,7 @@ import {
   closeStdio,
   describeStdio,
   handOver,
+  isOwn,
   markCommandPipe,
   openStdio,
   pipesOf,
@@ -58,6 +62,7 @@ import {
 } from "./stdio.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
+import type { PtyOptions, Terminal } from "./terminal.ts";
 
 /** A list is a command's own. */
 function copyOf<T>(output: T): T {
@@ -129,6 +134,13 @@ export class Command implements AsyncDisposable {
   stdout?: Stdout | readonly Stdout[];
   /** Where the child's stderr goes. "stdout" means wherever stdout goes when start() runs: 2>&1. */
   stderr?: Stdout | "stdout" | readonly Stdout[];
+  /**
+   * 0, 1 and 2 are a pseudo-terminal, the controlling one of a session that the child leads; stdin, input, stdout and
+   * stderr must be absent, and no pipes asked for: TypeError. output() and its kin, and lines(), take what it prints; run()
+   * lets it go. After start() it is the caller's to read, `terminal`, and to close (`await using` does); wait() keeps in
+   * memory what nobody reads meanwhile, and does not wait for its end. As root, it belongs to the child's user.
+   */
+  pty?: boolean | PtyOptions;
   /** Entry i becomes fd 3+i; null closes it. */
   extraFiles: (Fd | null)[];
   /** What the system does beyond that. */
@@ -178,6 +190,7 @@ export class Command implements AsyncDisposable {
   #started = false;
   readonly #pipes: OwnPipes = { childEnds: [], parentEnds: [], stdin: undefined };
   #run: Run | undefined;
+  #listener: Listener | undefined;
   /** Why run() or one of its kin could not start it. */
   #failure: SpawnError | undefined;
   /** Where somebody observes. */
@@ -205,7 +218,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { sysProcAttr, signal, timeout, cancel } = given;
+    const { sysProcAttr, signal, timeout, cancel, pty } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = directoryOf(dir);
@@ -214,6 +227,7 @@ export class Command implements AsyncDisposable {
     if (label !== undefined) this.label = label;
     if (stdout !== undefined) this.stdout = stdout;
     if (stderr !== undefined) this.stderr = stderr;
+    if (pty !== undefined) this.pty = pty;
     if (sysProcAttr !== undefined) this.sysProcAttr = sysProcAttr;
     // null counts as absent, as in fetch.
     if (signal !== undefined && signal !== null) this.signal = signal;
@@ -227,6 +241,11 @@ export class Command implements AsyncDisposable {
     // A start that nobody has waited for yet may have failed, and then there is none. wait() tells why, each time.
     const process = this.#process;
     return process === undefined || settleStart(process) !== null ? undefined : process;
+  }
+
+  /** The controlling side of its `pty`, once started. */
+  get terminal(): Terminal | undefined {
+    return this.#listener?.terminal;
   }
 
   /** How the process ended, once wait() or a Sync method has reaped it. */
@@ -291,14 +310,7 @@ export class Command implements AsyncDisposable {
 
   /** output(), decoded as new TextDecoder() does. RangeError for more than a string can hold: half a GB. */
   async text(): Promise<string> {
-    const bytes = await this.output();
-    try {
-      return new TextDecoder().decode(bytes);
-    } catch (error) {
-      const reason =
-        `stdout's ${bytes.length} bytes are more than a string holds: take output() or lines()`;
-      throw new RangeError(`exec: ${reason}`, { cause: error });
-    }
+    return decodeOutput(await this.output());
   }
 
   /**
@@ -327,13 +339,7 @@ export class Command implements AsyncDisposable {
 
   /** text(), parsed as JSON. SyntaxError, which names the command, for what is none. */
   async json(): Promise<unknown> {
-    const text = await this.text();
-    try {
-      return JSON.parse(text);
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new SyntaxError(`${this.#name()}: stdout is no JSON: ${reason}`, { cause: error });
-    }
+    return parseOutput(await this.text(), () => this.#name());
   }
 
   /**
@@ -420,11 +426,27 @@ export class Command implements AsyncDisposable {
     return reading;
   }
 
+  /**
+   * Starts it, for a dialogue by its `pty`, or else by pipes as its stdin and stdout. wait() keeps in memory what the
+   * dialogue does not read meanwhile. Throws as start() and stdinPipe() do.
+   */
+  interact(): Dialogue {
+    const hasPty = ptyOptions(this.pty) !== undefined;
+    if (!hasPty) {
+      this.#checkUnset("Stdin", this.stdin ?? this.input);
+      this.#checkUnset("Stdout", this.stdout);
+    }
+    const pipes = hasPty ? null : { input: this.stdinPipe(), output: this.stdoutPipe() };
+    const process = this.start();
+    if (pipes !== null) this.#listener = Listener.ofPipe(pipes.output, process);
+    return converse(this.#listener, pipes, () => this.#name());
+  }
+
   /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out. */
   environ(): string[] {
     let list: readonly string[];
     try {
-      list = this.#environment();
+      list = childEnvironment(this).list;
     } catch (error) {
       // There is no working directory, which is for start() to say, as in Go.
       if (!(error instanceof SyscallError)) throw error;
@@ -456,9 +478,9 @@ export class Command implements AsyncDisposable {
     copy.path = this.path;
     copy.args = [...this.args];
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
-    const { sysProcAttr, signal, timeout, cancel, err } = this;
+    const { sysProcAttr, signal, timeout, cancel, err, pty } = this;
     const own = (value: unknown): boolean =>
-      [Collector, EndsCollector, Puller].some((own) => value instanceof own) ||
+      isOwn(value) ||
       this.#pipes.childEnds.some((file) => file === value);
     if (env !== undefined) copy.env = env;
     if (extraEnv !== undefined) copy.extraEnv = extraEnv;
@@ -470,6 +492,7 @@ export class Command implements AsyncDisposable {
     if (stderr !== undefined && !own(stderr)) {
       copy.stderr = stderr === stdout && copy.stdout !== undefined ? copy.stdout : copyOf(stderr);
     }
+    if (pty !== undefined) copy.pty = typeof pty === "object" ? { ...pty } : pty;
     if (sysProcAttr !== undefined) copy.sysProcAttr = { ...readSys(sysProcAttr, refuseAttribute) };
     if (signal !== undefined) copy.signal = signal;
     if (timeout !== undefined) copy.timeout = timeout;
@@ -520,6 +543,7 @@ export class Command implements AsyncDisposable {
       timeout,
       cancel,
       waitDelay,
+      listener: () => this.#listener,
       label: () => this.#name(),
     });
     return process;
@@ -535,7 +559,8 @@ export class Command implements AsyncDisposable {
     let stdio: Stdio | undefined;
     try {
       this.#checkStartable();
-      stdio = openStdio(this, blocking);
+      // What runs it to its end takes a terminal's output.
+      stdio = openStdio(this, blocking, !deferred);
       // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
       const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0 ||
         this.timeout !== undefined;
@@ -560,6 +585,9 @@ export class Command implements AsyncDisposable {
     // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
     for (const stream of [this.stdin, this.stdout, this.stderr]) handOver(stream);
     this.#life?.started(this.#process);
+    if (stdio.pty !== undefined) {
+      this.#listener = Listener.ofTerminal(stdio.pty.terminal, stdio, this.#process);
+    }
     return { process: this.#process, stdio };
   }
 
@@ -575,6 +603,7 @@ export class Command implements AsyncDisposable {
 
   #closePipes(): void {
     for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) closeQuietly(end);
+    this.#listener?.hangUp();
   }
 
   #argv(): readonly string[] {
@@ -582,10 +611,13 @@ export class Command implements AsyncDisposable {
   }
 
   #attributes(streams: readonly Fd[]): ProcAttr {
-    const { dir, sysProcAttr: sys } = this;
+    const { dir } = this;
+    const context = planContext(this.path);
+    const hasPty = ptyOptions(this.pty) !== undefined;
+    const sys = hasPty ? withSession(this.sysProcAttr, context) : this.sysProcAttr;
     const files = [...streams, ...this.extraFiles];
     const env = this.#startEnvironment();
-    return new OwnAttributes({ dir, env, files, sys }, planContext(this.path).refuse);
+    return new OwnAttributes({ dir, env, files, sys }, context.refuse);
   }
 
   #checkStartable(): void {
@@ -606,6 +638,7 @@ export class Command implements AsyncDisposable {
     const { state, abort, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
+    this.#listener?.end(true);
     if (!state.success) {
       throw new ExitError(state, captured, causeOf(abort, failure), this.#name());
     }
@@ -638,7 +671,7 @@ export class Command implements AsyncDisposable {
   #beginCapture(options: CaptureOptions): Capture {
     const read = readCaptureOptions(options);
     this.#checkUnused("Stdout", ...read.all ? ["Stderr" as const] : []);
-    const capture = new Capture(read, this.stderr === undefined, () => {
+    const capture = new Capture(read, this.#takesErrors, () => {
       const { process } = this;
       if (process !== undefined && !hasEnded(process)) process.kill();
     });
@@ -686,9 +719,14 @@ export class Command implements AsyncDisposable {
     return captured;
   }
 
+  /** Not of a terminal, which has both in one. */
+  get #takesErrors(): boolean {
+    return this.stderr === undefined && (this.pty === undefined || this.pty === false);
+  }
+
   /** Takes stderr if nobody else has. */
   #captureErrors(): EndsCollector | undefined {
-    if (this.stderr !== undefined) return undefined;
+    if (!this.#takesErrors) return undefined;
     const errors = new EndsCollector();
     this.stderr = errors;
     return errors;
@@ -748,29 +786,9 @@ export class Command implements AsyncDisposable {
     return [reading, writing];
   }
 
-  #environment(): readonly string[] {
-    return this.#readEnvironment().list;
-  }
-
-  /** env, or this process's with the PWD that Go adds; and extraEnv. */
-  #readEnvironment(): ReadEnvironment {
-    const { env, extraEnv } = this;
-    let { list, problem } = env === undefined ? inherited() : readEnvironment(env);
-    if (env === undefined && problem === null) list = this.#withPwd(list);
-    if (extraEnv === undefined) return { list, problem };
-    const extended = extendEnvironment(list, extraEnv);
-    return { list: extended.list, problem: problem ?? extended.problem };
-  }
-
-  #withPwd(list: readonly string[]): readonly string[] {
-    if (this.dir === undefined || this.dir === "") return list;
-    const dir = toText("dir", this.dir);
-    return withPwd(list, dir, dir.startsWith("/") ? "/" : workingDirectory());
-  }
-
   /** As the start gets it. Throws SpawnError for what no child can have. */
   #startEnvironment(): Env {
-    const { list, problem } = this.#readEnvironment();
+    const { list, problem } = childEnvironment(this);
     if (problem !== null) planContext(this.path).refuse(problem);
     return dedupEnvironment(list);
   }

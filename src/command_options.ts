@@ -12,6 +12,7 @@ import { currentOS } from "./os.ts";
 import { signalNumber } from "./signals.ts";
 import type { Data } from "./sources.ts";
 import type { Stdin, Stdout } from "./stdio.ts";
+import type { PtyOptions } from "./terminal.ts";
 
 /** The fields of a Command that may be given to its constructor; each says more at Command's own. */
 export interface CommandOptions {
@@ -37,6 +38,11 @@ export interface CommandOptions {
   stdout?: Stdout | readonly Stdout[] | undefined;
   /** Where stderr goes: as stdout, or "stdout" for the same place. Default "null". */
   stderr?: Stdout | "stdout" | readonly Stdout[] | undefined;
+  /**
+   * A pseudo-terminal as 0, 1 and 2, and the controlling one: true, or its size and mode. Not together with stdin, stdout,
+   * stderr and input. Default: none.
+   */
+  pty?: boolean | PtyOptions | undefined;
   /** Entry i becomes descriptor 3+i of the child; null closes it. Default: none. */
   extraFiles?: (Fd | null)[] | undefined;
   /** User and groups, session, limits, namespaces and what else the system does for a child. Default: nothing. */
@@ -62,6 +68,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "extraFiles",
   "input",
   "label",
+  "pty",
   "signal",
   "stderr",
   "stdin",

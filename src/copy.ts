@@ -11,7 +11,7 @@ import { join } from "./capture.ts";
 import { pipeMax } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
-import { closeQuietly, type OSFile, readAtOnce, readChunk, untilReadable } from "./file.ts";
+import { endReading, type OSFile, readAtOnce, readChunk, untilReadable } from "./file.ts";
 import type { OpenSink } from "./sinks.ts";
 import type { Source } from "./sources.ts";
 
@@ -189,7 +189,7 @@ class Ending {
   finish(result: CopyResult): void {
     if (this.#has) return;
     this.#has = true;
-    closeQuietly(this.#end);
+    endReading(this.#end);
     try {
       this.#release();
       this.#result.resolve(result);

@@ -83,6 +83,9 @@ const bulkReads = 2;
 /** Where small chunks are read into, so that each takes no more memory than it has bytes. */
 let scratch: Uint8Array<ArrayBuffer> | undefined;
 
+/** What a file is to its reader. All but "file": one of our own making. */
+export type FileKind = "file" | "pipe" | "packet" | "terminal";
+
 /** Reading chunk by chunk, in sizes that fit what comes. */
 export class ChunkReader {
   /** How many reads in a row have brought a whole chunk. */
@@ -91,10 +94,15 @@ export class ChunkReader {
   #growable: boolean;
   /** Whether what does not fit into a chunk is lost. */
   readonly #hasPackets: boolean;
+  /** The controlling side of a terminal, which says EIO for its end. */
+  readonly #hangsUp: boolean;
+  /** Of such a one: it would go on, should somebody open the other side again. */
+  #hasEnded = false;
 
-  constructor(kind: "pipe" | "packet" | undefined) {
+  constructor(kind: FileKind) {
     this.#growable = kind === "pipe";
     this.#hasPackets = kind === "packet";
+    this.#hangsUp = kind === "terminal";
   }
 
   /** A chunk of its own; null at end of file, undefined: it must be waited for. `mayWait`: as tryRead()'s. */
@@ -111,11 +119,19 @@ export class ChunkReader {
 
   /** One read(2) into the caller's buffer. */
   into(file: Descriptor, p: Uint8Array, mayWait = false): number | undefined {
-    const length = tryRead(file, p, mayWait);
+    const length = this.#hangsUp ? this.#untilHangUp(file, p) : tryRead(file, p, mayWait);
     if (length === undefined) return undefined;
     this.#fullReads = length >= chunkSize ? this.#fullReads + 1 : 0;
     if (this.#fullReads >= bulkReads) this.grow(file);
     return length;
+  }
+
+  #untilHangUp(file: Descriptor, p: Uint8Array): number | undefined {
+    if (this.#hasEnded) return 0;
+    const answer = library().osexec_read_terminal(file.fd, p, atMost(p));
+    if (answer !== -Errno.EIO) return answerOf(answer, "read", file.name);
+    this.#hasEnded = true;
+    return 0;
   }
 
   /** Whether the pipe holds more now. */

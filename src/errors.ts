@@ -401,9 +401,9 @@ export class TimeoutError extends Error {
   /** The command, as the message has it; "" for an error of somebody else's making. */
   readonly command: string;
 
-  /** Makes the error of one command. */
-  constructor(timeout: number, command = "") {
-    super(`${command === "" ? "" : `${command}: `}${timedOut(timeout)}`);
+  /** Makes the error of one command. `detail`: what more the message says. */
+  constructor(timeout: number, command = "", detail = "") {
+    super(`${command === "" ? "" : `${command}: `}${timedOut(timeout)}${detail}`);
     this.timeout = timeout;
     this.command = command;
   }

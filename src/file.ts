@@ -5,7 +5,7 @@ import { restOf, viewBytes } from "../ffi/bytes.ts";
 import { library } from "../ffi/library.ts";
 import { forget, type Watch } from "../ffi/reactor.ts";
 import { encodeText, hasHalf, showText, type Text, toText } from "../ffi/text.ts";
-import { block, ChunkReader, tryWrite, whenReady } from "./descriptor.ts";
+import { block, ChunkReader, type FileKind, tryWrite, whenReady } from "./descriptor.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { ClosedError, goQuote, StateError, SyscallError } from "./errors.ts";
 import { readOptions, unsigned } from "./fields.ts";
@@ -80,10 +80,25 @@ export let writeAtOnce: (file: OSFile, p: Uint8Array) => number | undefined;
 export let ownPipe: () => [OSFile, OSFile];
 /** For pipes of a command's own: close(), but whatever close(2) tells is nobody's to hear. */
 export let closeQuietly: (file: OSFile) => void;
+/**
+ * For who has read to the end, or reads no more: closes the file, but not a terminal of ours. That would hang up a child
+ * that has only closed its own side, and goes on.
+ */
+export let endReading: (file: OSFile) => void;
 /** How many bytes lines() has read of a file and not used, which only this object has; 0 of anything else. */
 export let heldBytes: (file: Fd) => number;
-/** The next chunk, or null at end of file, and how to do without it. */
-export let readChunk: (file: OSFile) => Operation<Uint8Array | null>;
+/**
+ * The next chunk, or null at end of file, and how to do without it. `take` is given it at once, before anybody else can
+ * read on.
+ */
+export let readChunk: (
+  file: OSFile,
+  take?: (chunk: Uint8Array<ArrayBuffer> | null) => void,
+) => Operation<Uint8Array | null>;
+/** Whoever reads next gets this first: it was read for nobody. */
+export let putBack: (file: OSFile, chunks: readonly Uint8Array<ArrayBuffer>[]) => void;
+/** The controlling side of a terminal, and the other one. */
+export let terminalFiles: (ends: Int32Array, name: string) => [OSFile, OSFile];
 
 /**
  * An open file, pipe end or terminal: Go's *os.File, as far as processes need it. Close it, or declare it with
@@ -100,6 +115,7 @@ export let readChunk: (file: OSFile) => Operation<Uint8Array | null>;
 export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #fd: number;
   readonly #name: string;
+  readonly #kind: FileKind;
   readonly #reader: ChunkReader;
   #reads: Operations | undefined;
   #writes: Operations | undefined;
@@ -111,7 +127,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   /** The lines() that reads it. */
   #lines: LineIterator | undefined;
   /** Bytes that lines() had read and did not use. */
-  #leftover = new Uint8Array(0);
+  #leftover: Uint8Array<ArrayBuffer>[] = [];
   #readable: ReadableStream<Uint8Array> | undefined;
   #writable: WritableStream<Text> | undefined;
 
@@ -128,15 +144,24 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
         if (!file.#referenced) file.#watch.unref();
       });
     writeAtOnce = (file, p) => file.#writeOnce(p);
-    readChunk = (file) => file.#readChunk();
+    readChunk = (file, take) => file.#readChunk(take);
+    putBack = (file, chunks) => file.#leftover = [...chunks, ...file.#leftover];
+    terminalFiles = ([controlling = -1, other = -1], name) => [
+      new OSFile(controlling, name, "terminal"),
+      new OSFile(other, name),
+    ];
     ownPipe = () => OSFile.#pipe(1);
     closeQuietly = (file) => void file.#close();
+    endReading = (file) => {
+      if (file.#kind !== "terminal") file.#close();
+    };
     heldBytes = (file) => file instanceof OSFile ? file.#giveBack() : 0;
   }
 
-  private constructor(fd: number, name: string, kind?: "pipe" | "packet") {
+  private constructor(fd: number, name: string, kind: FileKind = "file") {
     this.#fd = fd;
     this.#name = name;
+    this.#kind = kind;
     this.#reader = new ChunkReader(kind);
   }
 
@@ -226,8 +251,8 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     if (type !== "stream" && type !== "packet") {
       throw new TypeError(`A pair of sockets is "stream" or "packet", not ${showValue(type)}`);
     }
-    const kind = type === "packet" ? type : undefined;
-    check(library().osexec_socket_pair(pipeBytes, kind === undefined ? 0 : 1), "socketpair");
+    const kind = type === "packet" ? type : "file";
+    check(library().osexec_socket_pair(pipeBytes, type === "packet" ? 1 : 0), "socketpair");
     const [one = -1, other = -1] = pipeEnds;
     return [new OSFile(one, "socket|0", kind), new OSFile(other, "socket|1", kind)];
   }
@@ -370,7 +395,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
         if (this.#lines !== iterator) return;
         this.#lines = undefined;
         reading?.cancel();
-        this.#leftover = rest();
+        this.#leftover = [rest()].filter((bytes) => bytes.length > 0);
       },
     });
     return iterator;
@@ -460,24 +485,27 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     return queue;
   }
 
-  #readChunk(): Operation<Uint8Array<ArrayBuffer> | null> {
+  #readChunk(
+    take?: (chunk: Uint8Array<ArrayBuffer> | null) => void,
+  ): Operation<Uint8Array<ArrayBuffer> | null> {
     this.#open("read");
-    return this.#queue("in").add(() => this.#chunkAtOnce());
+    return this.#queue("in").add(() => {
+      const chunk = this.#chunkAtOnce();
+      if (chunk !== undefined) take?.(chunk);
+      return chunk;
+    });
   }
 
   #chunkAtOnce(mayWait = false): Uint8Array<ArrayBuffer> | null | undefined {
     this.#hasRead = true;
-    const kept = this.#leftover;
-    if (kept.length === 0) return this.#reader.next(this, mayWait);
-    this.#leftover = new Uint8Array(0);
-    return kept;
+    return this.#leftover.shift() ?? this.#reader.next(this, mayWait);
   }
 
   /** Puts what lines() has read ahead back, where a file has a position; answers what could not be. */
   #giveBack(): number {
-    const { length } = this.#leftover;
+    const length = this.#leftover.reduce((sum, bytes) => sum + bytes.length, 0);
     if (length === 0 || library().osexec_rewind(this.#fd, length) < 0) return length;
-    this.#leftover = new Uint8Array(0);
+    this.#leftover = [];
     return 0;
   }
 
@@ -485,10 +513,12 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   #readOnce(p: Uint8Array): number | null | undefined {
     if (p.length === 0) return 0;
     this.#hasRead = true;
-    const kept = Math.min(p.length, this.#leftover.length);
-    if (kept > 0) {
-      p.set(this.#leftover.subarray(0, kept));
-      this.#leftover = this.#leftover.slice(kept);
+    const [first] = this.#leftover;
+    if (first !== undefined) {
+      const kept = Math.min(p.length, first.length);
+      p.set(first.subarray(0, kept));
+      if (kept === first.length) this.#leftover.shift();
+      else this.#leftover[0] = first.subarray(kept);
       return kept;
     }
     const length = this.#reader.into(this, p);
@@ -517,7 +547,7 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 
   #closeStream(controller: ReadableByteStreamController): void {
-    this.close();
+    if (this.#kind !== "terminal") this.close();
     controller.close();
     // A reader that waits with a buffer of its own gets it back, empty.
     controller.byobRequest?.respond(0);

@@ -73,7 +73,7 @@ let isTelling = false;
  *
  * @example
  * ```ts
- * import { Command, observe } from "./mod.ts";
+ * import { Command, observe } from "osexec";
  *
  * using watching = observe((event) => {
  *   if (event.kind === "end") console.log(`${event.command}: ${event.state}`);

@@ -1,4 +1,4 @@
-/** Whose a child's pipes are: who wants to open one again by its path must be its owner. */
+/** Whose a child's pipes and its terminal are: who wants to open one again by its path must be its owner. */
 
 import { library } from "../ffi/library.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
@@ -7,7 +7,7 @@ import { type Fd, fdNumber } from "./file.ts";
 import type { StartPlan } from "./plan.ts";
 
 /**
- * Makes pipes that were made for a child its user's. A pipe belongs to who has made it, and may be opened by nobody else,
+ * Makes pipes that were made for a child its user's, and a terminal, as login(1) and sshd(8) do. A pipe belongs to who has made it, and may be opened by nobody else,
  * though /dev/stderr, /dev/stdin and /proc/self/fd/1 are paths to it which nginx and php-fpm open for their logs; runc and
  * systemd do the same. One that has gone to another user already, with another command of a pipeline, stays that one's.
  * Where it is not allowed, the child has the descriptors all the same.

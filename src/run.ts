@@ -11,9 +11,11 @@ import {
   ShortWriteError,
   SpawnError,
   StateError,
+  SyscallError,
   WaitDelayError,
 } from "./errors.ts";
 import { closeQuietly, type OSFile } from "./file.ts";
+import type { Listener } from "./listener.ts";
 import { holdWith, type Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { Puller, type Stdio } from "./stdio.ts";
@@ -32,6 +34,8 @@ export interface RunOptions {
   readonly cancel: Cancel | undefined;
   /** Command's. */
   readonly waitDelay: number;
+  /** Of what no copy takes: asked for when the end is waited for. */
+  readonly listener: () => Listener | undefined;
   /** What errors call it: asked for when there is one. */
   readonly label: () => string;
 }
@@ -87,6 +91,27 @@ export class Run {
   ): Promise<ProcessState> {
     if (this.#waited) throw waitedAlready(this.#options.label());
     this.#waited = true;
+    const listener = this.#options.listener();
+    listener?.begin();
+    let hasEnded = false;
+    try {
+      return await this.#waitForAll(captured, (state) => {
+        hasEnded = true;
+        onExit(state);
+      });
+    } catch (error) {
+      // Somebody else has reaped it.
+      hasEnded ||= error instanceof SyscallError;
+      throw error;
+    } finally {
+      listener?.end(hasEnded);
+    }
+  }
+
+  async #waitForAll(
+    captured: CapturedOutput,
+    onExit: (state: ProcessState) => void,
+  ): Promise<ProcessState> {
     const state = await this.#waitForExit();
     onExit(state);
     this.#closeInput();

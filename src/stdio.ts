@@ -1,6 +1,8 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
+import { Collector, EndsCollector } from "./capture.ts";
 import { closeQuietly, type Fd, fdNumber, nullDevice, OSFile, ownPipe } from "./file.ts";
+import { ptyOptions } from "./pty.ts";
 import {
   checkSink,
   isSink,
@@ -20,6 +22,7 @@ import {
   type Source,
 } from "./sources.ts";
 import { OwnFileSink, TeeSink } from "./tee.ts";
+import { makePty, type PtyOptions, takeOutput, type Terminal, terminalFile } from "./terminal.ts";
 
 /**
  * What feeds the child's stdin. Absent or "null": /dev/null. "inherit": this process's own. A
@@ -64,6 +67,8 @@ export interface Stdio {
   readonly drains: readonly Drain[];
   /** Whether opening it has asked nothing of anybody, so that it can be done without a start. */
   readonly isInert: boolean;
+  /** What all three are, and the controlling side of it. */
+  readonly pty?: { readonly terminal: Terminal; readonly side: OSFile };
 }
 
 /** What a command has for its three streams. */
@@ -72,6 +77,7 @@ export interface StdioOptions {
   readonly input?: Data | undefined;
   readonly stdout?: Stdout | readonly Stdout[] | undefined;
   readonly stderr?: Stdout | "stdout" | readonly Stdout[] | undefined;
+  readonly pty?: boolean | PtyOptions | undefined;
 }
 
 /** A sink that is no sink: what comes is asked for, by lines(). */
@@ -84,11 +90,13 @@ export class Puller {
 
 /**
  * Opens what the streams need, and the sources and sinks: all that may throw, before there is a child.
- * `blocking`: for a synchronous run. Leaves nothing open, and nothing locked, when it throws.
+ * `blocking`: for a synchronous run. `unread`: a terminal's output is left to whoever starts the command. Leaves nothing
+ * open, and nothing locked, when it throws.
  */
-export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
-  checkStdio(options);
+export function openStdio(options: StdioOptions, blocking: boolean, unread: boolean): Stdio {
+  const pty = checkStdio(options);
   const { stdin, input, stdout, stderr } = options;
+  if (pty !== undefined) return openPtyStdio(pty, stdout, unread);
   const opener = new Opener(blocking);
   try {
     const in_ = input === undefined ? opener.stdin(stdin) : opener.data(input, "input");
@@ -108,9 +116,36 @@ export function openStdio(options: StdioOptions, blocking: boolean): Stdio {
   }
 }
 
+/** One terminal for all three, which what a command itself takes is copied from. */
+function openPtyStdio(options: PtyOptions, stdout: StdioOptions["stdout"], unread: boolean): Stdio {
+  const [terminal, side] = makePty(options, true);
+  const taker = isOwn(stdout) ? stdout : unread ? undefined : nowhere;
+  if (taker !== undefined) takeOutput(terminal, "the command");
+  const sink = taker === undefined || taker instanceof Puller ? taker : openSink(taker, "stdout");
+  return {
+    files: [side, side, side],
+    childEnds: [side],
+    feed: null,
+    drains: sink === undefined ? [] : [{ end: terminalFile(terminal), sink }],
+    isInert: true,
+    pty: { terminal, side },
+  };
+}
+
+/** Where a terminal's output goes that nobody has asked for: as of an absent stdout. */
+const nowhere: Writer = { write() {} };
+
+/** What output() and its kin have put there. */
+export function isOwn(stream: unknown): stream is Collector | EndsCollector | Puller {
+  return [Collector, EndsCollector, Puller].some((own) => stream instanceof own);
+}
+
 /** There is no child, or none any more: closes the pipes and lets go of sources and sinks. */
-export function closeStdio({ childEnds, feed, drains }: Omit<Stdio, "files" | "isInert">): void {
+export function closeStdio(
+  { childEnds, feed, drains, pty }: Omit<Stdio, "files" | "isInert">,
+): void {
   for (const file of childEnds) closeQuietly(file);
+  if (pty !== undefined) closeQuietly(terminalFile(pty.terminal));
   for (const { end, sink } of drains) {
     closeQuietly(end);
     if (!(sink instanceof Puller)) sink.release();
@@ -120,8 +155,13 @@ export function closeStdio({ childEnds, feed, drains }: Omit<Stdio, "files" | "i
   feed.source.cancel();
 }
 
-/** The pipes that a child's streams are; of a stream that is another command's pipe, that one's. */
-export function pipesOf({ feed, drains }: Stdio, streams: readonly unknown[]): Fd[] {
+/**
+ * The pipes that a child's streams are, or the child's side of its terminal; of a stream that is another command's pipe,
+ * that one's.
+ */
+export function pipesOf({ feed, drains, pty }: Stdio, streams: readonly unknown[]): Fd[] {
+  // The other side's file is /dev/ptmx, which is everybody's.
+  if (pty !== undefined) return [pty.side];
   const own = [...feed === null ? [] : [feed], ...drains].map(({ end }) => end);
   return [...own, ...streams.filter(isCommandPipe)];
 }
@@ -134,8 +174,8 @@ interface PlannedFd {
 
 /** The streams as openStdio() would open them, with nothing opened. */
 export function describeStdio(options: StdioOptions): readonly Fd[] {
-  checkStdio(options);
   const { stdin, input, stdout, stderr } = options;
+  if (checkStdio(options) !== undefined) return [0, 1, 2].map((fd) => planned(fd, "pty"));
   const in_ = input === undefined ? describeStream(stdin, 0) : planned(0, "pipe");
   const out = describeStream(stdout, 1);
   const err = stderr === "stdout" ? out : describeStream(stderr, 2);
@@ -152,8 +192,19 @@ function describeStream(
   return planned(inherited, pathOf(stream) ?? "pipe");
 }
 
-/** Throws TypeError for what can be neither opened nor described: all that is known before anything is opened. */
-function checkStdio({ stdin, input, stdout, stderr }: StdioOptions): void {
+/**
+ * Throws TypeError for what can be neither opened nor described: all that is known before anything is opened. Answers the
+ * options of the terminal that stands in place of all three.
+ */
+function checkStdio({ stdin, input, stdout, stderr, pty }: StdioOptions): PtyOptions | undefined {
+  const terminal = ptyOptions(pty);
+  if (terminal !== undefined) {
+    for (const [name, stream] of Object.entries({ stdin, input, stdout, stderr })) {
+      if (stream === undefined || isOwn(stream)) continue;
+      throw new TypeError(`pty and ${name} exclude each other: the terminal is all three`);
+    }
+    return terminal;
+  }
   if (input !== undefined) {
     if (stdin !== undefined) throw new TypeError("stdin and input exclude each other");
     if (isFd(input)) throw new TypeError("input is a descriptor, which is for stdin");
@@ -161,6 +212,7 @@ function checkStdio({ stdin, input, stdout, stderr }: StdioOptions): void {
   } else if (isToBeCopied(stdin)) checkSource(stdin, "stdin");
   if (isToBeCopied(stdout)) checkOutput(stdout, "stdout");
   if (stderr !== "stdout" && isToBeCopied(stderr)) checkOutput(stderr, "stderr");
+  return undefined;
 }
 
 /** Whether it is no word, and no descriptor. */

@@ -9,7 +9,7 @@ import type { Cancel } from "./abort.ts";
 import { block } from "./descriptor.ts";
 import { Errno } from "./errno.ts";
 import { CancelError, ProcessDoneError, SyscallError, TimeoutError } from "./errors.ts";
-import { closeQuietly, type OSFile, readAtOnce, writeAtOnce } from "./file.ts";
+import { closeQuietly, endReading, type OSFile, readAtOnce, writeAtOnce } from "./file.ts";
 import { check } from "./native.ts";
 import { tellAbort } from "./observe.ts";
 import { hasEnded, type Process } from "./process.ts";
@@ -222,7 +222,7 @@ class SyncDrain {
   }
 
   close(): void {
-    closeQuietly(this.#end);
+    endReading(this.#end);
     this.#sink.release();
   }
 }

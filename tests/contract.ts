@@ -131,6 +131,7 @@ interface CommandOptions {
   cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null | undefined;
   timeout?: number | undefined;
   waitDelay?: number | undefined;
+  pty?: boolean | PtyOptions | undefined;
 }
 
 interface Command extends AsyncDisposable {
@@ -146,6 +147,9 @@ interface Command extends AsyncDisposable {
   signal?: AbortSignal;
   cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null;
   waitDelay: number;
+  pty?: boolean | PtyOptions;
+  readonly terminal: Terminal | undefined;
+  interact(): Dialogue;
   err?: Error;
   readonly process: Process | undefined;
   readonly processState: ProcessState | undefined;
@@ -253,6 +257,41 @@ interface Module {
   CancelError: ClassOf<Error>;
   ProcessDoneError: ClassOf<Error>;
   ClosedError: ClassOf<Error>;
+  openPty(options?: PtyOptions): [Terminal, OSFile];
+  Terminal: ClassOf<Terminal>;
+  Dialogue: ClassOf<Dialogue>;
+  DialogueError: ClassOf<Error>;
+}
+
+/** Of api-next.d.ts: terminals. */
+interface PtyOptions {
+  columns?: number | undefined;
+  rows?: number | undefined;
+  mode?: "cooked" | "raw" | undefined;
+}
+
+interface Terminal extends Disposable {
+  readonly name: string;
+  readonly fd: number;
+  columns: number;
+  rows: number;
+  resize(columns: number, rows: number): void;
+  setMode(mode: "cooked" | "raw"): void;
+  read(buffer: Uint8Array): Promise<number | null>;
+  write(data: osexec.Text): Promise<number>;
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly writable: WritableStream<osexec.Text>;
+  close(): void;
+}
+
+interface Expectation {
+  readonly before: string;
+  readonly match: RegExpExecArray | string;
+}
+
+interface Dialogue {
+  send(data: osexec.Text): Promise<void>;
+  expect(what: string | RegExp, options?: { timeout?: number }): Promise<Expectation>;
 }
 
 /** Fails to compile unless `Given` can stand wherever `Wanted` is wanted. */
@@ -274,4 +313,5 @@ export type Checks = [
   Check<"r" | "r+" | "w" | "w+" | "a" | "a+" | "wx" | "ax" | number, OpenFlags>,
   Check<`SIG${string}` | number, Signal>,
   Check<RlimitName, osexec.RlimitName>,
+  Check<PtyOptions, osexec.PtyOptions>,
 ];

@@ -27,6 +27,7 @@ const kinds = {
   run: async () => String(await new Command("/bin/true").run()),
   text: async () => await new Command("/bin/echo", ["x"]).text(),
   input: async () => String((await new Command("/bin/cat", [], { input: big }).text()).length),
+  pty: async () => await new Command("/bin/echo", ["x"], { pty: true }).text(),
   lines: async () => {
     const lines = [];
     for await (const line of new Command("/bin/echo", ["a"]).lines()) lines.push(line);
@@ -38,7 +39,7 @@ const kinds = {
   textSync: async () => new TextDecoder().decode(new Command("/bin/echo", ["x"]).outputSync()),
   inputSync: async () => String(new Command("/bin/cat", [], { input: big }).outputSync().length),
 };
-const right = { run: "exit status 0", text: "x\\n", input: "300000", lines: "a", later: "exit status 0",
+const right = { run: "exit status 0", text: "x\\n", pty: "x\\r\\n", input: "300000", lines: "a", later: "exit status 0",
   start: "exit status 0", sync: "exit status 0", textSync: "x\\n", inputSync: "300000" };
 `;
 
@@ -102,7 +103,7 @@ test("issue 15: with each number of descriptors left a run succeeds, or fails by
   assert(tally.ok > 0 && tally.EMFILE > 0, stdout);
   // The table of the documentation is of a kernel that refuses nothing.
   if (needsLinuxChild === false && needsPidfd === false) assertEquals(needs, documented());
-  console.log(`issue 15: ${JSON.stringify(tally)} of ${9 * 13} runs`);
+  console.log(`issue 15: ${JSON.stringify(tally)} of ${10 * 13} runs`);
 });
 
 // ---------------------------------------------------------------- one call after the other

@@ -17,6 +17,7 @@ import {
   findProcess,
   lookPath,
   observe,
+  openPty,
   OSFile,
   pipe,
   type Process,
@@ -293,6 +294,7 @@ const trials: Trial[] = [
     either(isList(either(isFd, (item) => item === null)), (value) => value === null),
   ),
   option("label", (value) => typeof value === "string"),
+  option("pty", either((value) => typeof value === "boolean", isEmpty)),
   option("signal", (value) => value === null),
   option("cancel", either((value) => value === null || typeof value === "function", whole(0, 64))),
   option("timeout", (value) => typeof value === "number" && value > 0),
@@ -462,6 +464,18 @@ const trials: Trial[] = [
     takes: isAbsent,
   },
   {
+    what: "openPty(options)",
+    names: /options|unknown|fd|length|PtyOptions/,
+    give: (options) => openPty(wrong(options)).forEach((side) => side.close()),
+    takes: either(isAbsent, isEmpty),
+  },
+  ...(["columns", "rows", "mode"] as const).map((name): Trial => ({
+    what: `openPty({ ${name} })`,
+    names: new RegExp(name),
+    give: (value) => openPty({ [name]: wrong<undefined>(value) }).forEach((side) => side.close()),
+    takes: isAbsent,
+  })),
+  {
     what: "OSFile.fromFd(fd)",
     names: /descriptor/,
     give: (fd) => void OSFile.fromFd(wrong(fd)),
@@ -554,6 +568,9 @@ test("typed 3: every method refuses every wrong value by name", async () => {
     const child = startProcess("/bin/sleep", ["sleep", "1000"]);
     const [reading, writing] = pipe();
     const fill = (): number => writing.writeSync(new Uint8Array(8));
+    const [terminal, side] = openPty();
+    await using cat = new Command("cat");
+    const dialogue = cat.interact();
     const isSignal = either(whole(0, 0));
     const methods: Trial[] = [
       {
@@ -589,11 +606,72 @@ test("typed 3: every method refuses every wrong value by name", async () => {
         give: (text) => writing.writeString(wrong(text)),
         takes: (value) => typeof value === "string",
       },
+      {
+        what: "Terminal.resize(columns)",
+        names: /columns/,
+        give: (columns) => terminal.resize(wrong(columns), 1),
+        takes: () => false,
+      },
+      {
+        what: "Terminal.resize(, rows)",
+        names: /rows/,
+        give: (rows) => terminal.resize(1, wrong(rows)),
+        takes: () => false,
+      },
+      {
+        what: "Terminal.setMode(mode)",
+        names: /mode/,
+        give: (mode) => terminal.setMode(wrong(mode)),
+        takes: () => false,
+      },
+      {
+        what: "Terminal.read(buffer)",
+        names: /array|view|buffer|bytes/i,
+        give: (buffer) => {
+          side.writeSync(new Uint8Array(8));
+          return terminal.read(wrong(buffer));
+        },
+        takes: isBytes,
+      },
+      {
+        what: "Terminal.write(data)",
+        names: /data/,
+        give: (data) => terminal.write(wrong(data)),
+        takes: either(
+          isBytes,
+          (value) => typeof value === "string" && !value.includes("\ud800"),
+        ),
+      },
+      {
+        what: "Dialogue.send(data)",
+        names: /data/,
+        give: (data) => dialogue.send(wrong(data)),
+        takes: either(
+          isBytes,
+          (value) => typeof value === "string" && !value.includes("\ud800"),
+        ),
+      },
+      {
+        what: "Dialogue.expect(what)",
+        names: /expect/,
+        give: (what) => dialogue.expect(wrong(what), { timeout: 0 }),
+        takes: () => false,
+        // It has been said or not.
+        depends: (value) => typeof value === "string" || value instanceof RegExp,
+      },
+      {
+        what: "Dialogue.expect(, { timeout })",
+        names: /timeout/,
+        give: (timeout) => dialogue.expect("", { timeout: wrong(timeout) }),
+        takes: either(isAbsent, (value) => typeof value === "number" && value >= 0),
+      },
     ];
     const count = await tryAll(methods);
     console.log(`typed 3: ${count} wrong and right values given to ${methods.length} methods`);
     child.kill();
     await child.wait();
+    terminal.close();
+    side.close();
     reading.close();
     writing.close();
   });

@@ -63,6 +63,7 @@ const c = struct {
     extern "c" fn sched_yield() c_int;
     extern "c" fn sigpending(set: *u32) c_int;
     extern "c" fn sigwait(set: *const u32, signal: *c_int) c_int;
+    extern "c" fn ioctl(fd: c_int, request: c_ulong, ...) c_int;
     extern "c" fn fcntl(fd: c_int, command: c_int, ...) c_int;
     extern "c" fn faccessat(directory: c_int, path: [*]const u8, mode: c_int, flags: c_int) c_int;
     extern "c" fn getcwd(buffer: [*]u8, length: usize) ?[*:0]u8;
@@ -234,6 +235,10 @@ pub fn isThread(tid: i32) bool {
 
 pub fn yield() void {
     _ = c.sched_yield();
+}
+
+pub fn ioctl(fd: i32, request: u32, argument: usize) i32 {
+    return result(c.ioctl(fd, request, argument));
 }
 
 pub fn fcntl(fd: i32, command: i32, argument: i32) i32 {

@@ -7,6 +7,7 @@
 const std = @import("std");
 const abi = @import("abi.zig");
 const linux = @import("linux.zig");
+const pty = @import("pty.zig");
 const systems = @import("system.zig");
 const threads = @import("threads.zig");
 const wait_linux = @import("wait_linux.zig");
@@ -98,12 +99,18 @@ const Kind = enum {
     /// The same, of one that has been reaped, just now or by somebody else.
     ended,
     pipe,
+    /// The controlling side of a terminal: closing it hangs up what runs there.
+    terminal,
     /// Somebody else has closed it, and it may be anybody's.
     foreign,
 };
 
 fn kindOf(fd: i32) Kind {
-    if (systems.fileType(system.openMode(fd)) == .fifo) return .pipe;
+    switch (systems.fileType(system.openMode(fd)) orelse return .foreign) {
+        .fifo => return .pipe,
+        .character => return if (pty.isControlling(fd)) .terminal else .foreign,
+        else => {},
+    }
     // No other system has pidfds.
     if (system != linux) return .foreign;
     return switch (wait_linux.ended(linux.P_PIDFD, fd, 0)) {

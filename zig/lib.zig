@@ -8,6 +8,7 @@ const files = @import("files.zig");
 const nowait = @import("nowait.zig");
 const opener = @import("opener.zig");
 const processors = @import("processors.zig");
+const pty = @import("pty.zig");
 const reactor = @import("reactor.zig");
 const shared = @import("shared.zig");
 const spawn = @import("spawn.zig");
@@ -109,9 +110,34 @@ pub const symbols = struct {
         return system.endWriting(fd);
     }
 
-    /// Makes a pipe of this process's user another user's.
+    /// Makes a pipe, or a terminal, of this process's user another user's.
     pub fn osexec_give(fd: i32, uid: i32) callconv(.c) i32 {
         return system.give(fd, @bitCast(uid));
+    }
+
+    /// The controlling side of a new terminal and the other one; `name` gets the path of that, NUL included, and the
+    /// answer is its length. `owned`: the controlling side is this thread's alone, and goes with it.
+    pub fn osexec_pty(ends: *[2]i32, name: [*]u8, length: i32, owned: i32) callconv(.c) i32 {
+        return pty.open(ends, name, length, owned != 0);
+    }
+
+    /// All there is, of a controlling side.
+    pub fn osexec_read_terminal(fd: i32, buffer: [*]u8, length: i32) callconv(.c) i32 {
+        return pty.read(fd, buffer, length);
+    }
+
+    pub fn osexec_set_window(fd: i32, columns: i32, rows: i32) callconv(.c) i32 {
+        return pty.setWindow(fd, columns, rows);
+    }
+
+    /// Columns and rows.
+    pub fn osexec_window(fd: i32, size: *[2]i32) callconv(.c) i32 {
+        return pty.getWindow(fd, size);
+    }
+
+    /// `raw`: 1; 0: as a new one, "cooked".
+    pub fn osexec_terminal_mode(fd: i32, raw: i32) callconv(.c) i32 {
+        return pty.setMode(fd, raw != 0);
     }
 
     pub fn osexec_read(fd: i32, buffer: [*]u8, length: i32, may_wait: i32) callconv(.c) i32 {

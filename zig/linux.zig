@@ -247,6 +247,10 @@ pub fn yield() void {
     _ = call(.sched_yield, .{});
 }
 
+pub fn ioctl(fd: i32, request: u32, argument: usize) i32 {
+    return result(.ioctl, .{ fd, request, argument });
+}
+
 pub fn fcntl(fd: i32, command: i32, argument: i32) i32 {
     return result(.fcntl, .{ fd, command, argument });
 }

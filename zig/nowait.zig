@@ -43,8 +43,14 @@ pub fn write(fd: i32, buffer: [*]const u8, length: i32) i32 {
 fn writeMasked(fd: i32, buffer: [*]const u8, length: i32) i32 {
     const answer = transfer(.pwritev2, RWF_NOWAIT, fd, @constCast(buffer), length);
     if (answer != again and !isUnsupported(answer)) return answer;
-    if (!isReady(fd, .out)) return again;
-    if (neverWaits(fd)) return system.write(fd, buffer, @intCast(length));
+    const ready = readiness(fd, .out);
+    if (ready == 0) return again;
+    if (neverWaits(fd)) {
+        const written = system.write(fd, buffer, @intCast(length));
+        // A terminal whose other side nobody has open is full for ever, and ready for ever.
+        const is_hung_up = ready & @backingInt(abi.Ready.hup) != 0 and ready & @backingInt(abi.Ready.out) == 0;
+        return if (written == again and is_hung_up) system.negative(.IO) else written;
+    }
     if (answer == again) return again;
     // A piece of a packet would be another packet.
     if (systems.fileType(system.openMode(fd)) == .socket) return system.sendNow(fd, buffer, @intCast(length));
@@ -86,9 +92,14 @@ fn isUnsupported(answer: i32) bool {
 }
 
 fn isReady(fd: i32, ready: abi.Ready) bool {
+    return readiness(fd, ready) != 0;
+}
+
+/// Bits of `Ready`; all of them where it cannot be asked for: that is tried, and says why.
+fn readiness(fd: i32, ready: abi.Ready) u32 {
     var entry: abi.Poll = .{ .fd = fd, .events = @intCast(@backingInt(ready)), .revents = 0 };
-    // What cannot be asked for is tried, and says why.
-    return system.poll(@ptrCast(&entry), 1, 0) != 0;
+    const answer = system.poll(@ptrCast(&entry), 1, 0);
+    return if (answer < 0) ~@as(u32, 0) else @as(u16, @bitCast(entry.revents));
 }
 
 /// A file on a disk takes all of it, and so does what is O_NONBLOCK all the same, as far as it can.

@@ -14,7 +14,7 @@ pub const system = switch (builtin.os.tag) {
 };
 
 /// The type of a file, as both systems have it in st_mode.
-pub const FileType = enum(u4) { fifo = 1, directory = 4, block = 6, regular = 8, socket = 12, _ };
+pub const FileType = enum(u4) { fifo = 1, character = 2, directory = 4, block = 6, regular = 8, socket = 12, _ };
 
 /// Of a mode, or of the -errno in its place, which has none.
 pub fn fileType(mode: i32) ?FileType {
@@ -44,6 +44,7 @@ comptime {
         "discardSigpipe",
         "yield",
         "fcntl",
+        "ioctl",
         "fileMode",
         "openMode",
         "give",

@@ -13,6 +13,7 @@ test {
     _ = @import("nowait.zig");
     _ = @import("opener.zig");
     _ = @import("processors.zig");
+    _ = @import("pty.zig");
     _ = @import("request.zig");
     _ = @import("reactor_test.zig");
     _ = @import("spawn.zig");
