@@ -60,8 +60,8 @@ export {
   OSFile,
   pipe,
 } from "./src/file.ts";
-export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
-export { PlatformError } from "./ffi/runtime.ts";
+export { LibraryError } from "./ffi/library.ts";
+export { type LibraryAttempt, PlatformError } from "./ffi/runtime.ts";
 export type { Text } from "./ffi/text.ts";
 export type { LineOptions } from "./src/lines.ts";
 export { type Ended, parallel, type ParallelOptions } from "./src/parallel.ts";
