@@ -1,7 +1,7 @@
 /** Deno's side of the seam: Deno.dlopen, and a node:net socket for the reactor's. */
 
 import { connectSocket, cText, hostDeno, hostImmediate, makeMemfd, now, openLibc } from "./host.ts";
-import type { EventStream, NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
+import type { NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
 
 type DenoWord = Word | "pointer" | "usize" | "isize";
 

@@ -508,6 +508,16 @@ export function pipe(): [OSFile, OSFile] {
   return OSFile.pipe();
 }
 
+/** Opens a file for one call. By no `using` in these sources: Node 20 and 22 could not even parse the package. */
+export function withFile<T>(path: Text, use: (file: OSFile) => T, flags: OpenFlags = "r"): T {
+  const file = OSFile.open(path, flags);
+  try {
+    return use(file);
+  } finally {
+    file.close();
+  }
+}
+
 /** /dev/null, for a child: the library has it open, and finds it by this number. */
 export const nullDevice: Fd = Object.freeze({ fd: -2 });
 

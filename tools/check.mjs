@@ -35,7 +35,7 @@ const BUN_TEST_LIMIT_MS = 60_000;
  * @returns {Check[]}
  */
 function allChecks(tools) {
-  const { bun, deno, zig } = tools;
+  const { bun, deno, node, zig } = tools;
   const sources = ["mod.ts", ...typeScript("tests"), ...typeScript("examples")];
   const here = () => suiteHere(tools);
   const asUser = () => suiteAsOrdinaryUser(tools);
@@ -52,11 +52,13 @@ function allChecks(tools) {
     },
     { name: "bun", title: "the tests under Bun", run: bunTest(here) },
     { name: "deno", title: "the tests under Deno", run: denoTest(here) },
+    { name: "node", title: "the tests under Node", run: nodeTest(here) },
   ];
   if (process.platform === "linux" && process.getuid?.() === 0) {
     list.push(
       { name: "bun-user", title: "the tests under Bun, not as root", run: bunTest(asUser) },
       { name: "deno-user", title: "the tests under Deno, not as root", run: denoTest(asUser) },
+      { name: "node-user", title: "the tests under Node, not as root", run: nodeTest(asUser) },
     );
   }
   if (process.platform === "linux") {
@@ -73,6 +75,7 @@ function allChecks(tools) {
     check("tsc", "types, by tsc with Bun's", [process.execPath, tools.tsc, "-p", "tsconfig.json"]),
     check("tour-bun", "the tour under Bun", [bun, "run", "examples/tour.ts"]),
     check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
+    check("tour-node", "the tour under Node", [node, "examples/tour.ts"]),
     { name: "npm-package", title: "the tour with the npm package", run: npmPackage(tools) },
   );
   return list;
@@ -97,7 +100,11 @@ function libcChecks(zig, where, ending, remark) {
     return { ...place, env: { ...place.env, OSEXEC_LIBRARY: library, OSEXEC_CHILD: "libc" } };
   };
   /** @type {[name: string, runtime: string, suite: Run][]} */
-  const suites = [["bun", "Bun", bunTest(there)], ["deno", "Deno", denoTest(there)]];
+  const suites = [
+    ["bun", "Bun", bunTest(there)],
+    ["deno", "Deno", denoTest(there)],
+    ["node", "Node", nodeTest(there)],
+  ];
   return suites.map(([name, runtime, suite]) => ({
     name: `${name}-libc${ending}`,
     title: `the tests under ${runtime}, the child of macOS${remark}`,
@@ -133,6 +140,12 @@ function ladderChecks(where) {
         name: `deno-no-${call}`,
         title: title("Deno"),
         run: denoTest(there, wrapper),
+        isSlow: true,
+      },
+      {
+        name: `node-no-${call}`,
+        title: title("Node"),
+        run: nodeTest(there, wrapper),
         isSlow: true,
       },
     ];
@@ -335,6 +348,30 @@ function denoTest(where, wrapper = []) {
     const options = ["-A", "--no-check", `--junit-path=${report}`];
     const argv = [...wrapper, place.deno, "test", ...options, "tests/"];
     return countReport(await job.run(argv, place), report, job);
+  };
+}
+
+/**
+ * All in one process, as under Bun: a process for each file would take 10 s more. Warnings are not wanted of any of
+ * them, as tests compare what is printed; and what of TypeScript Node has stripped and compiled it keeps, or each of
+ * some hundred scripts would take 0.2 s longer.
+ *
+ * @param {() => SuitePlace} where
+ * @param {readonly string[]} wrapper a command that runs the runner
+ * @returns {Run}
+ */
+function nodeTest(where, wrapper = []) {
+  return async (job) => {
+    const place = where();
+    const report = join(place.reports, "node.xml");
+    const env = { ...place.env, NODE_COMPILE_CACHE: join(place.reports, "node-cache") };
+    const argv = [
+      ...[...wrapper, place.node, "--disable-warning=ExperimentalWarning"],
+      ...["--import", "./tests/node.mjs", "--test", "--test-isolation=none"],
+      ...["--test-reporter=dot", "--test-reporter-destination=stdout"],
+      ...["--test-reporter=junit", `--test-reporter-destination=${report}`, "tests/*_test.ts"],
+    ];
+    return countReport(await job.run(argv, { ...place, env }), report, job);
   };
 }
 
