@@ -176,13 +176,14 @@ function check(name, title, argv) {
 }
 
 /**
- * Packs what npm would publish, installs that in a folder of its own, and runs the tour there on both
- * runtimes; its types are to serve both ways in which tsc finds a package.
+ * Packs what npm would publish, installs that in a folder of its own, and runs the tour there on all
+ * runtimes; its types are to serve both ways in which tsc finds a package. Node before 24, which has no
+ * node:ffi, is to get as far as being told so: what it cannot parse it does not load at all.
  *
  * @param {Tools} tools
  * @returns {Run}
  */
-function npmPackage({ bun, deno, tsc }) {
+function npmPackage({ bun, deno, node, tsc }) {
   return async (job) => {
     const folder = join(scratch, "npm-package");
     const place = { ...checkout, cwd: folder };
@@ -197,14 +198,23 @@ function npmPackage({ bun, deno, tsc }) {
     // What nobody uses is nobody's to carry.
     const unused = join(folder, "unused.js");
     writeFileSync(join(folder, "unused.ts"), `import { Command } from "${name}"; console.log(1);`);
+    writeFileSync(
+      join(folder, "required.cjs"),
+      `const { Command } = require("${name}"); new Command("true").run().then(console.log);`,
+    );
+    const acorn = join(typeRoots, "acorn/bin/acorn");
+    const es2022 = ["--ecma2022", "--module", "--silent", join(root, "dist/mod.js")];
     const check = [
       ...[process.execPath, tsc, "tour.ts", "--ignoreConfig", "--noEmit", "--strict", "--target"],
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
     ];
     const succeeded = await job.run(pack) &&
+      await job.run([process.execPath, acorn, ...es2022]) &&
       await job.run([...install, `./${name}-${version}.tgz`], place) &&
       await job.run([bun, "tour.ts"], place) &&
       await job.run([deno, "run", "-A", "tour.ts"], place) &&
+      await job.run([node, "tour.ts"], place) &&
+      await job.run([node, "required.cjs"], place) &&
       await job.run([bun, "build", "unused.ts", "--target=bun", `--outfile=${unused}`], place) &&
       isSmall(job, unused) &&
       await job.run([...check, "--module", "Preserve"], place) &&
