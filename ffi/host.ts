@@ -65,8 +65,19 @@ export interface HostTimer {
   unref(): void;
 }
 
-/** Milliseconds of the monotonic clock. */
-export const now: () => number = performance.now.bind(performance);
+/** Milliseconds of the monotonic clock. Not by `performance` on Node, where that takes 0.9 ms to load. */
+export const now: () => number = takeClock();
+
+function takeClock(): () => number {
+  if (takeBun() !== undefined || hostDeno() !== undefined || !isNode()) {
+    return performance.now.bind(performance);
+  }
+  const { hrtime } = hostProcess() as { hrtime(): [number, number] };
+  return () => {
+    const [seconds, nanoseconds] = hrtime();
+    return seconds * 1e3 + nanoseconds / 1e6;
+  };
+}
 
 /** Milliseconds since the epoch. */
 export const wallClock: () => number = Date.now;
