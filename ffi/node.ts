@@ -51,7 +51,8 @@ export function nodeRuntime(): Runtime {
     giveTurn,
     get environment() {
       // A Worker has a copy of its own; to list it takes longer than to read libc's.
-      return (worker ??= isWorker()) ? nodeProcess().env : null;
+      worker ??= isWorker();
+      return worker ? nodeProcess().env : null;
     },
     variable: (name) => nodeProcess().env[name],
   };
