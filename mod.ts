@@ -1,5 +1,5 @@
 /**
- * Go's os/exec, os.StartProcess and syscall.SysProcAttr for Bun and Deno.
+ * Go's os/exec, os.StartProcess and syscall.SysProcAttr for Bun, Deno and Node.
  *
  * Commands run without a shell: nothing is expanded, quoted or interpreted. A start that fails says in
  * which step and why. Importing this module does nothing; the first use loads the native library.

@@ -114,7 +114,7 @@ function libcChecks(zig, where, ending, remark) {
 }
 
 /**
- * What old kernels and sandboxes refuse. Not clone3 with EPERM, under which neither runtime lives: glibc
+ * What old kernels and sandboxes refuse. Not clone3 with EPERM, under which no runtime lives: glibc
  * makes its threads without it only for ENOSYS. `tests/ladder_test.ts` refuses that to starts alone.
  */
 const REFUSALS = ["clone3", "close_range", "pidfd_open", "faccessat2"];
