@@ -8,7 +8,14 @@ import {
   memfdBy,
   nodeModule,
 } from "./host.ts";
-import type { NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
+import type {
+  LibraryAttempt,
+  NativeFunction,
+  Opened,
+  Runtime,
+  Signature,
+  Word,
+} from "./runtime.ts";
 
 interface NodeFunction {
   arguments: string[];
@@ -81,7 +88,7 @@ function ffi(): NodeFfi | undefined {
 /** Where the module is there without a flag. */
 const firstVersion = "26.9.0";
 
-function lacks(): { place: string; reason: string } | null {
+function lacks(): LibraryAttempt | null {
   if (ffi() !== undefined) return null;
   const { node } = nodeProcess().versions;
   const isOld = node.localeCompare(firstVersion, undefined, { numeric: true }) < 0;
