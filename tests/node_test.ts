@@ -101,6 +101,26 @@ test("Node: without --allow-ffi the first use throws Node's own error", needsNod
   assertStringIncludes(error ?? "", "--allow-ffi");
 });
 
+test(
+  "Node: what exec() becomes has stdio, which Node marks close-on-exec; a failing one leaves the marks",
+  needsNode,
+  async () => {
+    using directory = new Directory();
+    const unknown = directory.file("unknown", "no program", 0o755);
+    const { stdout, stderr } = await runScript(`
+    import fs from "node:fs";
+    const isMarked = (fd) => (parseInt(fs.readFileSync("/proc/self/fdinfo/" + fd, "utf8").match(/flags:\\s*(\\d+)/)[1], 8) & 0o2000000) !== 0;
+    const marks = () => [0, 1, 2].map(isMarked).join();
+    const before = marks();
+    try { osexec.exec(${
+      JSON.stringify(unknown)
+    }, ["x"]); } catch (error) { fs.writeSync(1, error.code + "\\n"); }
+    fs.writeSync(1, before + " " + (marks() === before) + "\\n");
+    osexec.exec("/bin/sh", ["sh", "-c", "echo out; echo err >&2"]);`);
+    assertEquals([stdout, stderr], ["ENOEXEC\ntrue,true,true true\nout\n", "err\n"]);
+  },
+);
+
 test("a thread's children get the environment that it sees", {
   skip: isDeno && "Deno hands down libc's, of which node:worker_threads gives a Worker a copy",
 }, async () => {
