@@ -130,10 +130,10 @@ export function nodeModule(name: string): unknown {
   }
 }
 
-/** The runtime's own word for what may not be done: Deno's NotCapable, or Node's ERR_ACCESS_DENIED. */
+/** The runtime's own word for a lack of --allow-ffi: Deno's NotCapable, or Node's ERR_ACCESS_DENIED. */
 export function isDenied(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return error.name === "NotCapable" || ("code" in error && error.code === "ERR_ACCESS_DENIED");
+  return error.name === "NotCapable" || ("permission" in error && error.permission === "FFI");
 }
 
 /** The functions of libc that a memfd takes, as a runtime calls them. */

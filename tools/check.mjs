@@ -362,9 +362,8 @@ function denoTest(where, wrapper = []) {
 }
 
 /**
- * All in one process, as under Bun: a process for each file would take 10 s more. Warnings are not wanted of any of
- * them, as tests compare what is printed; and what of TypeScript Node has stripped and compiled it keeps, or each of
- * some hundred scripts would take 0.2 s longer.
+ * All files in one process, as under Bun. Its cache keeps what Node has stripped of types and compiled: without it
+ * each of some hundred scripts takes 0.2 s longer.
  *
  * @param {() => SuitePlace} where
  * @param {readonly string[]} wrapper a command that runs the runner
