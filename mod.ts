@@ -1,5 +1,5 @@
 /**
- * Go's os/exec, os.StartProcess and syscall.SysProcAttr for Bun and Deno.
+ * Go's os/exec, os.StartProcess and syscall.SysProcAttr for Bun, Deno and Node.
  *
  * Commands run without a shell: nothing is expanded, quoted or interpreted. A start that fails says in
  * which step and why. Importing this module does nothing; the first use loads the native library.
@@ -61,8 +61,8 @@ export {
   pipe,
   socketPair,
 } from "./src/file.ts";
-export { type LibraryAttempt, LibraryError } from "./ffi/library.ts";
-export { PlatformError } from "./ffi/runtime.ts";
+export { LibraryError } from "./ffi/library.ts";
+export { type LibraryAttempt, PlatformError } from "./ffi/runtime.ts";
 export type { Text } from "./ffi/text.ts";
 export type { LineOptions } from "./src/lines.ts";
 export { type Ended, parallel, type ParallelOptions } from "./src/parallel.ts";

@@ -3,6 +3,7 @@
  *
  *     npx --yes bun@1.4.5 examples/tour.ts
  *     deno run -A examples/tour.ts
+ *     node examples/tour.ts
  *
  * It needs no privileges; as root it shows more. It changes nothing and ends by itself.
  */

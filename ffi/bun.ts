@@ -1,6 +1,6 @@
 /** Bun's side of the seam: bun:ffi, and Bun.connect for the reactor's socket. */
 
-import { hostBun, hostImmediate, hostProcess, makeMemfd, nodeModule, openLibc } from "./host.ts";
+import { hostBun, hostImmediate, hostProcess, makeTemporaryDirectory, memfdBy } from "./host.ts";
 import type { EventStream, NativeFunction, Opened, Runtime, Signature } from "./runtime.ts";
 
 interface BunFunction {
@@ -47,10 +47,11 @@ export function bunRuntime(): Runtime {
     arch,
     // One dlopen costs 0.3 ms in all, whatever it binds (measured).
     bindsLate: false,
+    lacks: () => null,
     allow() {},
     open,
     bindRare: (path, name, signature) => open(path, { [name]: signature }).functions[name]!,
-    memfd,
+    memfd: (name, bytes) => memfdBy(open, bunProcess().arch, name, bytes),
     makeTemporaryDirectory,
     connect,
     // Its globals outlive a reload: see ./reactor.ts.
@@ -81,27 +82,6 @@ function open(
   }
   const opened = bunProcess().getBuiltinModule("bun:ffi").dlopen(path, table);
   return { functions: opened.symbols, close: () => opened.close() };
-}
-
-/** Not by node:fs for the one write, which takes 2 ms to load. */
-function memfd(name: string, bytes: Uint8Array): number {
-  const libc = openLibc(bunProcess().arch, (path) =>
-    open(path, {
-      memfd_create: { parameters: ["buffer", "i32"], result: "i32" },
-      write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
-    }).functions);
-  return makeMemfd(
-    {
-      create: (text, flags) => libc.memfd_create!(text, flags),
-      write: (fd, rest) => libc.write!(fd, rest, rest.length),
-    },
-    name,
-    bytes,
-  );
-}
-
-function makeTemporaryDirectory(): string {
-  return nodeModule("node:fs").mkdtempSync(`${nodeModule("node:os").tmpdir()}/osexec-`);
 }
 
 function connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream {

@@ -1,7 +1,7 @@
 /** Deno's side of the seam: Deno.dlopen, and a node:net socket for the reactor's. */
 
-import { cText, hostDeno, hostImmediate, makeMemfd, nodeModule, now, openLibc } from "./host.ts";
-import type { EventStream, NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
+import { connectSocket, cText, hostDeno, hostImmediate, makeMemfd, now, openLibc } from "./host.ts";
+import type { NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
 
 type DenoWord = Word | "pointer" | "usize" | "isize";
 
@@ -36,12 +36,13 @@ export function denoRuntime(): Runtime {
     arch: nodeArch(),
     // A function with a buffer costs 0.3 ms to bind (measured).
     bindsLate: true,
+    lacks: () => null,
     allow,
     open,
     bindRare,
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
-    connect,
+    connect: connectSocket,
     // `deno run --watch`: in the same process, and with the same thread.
     onUnload: (action) => globalThis.addEventListener("unload", action),
     setImmediate,
@@ -124,15 +125,15 @@ function memfd(name: string, bytes: Uint8Array): number {
   );
 }
 
-/** Taken at once, as ./host.ts does. */
-const Channel = MessageChannel;
+/** Taken at once, as ./host.ts does; not on Node, where that takes 1 ms. */
+const Channel = hostDeno() === undefined ? undefined : MessageChannel;
 
 /** Turns that are had by a message each, which takes 30 to 100 µs. */
 let messages = 64;
 
 /** setImmediate takes 6 ms to load as a global, of node:timers 21; a first message takes 2. */
 function setImmediate(turn: () => void): void {
-  if (messages === 0) {
+  if (messages === 0 || Channel === undefined) {
     hostImmediate(turn);
     return;
   }
@@ -171,20 +172,4 @@ function giveTurn(after: () => void): void {
     else hostImmediate(tick);
   };
   tick();
-}
-
-function connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream {
-  const net = nodeModule("node:net");
-  const socket = new net.Socket({ fd, readable: true, writable: false });
-  socket.on("data", (chunk: Uint8Array) => onData(chunk));
-  socket.on("error", () => {});
-  socket.unref();
-  return {
-    ref() {
-      socket.ref();
-    },
-    unref() {
-      socket.unref();
-    },
-  };
 }

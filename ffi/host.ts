@@ -1,8 +1,10 @@
 /**
- * What both runtimes take from their host in the same way: globals, modules of Node's, and libc.
+ * What the runtimes take from their host in the same way: globals, modules of Node's, and libc.
  *
  * Globals are taken when this module loads: later a program may replace them (fake timers), or delete them.
  */
+
+import type { EventStream, Runtime } from "./runtime.ts";
 
 /** A global as it is now, to be read when it is needed: some of Deno's take milliseconds to load (timers 9). */
 function take(name: string): () => unknown {
@@ -21,7 +23,7 @@ const takeDeno = take("Deno");
 interface HostProcess {
   on(event: "exit", action: () => void): unknown;
   getBuiltinModule(name: string): unknown;
-  readonly versions?: { readonly bun?: string };
+  readonly versions?: { readonly bun?: string; readonly node?: string };
 }
 
 /** The host's `process`. */
@@ -35,9 +37,16 @@ export function hostBun(): unknown {
   return bun !== undefined && takeProcess()?.versions?.bun !== undefined ? bun : undefined;
 }
 
-/** Deno's global. */
+/** Deno's global, or undefined: on Node it may be somebody's shim. Not asked of `process`: 17 ms on Deno. */
 export function hostDeno(): unknown {
-  return takeDeno();
+  const deno = takeDeno() as { readonly internal?: symbol } | undefined;
+  const key = deno?.internal;
+  return typeof key === "symbol" && key in deno! ? deno : undefined;
+}
+
+/** Whether it is Node, or says so, as Bun and Deno do too. */
+export function isNode(): boolean {
+  return takeProcess()?.versions?.node !== undefined;
 }
 
 /** How many processors the runtime says there are. */
@@ -51,14 +60,25 @@ export const HostAbortController: typeof AbortController = AbortController;
 /** AbortSignal.any(). */
 export const anySignal: typeof AbortSignal.any = AbortSignal.any.bind(AbortSignal);
 
-/** A timer, as both runtimes have them: Node's. */
+/** A timer, as the runtimes have them: Node's. */
 export interface HostTimer {
   ref(): void;
   unref(): void;
 }
 
-/** Milliseconds of the monotonic clock. */
-export const now: () => number = performance.now.bind(performance);
+/** Milliseconds of the monotonic clock. Not by `performance` on Node, where that takes 0.9 ms to load. */
+export const now: () => number = takeClock();
+
+function takeClock(): () => number {
+  if (takeBun() !== undefined || hostDeno() !== undefined || !isNode()) {
+    return performance.now.bind(performance);
+  }
+  const { hrtime } = hostProcess() as { hrtime(): [number, number] };
+  return () => {
+    const [seconds, nanoseconds] = hrtime();
+    return seconds * 1e3 + nanoseconds / 1e6;
+  };
+}
 
 /** Milliseconds since the epoch. */
 export const wallClock: () => number = Date.now;
@@ -107,9 +127,12 @@ export function nodeModule(name: "node:fs"): typeof import("node:fs");
 export function nodeModule(name: "node:net"): typeof import("node:net");
 export function nodeModule(name: "node:os"): typeof import("node:os");
 export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
+export function nodeModule(
+  name: "node:worker_threads",
+): typeof import("node:worker_threads");
 export function nodeModule(name: string): unknown {
   const load = (): unknown => takeProcess()?.getBuiltinModule(name);
-  const deno = takeDeno();
+  const deno = hostDeno();
   if (deno === undefined || "Deno" in globalThis) return load();
   // Deno's own modules look for it while they load.
   Object.defineProperty(globalThis, "Deno", { value: deno, configurable: true });
@@ -120,6 +143,12 @@ export function nodeModule(name: string): unknown {
   }
 }
 
+/** The runtime's own word for a lack of --allow-ffi: Deno's NotCapable, or Node's ERR_ACCESS_DENIED. */
+export function isDenied(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return error.name === "NotCapable" || ("permission" in error && error.permission === "FFI");
+}
+
 /** The functions of libc that a memfd takes, as a runtime calls them. */
 export interface MemfdCalls {
   create(name: Uint8Array, flags: number): number;
@@ -128,7 +157,7 @@ export interface MemfdCalls {
 
 /**
  * Opens the host's own libc by glibc's name, or by musl's. `arch`: in the words of `process.arch`. Without
- * --allow-ffi nothing else can succeed, and Deno's own word is the best one.
+ * --allow-ffi nothing else can succeed, and the runtime's own word is the best one.
  */
 export function openLibc<Opened>(arch: string, open: (name: string) => Opened): Opened {
   const names = ["libc.so.6", `libc.musl-${arch === "arm64" ? "aarch64" : "x86_64"}.so.1`];
@@ -137,7 +166,7 @@ export function openLibc<Opened>(arch: string, open: (name: string) => Opened): 
     try {
       return open(name);
     } catch (error) {
-      if (error instanceof Error && error.name === "NotCapable") throw error;
+      if (isDenied(error)) throw error;
       reasons.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
     }
   }
@@ -160,4 +189,48 @@ export function makeMemfd({ create, write }: MemfdCalls, name: string, bytes: Ui
     offset += written;
   }
   return fd;
+}
+
+/** Makes a private directory for a temporary file. */
+export function makeTemporaryDirectory(): string {
+  return nodeModule("node:fs").mkdtempSync(`${nodeModule("node:os").tmpdir()}/osexec-`);
+}
+
+/** A memfd by what opens libraries here. Not by node:fs for the one write, which takes 2 ms to load on Bun. */
+export function memfdBy(
+  open: Runtime["open"],
+  arch: string,
+  name: string,
+  bytes: Uint8Array,
+): number {
+  const libc = openLibc(arch, (path) =>
+    open(path, {
+      memfd_create: { parameters: ["buffer", "i32"], result: "i32" },
+      write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
+    }).functions);
+  return makeMemfd(
+    {
+      create: (text, flags) => libc.memfd_create!(text, flags),
+      write: (fd, rest) => libc.write!(fd, rest, rest.length),
+    },
+    name,
+    bytes,
+  );
+}
+
+/** Reads a socket by node:net: the socket then owns it, and does not keep the event loop alive. */
+export function connectSocket(fd: number, onData: (chunk: Uint8Array) => void): EventStream {
+  const { Socket } = nodeModule("node:net");
+  const socket = new Socket({ fd, readable: true, writable: false });
+  socket.on("data", (chunk: Uint8Array) => onData(chunk));
+  socket.on("error", () => {});
+  socket.unref();
+  return {
+    ref() {
+      socket.ref();
+    },
+    unref() {
+      socket.unref();
+    },
+  };
 }

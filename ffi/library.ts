@@ -2,9 +2,10 @@
 
 import { FINGERPRINT, SYMBOLS } from "./abi.ts";
 import { embeddedLibrary } from "./embedded.ts";
-import { nodeModule } from "./host.ts";
+import { isDenied, nodeModule } from "./host.ts";
 import {
   currentRuntime,
+  type LibraryAttempt,
   type NativeFunction,
   type Opened,
   PlatformError,
@@ -28,14 +29,6 @@ export type Library = {
     ...parameters: Arguments<(typeof SYMBOLS)[Name]["parameters"]>
   ) => Values[(typeof SYMBOLS)[Name]["result"]];
 };
-
-/** One place a library was looked for, and why it did not serve. */
-export interface LibraryAttempt {
-  /** "memfd", "temporary file", the file of npm's package, or OSEXEC_LIBRARY and its value. */
-  readonly place: string;
-  /** What failed there. */
-  readonly reason: string;
-}
 
 /** The native library could not be loaded. The message lists every place tried and why each failed. */
 export class LibraryError extends Error {
@@ -99,7 +92,10 @@ const groups: readonly (readonly Name[])[] = [
 
 let loaded: Library | undefined;
 
-/** The library, loaded at the first call. Throws LibraryError, and on Deno without --allow-ffi NotCapable. */
+/**
+ * The library, loaded at the first call. Throws LibraryError; without --allow-ffi, where that is needed, what the
+ * runtime throws: NotCapable on Deno, an Error of the code ERR_ACCESS_DENIED on Node.
+ */
 export function library(): Library {
   return loaded ??= loadLibrary(currentRuntime());
 }
@@ -119,15 +115,15 @@ export function loadLibrary(
 ): Library {
   const attempts: LibraryAttempt[] = [];
   let cause: unknown;
+  const lack = runtime.lacks();
+  if (lack !== null) throw new LibraryError([lack]);
   for (const place of places) {
     let opened: OpenLibrary | undefined;
     try {
       opened = place.open(runtime);
       return preferFirst(runtime, bind(runtime, opened), opened);
     } catch (error) {
-      const isFinal = error instanceof PlatformError ||
-        (error instanceof Error && error.name === "NotCapable");
-      if (isFinal) throw error;
+      if (error instanceof PlatformError || isDenied(error)) throw error;
       cause = error;
       attempts.push({
         place: place.name,

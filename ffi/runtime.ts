@@ -1,8 +1,9 @@
-/** The seam between the two runtimes: what each must offer, and which one this is. */
+/** The seam between the runtimes: what each must offer, and which one this is. */
 
 import { bunRuntime } from "./bun.ts";
 import { denoRuntime } from "./deno.ts";
-import { hostBun, hostDeno } from "./host.ts";
+import { hostBun, hostDeno, isNode } from "./host.ts";
+import { nodeRuntime } from "./node.ts";
 
 /** A word of the boundary's vocabulary: see `zig/abi_gen.zig`. */
 export type Word = "i32" | "buffer" | "void";
@@ -30,6 +31,14 @@ export interface EventStream {
   unref(): void;
 }
 
+/** One place a library was looked for, and why it did not serve. */
+export interface LibraryAttempt {
+  /** "memfd", "temporary file", the file of npm's package, OSEXEC_LIBRARY and its value, or "node:ffi". */
+  readonly place: string;
+  /** What failed there. */
+  readonly reason: string;
+}
+
 /** What a runtime must offer. Nothing of it may load Node's modules at import: on Deno that takes 13 ms. */
 export interface Runtime {
   /** The system, in the words of `process.platform`. */
@@ -38,6 +47,8 @@ export interface Runtime {
   readonly arch: string;
   /** Whether each bound function costs start-up time, so that it pays to bind them at their first use. */
   readonly bindsLate: boolean;
+  /** What is not there at all that opening a library takes, and why; null: nothing. */
+  lacks(): LibraryAttempt | null;
   /** Asks for what opening a library needs, once and by the right name. Throws an error named NotCapable. */
   allow(): void;
   /** Opens a library and binds functions of it. Opening the same path again is the same library. */
@@ -62,7 +73,7 @@ export interface Runtime {
   variable(name: string): string | undefined;
 }
 
-/** osexec has no library for this system or processor, or this is neither Bun nor Deno. Thrown at the first use. */
+/** osexec has no library for this system or processor, or this is neither Bun, Deno nor Node. Thrown at the first use. */
 export class PlatformError extends Error {
   /** "PlatformError". */
   override readonly name: string = "PlatformError";
@@ -86,5 +97,6 @@ export function currentRuntime(): Runtime {
 function detect(): Runtime {
   if (hostBun() !== undefined) return bunRuntime();
   if (hostDeno() !== undefined) return denoRuntime();
-  throw new PlatformError("neither", "osexec runs in Bun and in Deno");
+  if (isNode()) return nodeRuntime();
+  throw new PlatformError("none of them", "osexec runs in Bun, in Deno and in Node");
 }

@@ -28,7 +28,7 @@ export interface AbortWatchOptions {
 export interface AbortOutcome {
   /** The error that the abort stands for; null: there was no abort. */
   readonly failure: { readonly error: unknown } | null;
-  /** When the time that waitDelay gives is over, by performance.now(), if the abort has begun it. */
+  /** When the time that waitDelay gives is over, by the clock of host.ts, if the abort has begun it. */
   readonly deadline: number | undefined;
 }
 

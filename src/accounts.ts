@@ -8,7 +8,7 @@ import type { Credential } from "./attributes.ts";
 import { Collector } from "./capture.ts";
 import type { PlanContext } from "./checks.ts";
 import { ExecError, SyscallError } from "./errors.ts";
-import { fdNumber, nullDevice, OSFile, pipe } from "./file.ts";
+import { closeQuietly, fdNumber, nullDevice, type OSFile, pipe, withFile } from "./file.ts";
 import { lookPath } from "./look_path.ts";
 
 /** A credential in numbers. */
@@ -102,8 +102,7 @@ function groupsBySystem(name: string): readonly number[] {
 /** None where there is no such file. */
 function linesOf(path: Text): readonly string[] {
   try {
-    using file = OSFile.open(path);
-    return readLines(file);
+    return withFile(path, readLines);
   } catch (error) {
     if (error instanceof SyscallError) return [];
     throw error;
@@ -129,13 +128,25 @@ function getent(database: string, key: string): readonly string[] {
   const program = findGetent();
   // A name that is none, or an option to it.
   if (program === null || key === "" || key.startsWith("-") || key.includes("\0")) return [];
-  const [reading, writing] = pipe();
-  using output = reading;
-  using input = writing;
+  const [output, input] = pipe();
+  try {
+    return answerOf(program, ["getent", database, key], output, input);
+  } finally {
+    closeQuietly(output);
+    closeQuietly(input);
+  }
+}
+
+function answerOf(
+  program: string,
+  argv: readonly string[],
+  output: OSFile,
+  input: OSFile,
+): readonly string[] {
   const nothing = fdNumber(nullDevice, "/dev/null");
   const answer = start({
     path: program,
-    argv: ["getent", database, key],
+    argv,
     envp: [],
     envpLasts: false,
     steps: [

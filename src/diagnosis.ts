@@ -7,7 +7,7 @@
 import { decodeText, encodeText, showText } from "../ffi/text.ts";
 import { library } from "../ffi/library.ts";
 import { Errno } from "./errno.ts";
-import { OSFile } from "./file.ts";
+import { withFile } from "./file.ts";
 import { cString } from "./native.ts";
 import { currentOS } from "./os.ts";
 import { joinPath } from "./paths.ts";
@@ -78,9 +78,8 @@ function tooBig({ argv, envp }: RefusedStart): string {
 
 /** The first bytes of a file. */
 function beginningOf(path: string): Uint8Array {
-  using file = OSFile.open(path);
   const bytes = new Uint8Array(4096);
-  return bytes.subarray(0, file.readSync(bytes) ?? 0);
+  return bytes.subarray(0, withFile(path, (file) => file.readSync(bytes)) ?? 0);
 }
 
 /** The program that a script's first line names, or null: it is none. */
@@ -134,8 +133,8 @@ function whyNot(path: string): number {
 /** Where a file's file system is mounted, proc_pid_mountinfo(5). Throws for a file that cannot be reached. */
 function mountOf(path: string): { readonly point: string; readonly options: string[] } | undefined {
   const O_PATH = 0o10000000;
-  using file = OSFile.open(path, O_PATH);
-  const id = /^mnt_id:\s*(\d+)/m.exec(textOf(`/proc/self/fdinfo/${file.fd}`))?.[1];
+  const info = withFile(path, ({ fd }) => textOf(`/proc/self/fdinfo/${fd}`), O_PATH);
+  const id = /^mnt_id:\s*(\d+)/m.exec(info)?.[1];
   for (const line of textOf("/proc/self/mountinfo").split("\n")) {
     const [mount, , , , point = "", options = ""] = line.split(" ");
     if (mount === id) return { point, options: options.split(",") };
@@ -144,13 +143,14 @@ function mountOf(path: string): { readonly point: string; readonly options: stri
 }
 
 function textOf(path: string): string {
-  using file = OSFile.open(path);
   const bytes = new Uint8Array(64 * 1024);
-  let text = "";
-  for (let length = file.readSync(bytes); length !== null; length = file.readSync(bytes)) {
-    text += decodeText(bytes.subarray(0, length));
-  }
-  return text;
+  return withFile(path, (file) => {
+    let text = "";
+    for (let length = file.readSync(bytes); length !== null; length = file.readSync(bytes)) {
+      text += decodeText(bytes.subarray(0, length));
+    }
+    return text;
+  });
 }
 
 function isElf(bytes: Uint8Array): boolean {

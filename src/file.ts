@@ -576,7 +576,7 @@ export function pipe(): [OSFile, OSFile] {
  * those after it. Throws SyscallError. socketpair(2), unix(7).
  *
  * @example Questions and answers
- * \`\`\`ts
+ * ```ts
  * import { Command, socketPair } from "osexec";
  *
  * const [ours, theirs] = socketPair();
@@ -588,10 +588,20 @@ export function pipe(): [OSFile, OSFile] {
  * for await (const line of ours.lines()) console.log(line); // "QUESTION"
  * ours.close();
  * await upper.wait();
- * \`\`\`
+ * ```
  */
 export function socketPair(type: "stream" | "packet" = "stream"): [OSFile, OSFile] {
   return OSFile.socketPair(type);
+}
+
+/** Opens a file for one call. By no `using` in these sources: Node 20 and 22 could not even parse the package. */
+export function withFile<T>(path: Text, use: (file: OSFile) => T, flags: OpenFlags = "r"): T {
+  const file = OSFile.open(path, flags);
+  try {
+    return use(file);
+  } finally {
+    file.close();
+  }
 }
 
 /** /dev/null, for a child: the library has it open, and finds it by this number. */

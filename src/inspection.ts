@@ -1,6 +1,6 @@
-/** How values look when they are printed, on both runtimes: in a line. */
+/** How values look when they are printed, on every runtime: in a line. */
 
-/** Node's, and so Bun's. */
+/** Node's and Bun's. */
 export const nodeInspect: unique symbol = Symbol.for("nodejs.util.inspect.custom");
 
 /** Deno's. */

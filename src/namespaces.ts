@@ -12,7 +12,7 @@ import {
   CLONE_NEWUSER,
   CLONE_NEWUTS,
 } from "./constants.ts";
-import { OSFile } from "./file.ts";
+import { withFile } from "./file.ts";
 
 const names = [
   ["CLONE_NEWTIME", CLONE_NEWTIME],
@@ -160,9 +160,9 @@ const linesShown = 8;
 /** The kernel's last capability; what it cannot be asked for is the last one known, 40. */
 function lastCapability(): number {
   try {
-    using file = OSFile.open("/proc/sys/kernel/cap_last_cap");
     const bytes = new Uint8Array(16);
-    const length = file.readSync(bytes) ?? 0;
+    const path = "/proc/sys/kernel/cap_last_cap";
+    const length = withFile(path, (file) => file.readSync(bytes)) ?? 0;
     const number = Number.parseInt(new TextDecoder().decode(bytes.subarray(0, length)), 10);
     return Number.isNaN(number) ? 40 : number;
   } catch {

@@ -242,7 +242,7 @@ class PollSet {
     return this.#count++;
   }
 
-  /** How many are ready: none after the deadline by performance.now(), or for another reason before. */
+  /** How many are ready: none after the deadline by the clock of host.ts, or for another reason before. */
   wait(deadline: number): number {
     const left = Math.max(0, Math.ceil(deadline - now()));
     const milliseconds = deadline === Infinity ? -1 : Math.min(left, timerMax);

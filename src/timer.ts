@@ -5,7 +5,7 @@ import { type HostTimer, now, startTimer, stopTimer } from "../ffi/host.ts";
 /** The longest time in milliseconds that setTimeout takes, and poll(2): longer is none at all to it. */
 export const timerMax = 0x7fffffff;
 
-/** Calls back once at a point in time by performance.now(), and not before; at Infinity never. */
+/** Calls back once at a point in time by the clock of host.ts, and not before; at Infinity never. */
 export class Timer {
   readonly #deadline: number;
   readonly #action: () => void;

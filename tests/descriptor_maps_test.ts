@@ -4,8 +4,9 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import { Rung } from "../ffi/abi.ts";
 import { forceRungs } from "../ffi/request.ts";
 import { OSFile, SpawnError, startProcess } from "../mod.ts";
-import { generator } from "./helper.ts";
+import { generator, isNode } from "./helper.ts";
 import { inheritable } from "./holdings.ts";
+import { childPath } from "./refused.ts";
 import { descriptors, duplicate, helper, temporaryFolder } from "./system.ts";
 
 /** What a child is to have: for each of its descriptors the parent's number, or null for none. */
@@ -16,6 +17,11 @@ type Outcome = Readonly<Record<string, string>> | string;
 
 /** The highest of a child's descriptors that a map may have. */
 const lastTarget = 40;
+
+/** Whether a child has another such file at its number: libuv makes its signals' pipe anew after a fork of libc's. */
+function isRemade(link: string): boolean {
+  return isNode && childPath === "libc" && link.startsWith("pipe:");
+}
 
 /** This process's descriptors, told apart by the files they are of, and a file for the child to print into. */
 class Table implements Disposable {
@@ -44,7 +50,7 @@ class Table implements Disposable {
   get numbers(): number[] {
     // The library keeps some low numbers open on /dev/null for what it hands over: not a caller's to give.
     const others = [...descriptors()]
-      .filter(([fd, link]) => fd <= lastTarget && link !== "/dev/null")
+      .filter(([fd, link]) => fd <= lastTarget && link !== "/dev/null" && !isRemade(link))
       .map(([fd]) => fd);
     return [...new Set([...this.#files.keys(), ...others])].sort((a, b) => a - b);
   }

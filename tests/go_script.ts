@@ -34,6 +34,8 @@ const scripts: Record<string, (args: readonly string[]) => void | Promise<void>>
 async function countSignals(): Promise<void> {
   let count = 0;
   const come = Promise.withResolvers<void>();
+  // A listener alone does not.
+  const alive = setInterval(() => {}, 60_000);
   process.on("SIGCHLD", () => {
     count++;
     come.resolve();
@@ -44,6 +46,7 @@ async function countSignals(): Promise<void> {
   await new Command(program, ["hang", "50"]).run();
   await until(() => count >= 2);
   console.log(count);
+  clearInterval(alive);
   process.exit();
 }
 

@@ -20,11 +20,34 @@ function findHelper(): string {
   throw new Error(`${path}, the tests' child program, is missing: run \`zig build\``);
 }
 
-/** Whether these tests run under Bun; else it is Deno. */
-export const isBun: boolean = "Bun" in globalThis;
+/** The runtime that these tests run under. */
+export const host: "bun" | "deno" | "node" = findHost();
+
+function findHost(): typeof host {
+  if ("Bun" in globalThis) return "bun";
+  return "Deno" in globalThis ? "deno" : "node";
+}
+
+/** By its own name. */
+export const hostName: string = { bun: "Bun", deno: "Deno", node: "Node" }[host];
+
+/** Whether these tests run under Bun. */
+export const isBun: boolean = host === "bun";
+
+/** Whether these tests run under Deno. */
+export const isDeno: boolean = host === "deno";
+
+/** Whether these tests run under Node. */
+export const isNode: boolean = host === "node";
 
 /** Whether these tests run as root. */
 export const isRoot: boolean = process.getuid?.() === 0;
+
+/**
+ * Whether what is ignored from before the start (SIGHUP, under nohup) still is: Node sets every signal but SIGPIPE and
+ * SIGXFSZ to its default as it starts.
+ */
+export const keepsIgnoredSignals: boolean = !isNode;
 
 /** The options of a test: why it cannot run here, which is also shown where a runtime shows it. */
 export interface Skip {
@@ -165,9 +188,18 @@ export interface ScriptOptions extends Omit<CommandOptions, "stdout" | "stderr">
 }
 
 /** What runs a script in the runtime that runs these tests, with everything allowed. */
-export const runtime: readonly string[] = isBun
-  ? [process.execPath, "run"]
-  : [process.execPath, "run", "--quiet", "--allow-all"];
+export const runtime: readonly string[] = [
+  process.execPath,
+  ...{
+    bun: ["run"],
+    deno: ["run", "--quiet", "--allow-all"],
+    // That node:ffi is experimental, and that a script in /tmp has no package around it, is said on stderr.
+    node: [
+      "--disable-warning=ExperimentalWarning",
+      "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
+    ],
+  }[host],
+];
 
 /** Runs TypeScript in a process of its own. It finds this package's exports under `osexec`. */
 export async function runScript(
@@ -193,12 +225,12 @@ export async function runScript(
 /** Writes a script that finds this package's exports under `osexec`. */
 export function writeScript(directory: Directory, source: string): string {
   const mod = JSON.stringify(join(root, "mod.ts"));
-  return directory.file("script.ts", `import * as osexec from ${mod};\n${source}`);
+  return directory.file("script.mts", `import * as osexec from ${mod};\n${source}`);
 }
 
-/** A runtime that works: this one, or the other in a node_modules of ours or of this one's, or in PATH. */
+/** A runtime that works: this one, or another in a node_modules of ours or of this one's, or in PATH. */
 export function findRuntime(name: "bun" | "deno"): string | undefined {
-  if (isBun === (name === "bun")) return process.execPath;
+  if (host === name) return process.execPath;
   const [above, below] = process.execPath.split("/node_modules/");
   const folders = [join(root, ".tools"), ...below === undefined ? [] : [above ?? ""]]
     .map((folder) => join(folder, "node_modules"));

@@ -11,6 +11,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { Command, type CommandOptions, type OSFile, type Process, type Writer } from "../mod.ts";
+import { runtime } from "./helper.ts";
 
 /** The child program, built by `zig build` from `zig/impersonator.zig`. */
 export const program = fileURLToPath(new URL("../zig-out/bin/impersonator", import.meta.url));
@@ -31,8 +32,8 @@ export function script(
   options: CommandOptions = {},
 ): Command {
   const file = fileURLToPath(new URL("go_script.ts", import.meta.url));
-  const start = "Bun" in globalThis ? [file] : ["run", "-A", "--no-check", file];
-  return new Command(process.execPath, [...start, name, ...args], options);
+  const [program = "", ...flags] = runtime;
+  return new Command(program, [...flags, file, name, ...args], options);
 }
 
 /** Whether the tests run as root, who may change ids, mount and unshare. */

@@ -15,7 +15,7 @@ import {
   temporaryFilePlace,
 } from "../ffi/library.ts";
 import { currentRuntime } from "../ffi/runtime.ts";
-import { decode, Directory, environmentWith, findRuntime, isBun, runScript } from "./helper.ts";
+import { decode, Directory, environmentWith, findRuntime, hostName, runScript } from "./helper.ts";
 
 /** A library file at such a path. */
 function at(path: string, name = "there"): LibraryPlace {
@@ -279,6 +279,6 @@ test("a library is put together from its parts, with zeros between", () => {
 function libc(): string {
   const maps = fs.readFileSync("/proc/self/maps", "utf8");
   const path = /\s(\/\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl\S*))$/m.exec(maps)?.[1];
-  if (path === undefined) throw new Error(`no libc in ${isBun ? "Bun" : "Deno"}'s maps`);
+  if (path === undefined) throw new Error(`no libc in ${hostName}'s maps`);
   return path;
 }

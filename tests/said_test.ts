@@ -17,7 +17,7 @@ import {
   StateError,
   WaitDelayError,
 } from "../mod.ts";
-import { Directory, isBun, runScript, runtime, sh, writeScript, wrong } from "./helper.ts";
+import { Directory, isBun, isDeno, runScript, runtime, sh, writeScript, wrong } from "./helper.ts";
 import { needsCall, needsLinuxChild, needsPidfd } from "./refused.ts";
 
 test("said 5: extraEnv adds to what the child would have, and undefined removes", async () => {
@@ -395,7 +395,7 @@ test("F12: what the library keeps is not at 0 to 2, though a daemon has closed t
       if (/socket|pipe|pidfd|eventpoll/.test(link)) say(fd + " " + link);
     }
     say(await wait());
-    ${isBun ? "process" : "Deno"}.exit();`,
+    ${isDeno ? "Deno" : "process"}.exit();`,
   );
   const [program = "", ...flags] = runtime;
   await new Command(program, [...flags, path]).run();
@@ -406,7 +406,7 @@ test("F12: what the library keeps is not at 0 to 2, though a daemon has closed t
 });
 
 test("host 18: without --allow-ffi one error says which permission, and no path", {
-  skip: isBun && "needs Deno",
+  skip: !isDeno && "needs Deno",
 }, async () => {
   using directory = new Directory();
   const path = writeScript(

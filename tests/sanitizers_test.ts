@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { Command } from "../mod.ts";
-import { Directory, isBun, runtime, writeScript } from "./helper.ts";
+import { Directory, isDeno, runtime, writeScript } from "./helper.ts";
 
 /** What a program's tests would do. */
 const ordinary = `
@@ -50,7 +50,7 @@ for (const [name, action] of Object.entries(tests)) {
 `;
 
 test("host 19: Deno's sanitizers find nothing in ordinary tests, once a command has run", {
-  skip: isBun && "needs Deno",
+  skip: !isDeno && "needs Deno",
 }, async () => {
   using directory = new Directory();
   const path = writeScript(directory, ordinary);

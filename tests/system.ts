@@ -27,6 +27,7 @@ import {
   startProcess,
   type SysProcAttr,
 } from "../mod.ts";
+import { isNode, runtime } from "./helper.ts";
 import { needsLinuxChild } from "./refused.ts";
 
 /** The static program of zig/helper.zig, which `zig build` makes. */
@@ -433,8 +434,8 @@ function differences(
 /** The command line that runs a script in a runtime of its own, of the kind that runs the tests. */
 export function runtimeCommand(script: string, argv: readonly string[] = []): string[] {
   const path = fileURLToPath(new URL(script, import.meta.url));
-  const options = "Deno" in globalThis ? ["run", "-A", "--no-check", "--quiet"] : ["run"];
-  return [process.execPath, ...options, path, ...argv];
+  const imports = isNode ? ["--import", new URL("node.mjs", import.meta.url).href] : [];
+  return [...runtime, ...imports, path, ...argv];
 }
 
 /** High enough to be free, and to be beyond the part of the descriptor table that a child copies. */

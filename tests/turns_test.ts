@@ -10,7 +10,7 @@ import { connect, createServer } from "node:net";
 import { Writable } from "node:stream";
 import { assert, assertEquals } from "@std/assert";
 import { Command, OSFile, type Stdout, type Writer } from "../mod.ts";
-import { isBun, sh, until } from "./helper.ts";
+import { hostName, sh, until } from "./helper.ts";
 
 /** What is done with each chunk, or line. */
 type Work = () => unknown;
@@ -212,5 +212,5 @@ test("streams 2: no line is lost or made up by the turns that are given", async 
 after(() => {
   const head =
     "| read by | of | with each chunk or line | aborted after 100 ms, done after | gap |";
-  console.log(`${isBun ? "Bun" : "Deno"}, in ms:\n${head}\n${table.join("\n")}`);
+  console.log(`${hostName}, in ms:\n${head}\n${table.join("\n")}`);
 });

@@ -26,7 +26,7 @@ import {
   Directory,
   encode,
   helper,
-  isBun,
+  isDeno,
   isRoot,
   runScript,
   sh,
@@ -227,9 +227,9 @@ test("typed 3: a signal that is none says what it was for", () => {
 });
 
 test("typed 3: a system without a library is a PlatformError, at the first use", async () => {
-  const pretend = isBun
-    ? `Object.defineProperty(process, "platform", { value: "plan9" });`
-    : `Object.defineProperty(Deno, "build", { value: { ...Deno.build, os: "plan9" } });`;
+  const pretend = isDeno
+    ? `Object.defineProperty(Deno, "build", { value: { ...Deno.build, os: "plan9" } });`
+    : `Object.defineProperty(process, "platform", { value: "plan9" });`;
   const { code, stdout, stderr } = await runScript(`
     ${pretend}
     try { osexec.startProcess("/bin/true", []); } catch (error) {

@@ -38,7 +38,7 @@ const BUN_TEST_LIMIT_MS = 60_000;
  * @returns {Check[]}
  */
 function allChecks(tools) {
-  const { bun, deno, zig } = tools;
+  const { bun, deno, node, zig } = tools;
   const sources = ["mod.ts", "trace.ts", ...typeScript("tests"), ...typeScript("examples")];
   const here = () => suiteHere(tools);
   const asUser = () => suiteAsOrdinaryUser(tools);
@@ -55,17 +55,29 @@ function allChecks(tools) {
     },
     { name: "bun", title: "the tests under Bun", run: bunTest(here) },
     { name: "deno", title: "the tests under Deno", run: denoTest(here) },
+    { name: "node", title: "the tests under Node", run: nodeTest(here) },
   ];
   if (process.platform === "linux" && process.getuid?.() === 0) {
     list.push(
       { name: "bun-user", title: "the tests under Bun, not as root", run: bunTest(asUser) },
-      { name: "deno-user", title: "the tests under Deno, not as root", run: denoTest(asUser) },
+      {
+        name: "deno-user",
+        title: "the tests under Deno, not as root",
+        run: denoTest(asUser),
+        isSlow: true,
+      },
+      {
+        name: "node-user",
+        title: "the tests under Node, not as root",
+        run: nodeTest(asUser),
+        isSlow: true,
+      },
     );
   }
   if (process.platform === "linux") {
     list.push(...libcChecks(zig, here, ["bun", "deno"]));
     if (process.getuid?.() === 0) {
-      list.push(...libcChecks(zig, asUser, ["bun"], "-user", ", not as root"));
+      list.push(...libcChecks(zig, asUser, ["node"], "-user", ", not as root"));
     }
     list.push(...ladderChecks(here));
   }
@@ -79,20 +91,22 @@ function allChecks(tools) {
     check("tsc", "types, by tsc with Bun's", [process.execPath, tools.tsc, "-p", "tsconfig.json"]),
     check("tour-bun", "the tour under Bun", [bun, "run", "examples/tour.ts"]),
     check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
+    check("tour-node", "the tour under Node", [node, "examples/tour.ts"]),
     { name: "npm-package", title: "the tour with the npm package", run: npmPackage(tools) },
   );
   return list;
 }
 
 /**
- * The suite under either runtime.
+ * The suite under each runtime.
  *
- * @typedef {"bun" | "deno"} Runtime
+ * @typedef {"bun" | "deno" | "node"} Runtime
  * @type {Record<Runtime, { title: string, suite: (where: () => SuitePlace, wrapper?: readonly string[]) => Run }>}
  */
 const runtimes = {
   bun: { title: "Bun", suite: bunTest },
   deno: { title: "Deno", suite: denoTest },
+  node: { title: "Node", suite: nodeTest },
 };
 
 /**
@@ -125,7 +139,7 @@ function libcChecks(zig, where, names, ending = "", remark = "") {
 /**
  * What old kernels and sandboxes refuse, and under which runtime the suite is run without it: both where
  * the runtimes' own parts go another way, as waiting does without pidfds, else whichever it is. Not clone3
- * with EPERM, under which neither runtime lives: glibc makes its threads without it only for ENOSYS.
+ * with EPERM, under which no runtime lives: glibc makes its threads without it only for ENOSYS.
  * `tests/ladder_test.ts` refuses that to starts alone.
  *
  * @type {[call: string, names: Runtime[]][]}
@@ -133,8 +147,8 @@ function libcChecks(zig, where, names, ending = "", remark = "") {
 const REFUSALS = [
   ["clone3", ["bun"]],
   ["close_range", ["deno"]],
-  ["pidfd_open", ["bun", "deno"]],
-  ["faccessat2", ["bun"]],
+  ["pidfd_open", ["bun", "deno", "node"]],
+  ["faccessat2", ["node"]],
 ];
 
 /**
@@ -184,13 +198,14 @@ function check(name, title, argv) {
 }
 
 /**
- * Packs what npm would publish, installs that in a folder of its own, and runs the tour there on both
- * runtimes; its types are to serve both ways in which tsc finds a package.
+ * Packs what npm would publish, installs that in a folder of its own, and runs the tour there on all
+ * runtimes; its types are to serve both ways in which tsc finds a package. Node before 24, which has no
+ * node:ffi, is to get as far as being told so: what it cannot parse it does not load at all.
  *
  * @param {Tools} tools
  * @returns {Run}
  */
-function npmPackage({ bun, deno, tsc }) {
+function npmPackage({ bun, deno, node, tsc }) {
   return async (job) => {
     const folder = join(scratch, "npm-package");
     const place = { ...checkout, cwd: folder };
@@ -205,14 +220,23 @@ function npmPackage({ bun, deno, tsc }) {
     // What nobody uses is nobody's to carry.
     const unused = join(folder, "unused.js");
     writeFileSync(join(folder, "unused.ts"), `import { Command } from "${name}"; console.log(1);`);
+    writeFileSync(
+      join(folder, "required.cjs"),
+      `const { Command } = require("${name}"); new Command("true").run().then(console.log);`,
+    );
+    const acorn = join(typeRoots, "acorn/bin/acorn");
+    const es2022 = ["--ecma2022", "--module", "--silent", join(root, "dist/mod.js")];
     const check = [
       ...[process.execPath, tsc, "tour.ts", "--ignoreConfig", "--noEmit", "--strict", "--target"],
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
     ];
     const succeeded = await job.run(pack) &&
+      await job.run([process.execPath, acorn, ...es2022]) &&
       await job.run([...install, `./${name}-${version}.tgz`], place) &&
       await job.run([bun, "tour.ts"], place) &&
       await job.run([deno, "run", "-A", "tour.ts"], place) &&
+      await job.run([node, "tour.ts"], place) &&
+      await job.run([node, "required.cjs"], place) &&
       await job.run([bun, "build", "unused.ts", "--target=bun", `--outfile=${unused}`], place) &&
       isSmall(job, unused) &&
       await job.run([...check, "--module", "Preserve"], place) &&
@@ -356,6 +380,29 @@ function denoTest(where, wrapper = []) {
     const options = ["-A", "--no-check", `--junit-path=${report}`];
     const argv = [...wrapper, place.deno, "test", ...options, "tests/"];
     return countReport(await job.run(argv, place), report, job);
+  };
+}
+
+/**
+ * All files in one process, as under Bun. Its cache keeps what Node has stripped of types and compiled: without it
+ * each of some hundred scripts takes 0.2 s longer.
+ *
+ * @param {() => SuitePlace} where
+ * @param {readonly string[]} wrapper a command that runs the runner
+ * @returns {Run}
+ */
+function nodeTest(where, wrapper = []) {
+  return async (job) => {
+    const place = where();
+    const report = join(place.reports, "node.xml");
+    const env = { ...place.env, NODE_COMPILE_CACHE: join(place.reports, "node-cache") };
+    const argv = [
+      ...[...wrapper, place.node, "--disable-warning=ExperimentalWarning"],
+      ...["--import", "./tests/node.mjs", "--test", "--test-isolation=none"],
+      ...["--test-reporter=dot", "--test-reporter-destination=stdout"],
+      ...["--test-reporter=junit", `--test-reporter-destination=${report}`, "tests/*_test.ts"],
+    ];
+    return countReport(await job.run(argv, { ...place, env }), report, job);
   };
 }
 

@@ -29,7 +29,7 @@ import { root, toolEnvironment } from "./toolchain.mjs";
  * @typedef {{ cwd: string, env: Record<string, string | undefined>, uid?: number, gid?: number }} Place
  *
  * A place that has its own runtimes, and a folder it may write reports into.
- * @typedef {Place & { bun: string, deno: string, reports: string }} SuitePlace
+ * @typedef {Place & { bun: string, deno: string, node: string, reports: string }} SuitePlace
  */
 
 /** No check takes long; this only keeps a hang from taking all of CI's time. */
@@ -165,8 +165,8 @@ export function copySources(to, also = []) {
  * @param {import("./toolchain.mjs").Tools} tools
  * @returns {SuitePlace}
  */
-export function suiteHere({ bun, deno }) {
-  return { ...checkout, bun, deno, reports: scratch };
+export function suiteHere({ bun, deno, node }) {
+  return { ...checkout, bun, deno, node, reports: scratch };
 }
 
 /** @type {SuitePlace | undefined} */
@@ -188,8 +188,9 @@ export function suiteAsOrdinaryUser(tools) {
   if (changed.status !== 0) throw new Error(`chown failed: ${changed.stderr ?? changed.error}`);
 
   // After chown, so that these stay root's.
-  copyFileSync(tools.bun, at("bun"), constants.COPYFILE_FICLONE);
-  copyFileSync(tools.deno, at("deno"), constants.COPYFILE_FICLONE);
+  for (const name of /** @type {const} */ (["bun", "deno", "node"])) {
+    copyFileSync(tools[name], at(name), constants.COPYFILE_FICLONE);
+  }
   ordinary = {
     cwd: at("checkout"),
     env: {
@@ -209,6 +210,7 @@ export function suiteAsOrdinaryUser(tools) {
     gid: ORDINARY_ID,
     bun: at("bun"),
     deno: at("deno"),
+    node: at("node"),
     reports: at("reports"),
   };
   return ordinary;

@@ -5,7 +5,7 @@
  *     node tools/toolchain.mjs                     prints where each tool is
  *     node tools/toolchain.mjs zig build test      runs one with the given arguments
  *
- * The tools are bun, deno, zig and tsc.
+ * The tools are bun, deno, node, zig and tsc.
  */
 
 import { spawnSync } from "node:child_process";
@@ -14,12 +14,22 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 
-/** @typedef {{ bun: string, deno: string, zig: string, tsc: string }} Tools */
+/** @typedef {{ bun: string, deno: string, node: string, zig: string, tsc: string }} Tools */
 
-/** The exact versions from npm. `@types/node` is named because bun-types would take any. */
+/** The package "node" only fetches this one, by an install script; so it is named here, and no script is run. */
+const NODE_PACKAGE = `${
+  process.platform === "darwin" && process.arch === "arm64" ? "node-bin" : "node"
+}-${process.platform}-${process.arch}`;
+
+/**
+ * The exact versions from npm. `@types/node` is named because bun-types would take any; acorn reads the package as
+ * the oldest JavaScript that it is to be.
+ */
 const NPM_PACKAGES = {
   "bun": "1.4.5",
   "deno": "2.9.6",
+  [NODE_PACKAGE]: "26.10.0",
+  "acorn": "8.19.0",
   "typescript": "7.0.2",
   "bun-types": "1.4.5",
   "@types/node": "26.6.6",
@@ -93,8 +103,11 @@ function findJavaScriptTools() {
   // those when asked to only; so they are picked here. An older npm installs glibc and musl both.
   const bun = firstThatIs(NPM_PACKAGES.bun, filesBelow("@oven", "bin/bun"));
   const deno = firstThatIs(NPM_PACKAGES.deno, filesBelow("@deno", "deno"));
+  const node = firstThatIs(NPM_PACKAGES[NODE_PACKAGE] ?? "", [
+    join(modules, NODE_PACKAGE, "bin/node"),
+  ]);
   const tsc = join(modules, "typescript/bin/tsc");
-  return bun && deno && existsSync(tsc) ? { bun, deno, tsc } : undefined;
+  return bun && deno && node && existsSync(tsc) ? { bun, deno, node, tsc } : undefined;
 }
 
 /** Installs OpenTelemetry's packages below `.tools/opentelemetry`, if they are not there. */

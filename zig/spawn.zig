@@ -631,6 +631,23 @@ fn replaceRaw(plan: *const Plan) i32 {
     return failure;
 }
 
+/// With 0, 1 and 2 open in the program that it becomes: Node marks them close-on-exec on its start.
+fn replaceWithStdio(plan: *const Plan) i32 {
+    var marks: [3]i32 = undefined;
+    for (&marks, 0..) |*mark, fd| {
+        mark.* = system.fcntl(@intCast(fd), system.F_GETFD, 0);
+        if (mark.* > 0) _ = system.fcntl(@intCast(fd), system.F_SETFD, 0);
+    }
+    const failure = switch (options.child) {
+        .raw => replaceRaw(plan),
+        .libc => spawn_libc.replace(plan),
+    };
+    for (marks, 0..) |mark, fd| {
+        if (mark > 0) _ = system.fcntl(@intCast(fd), system.F_SETFD, mark);
+    }
+    return failure;
+}
+
 /// Replaces this process's image: returns only when that failed, with everything as it was before.
 pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
     answer.* = nothing;
@@ -649,10 +666,8 @@ pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
         system.negative(.ACCES)
     else if (refused < 0)
         refused
-    else switch (options.child) {
-        .raw => replaceRaw(plan),
-        .libc => spawn_libc.replace(plan),
-    };
+    else
+        replaceWithStdio(plan);
     answer.step = indexOf(plan, .exec);
     answer.errno = -failure;
 }

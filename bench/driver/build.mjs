@@ -7,7 +7,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { makePackage, packagedModule } from "../../tools/package.mjs";
 import { root, toolEnvironment, ToolError } from "../../tools/toolchain.mjs";
-import { findNode } from "./node.mjs";
+import { findExeca } from "./execa.mjs";
 
 /**
  * The programs there are; those that may be missing are not on every machine.
@@ -15,12 +15,12 @@ import { findNode } from "./node.mjs";
  * @typedef {object} Programs
  * @property {string} bun
  * @property {string} deno
+ * @property {string} node
  * @property {string} c
  * @property {string} measure
  * @property {string} [go]
  * @property {string} [rust]
  * @property {string} [python]
- * @property {string} [node]
  * @property {string} [execa] the module
  */
 
@@ -48,16 +48,16 @@ const C_PROGRAMS = {
  * @returns {Programs}
  */
 export function build(tools, withPeers) {
-  const { bun, deno, zig } = tools;
+  const { bun, deno, node, zig } = tools;
   mkdirSync(binFolder, { recursive: true });
   buildChildren(zig);
   buildC(zig);
   makePackage(tools);
   writePackageScripts();
-  const programs = { bun, deno, c: join(binFolder, "c"), measure: join(binFolder, "measure") };
+  const c = join(binFolder, "c");
+  const programs = { bun, deno, node, c, measure: join(binFolder, "measure") };
   if (!withPeers) return programs;
-  const { node, execa } = findNode();
-  const optional = { go: buildGo(), rust: buildRust(), python: findPython(), node, execa };
+  const optional = { go: buildGo(), rust: buildRust(), python: findPython(), execa: findExeca() };
   const there = Object.entries(optional).filter(([, program]) => program !== undefined);
   return { ...programs, ...Object.fromEntries(there) };
 }

@@ -174,9 +174,9 @@ function startupScript(name) {
 }
 
 /**
- * What is the same on the two runtimes that osexec is for.
+ * What is the same on the runtimes that osexec is for.
  *
- * @param {"Bun" | "Deno"} runtime
+ * @param {"Bun" | "Deno" | "Node"} runtime
  * @param {string[]} script the runtime and the contestants' program
  * @param {(name: string) => string[]} startup
  * @returns {Contestant[]}
@@ -218,16 +218,10 @@ function commonContestants(runtime, script, startup) {
     empty,
   }, {
     name: `${prefix}-floor`,
-    label: `C over ${runtime === "Bun" ? "bun:ffi" : "Deno.dlopen"}`,
+    label: `C over ${{ Bun: "bun:ffi", Deno: "Deno.dlopen", Node: "node:ffi" }[runtime]}`,
     kind: "bound",
     argv: [...script, "floor-synchronous"],
     workloads: BLOCKING,
-  }, {
-    name: `${prefix}-child_process`,
-    label: `node:child_process on ${runtime}`,
-    kind: "peer",
-    argv: [...script, "child_process-asynchronous"],
-    workloads: ["sequential", "null", "parallel", "line", "block", "out", "in", "lateness"],
   }, {
     name: empty,
     label: `${runtime}, an empty script`,
@@ -239,6 +233,23 @@ function commonContestants(runtime, script, startup) {
 }
 
 /**
+ * Node's own API where it is not the runtime's own.
+ *
+ * @param {"Bun" | "Deno"} runtime
+ * @param {string[]} script
+ * @returns {Contestant}
+ */
+function childProcess(runtime, script) {
+  return {
+    name: `${runtime.toLowerCase()}-child_process`,
+    label: `node:child_process on ${runtime}`,
+    kind: "peer",
+    argv: [...script, "child_process-asynchronous"],
+    workloads: ["sequential", "null", "parallel", "line", "block", "out", "in", "lateness"],
+  };
+}
+
+/**
  * @param {Programs} programs
  * @returns {Contestant[]}
  */
@@ -246,7 +257,7 @@ function bunContestants({ bun }) {
   const prefix = [bun, "--no-install"];
   const script = [...prefix, join(benchFolder, "javascript/main.mjs")];
   const startup = (/** @type {string} */ name) => [...prefix, startupScript(name)];
-  return [...commonContestants("Bun", script, startup), {
+  return [...commonContestants("Bun", script, startup), childProcess("Bun", script), {
     name: "bun-spawn",
     label: "Bun.spawn",
     kind: "own",
@@ -279,7 +290,7 @@ function denoContestants({ deno }) {
   const prefix = [deno, "run", "--allow-all", "--no-prompt"];
   const script = [...prefix, "--v8-flags=--expose-gc", join(benchFolder, "javascript/main.mjs")];
   const startup = (/** @type {string} */ name) => [...prefix, startupScript(name)];
-  return [...commonContestants("Deno", script, startup), {
+  return [...commonContestants("Deno", script, startup), childProcess("Deno", script), {
     name: "deno-Command",
     label: "Deno.Command",
     kind: "own",
@@ -303,15 +314,16 @@ function denoContestants({ deno }) {
  * @returns {Contestant[]}
  */
 function nodeContestants({ node, execa }) {
-  if (!node) return [];
-  const script = [node, "--expose-gc", join(benchFolder, "javascript/main.mjs")];
+  const quiet = "--disable-warning=ExperimentalWarning";
+  const script = [node, quiet, "--expose-gc", join(benchFolder, "javascript/main.mjs")];
+  // With the warning: it is part of what a script with osexec takes there.
   const startup = (/** @type {string} */ name) => [node, startupScript(name)];
   const empty = "node-empty";
   /** @type {Contestant[]} */
-  const list = [{
+  const list = [...commonContestants("Node", script, startup), {
     name: "node-spawn",
     label: "Node: spawn",
-    kind: "peer",
+    kind: "own",
     argv: [...script, "child_process-asynchronous"],
     workloads: [...ALL_JAVASCRIPT, "lateness", "memory"],
     startup: startup("node_spawn.mjs"),
@@ -320,19 +332,12 @@ function nodeContestants({ node, execa }) {
   }, {
     name: "node-spawnSync",
     label: "Node: spawnSync",
-    kind: "peer",
+    kind: "own",
     argv: [...script, "child_process-synchronous"],
     workloads: BLOCKING_JAVASCRIPT,
     startup: startup("node_spawn_sync.mjs"),
     empty,
     counts: FORKING,
-  }, {
-    name: empty,
-    label: "Node, an empty script",
-    kind: "bound",
-    argv: [],
-    workloads: [],
-    startup: startup("empty.mjs"),
   }];
   if (execa) {
     list.push({

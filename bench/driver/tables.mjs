@@ -94,13 +94,19 @@ export function workloadTable(workload, list) {
  * @property {(line: Line) => number | undefined} pick
  */
 
-const COLUMNS = ["osexec on Bun", "on Deno", "Bun", "Deno", "Node", "Go", "Rust"];
+const COLUMNS = ["osexec on Bun", "on Deno", "on Node", "Bun", "Deno", "Node", "Go", "Rust"];
 const BLOCKING = [
-  ...["bun-osexec-sync", "deno-osexec-sync", "bun-spawnSync", "deno-outputSync"],
+  ...[
+    "bun-osexec-sync",
+    "deno-osexec-sync",
+    "node-osexec-sync",
+    "bun-spawnSync",
+    "deno-outputSync",
+  ],
   ...["node-spawnSync", "go", "rust-std"],
 ];
 const ASYNCHRONOUS = [
-  ...["bun-osexec", "deno-osexec", "bun-spawn", "deno-Command"],
+  ...["bun-osexec", "deno-osexec", "node-osexec", "bun-spawn", "deno-Command"],
   ...["node-spawn", "go", "rust-tokio"],
 ];
 
@@ -121,7 +127,7 @@ const SUMMARY = [
   summary(
     "A whole script, ms",
     "startup",
-    ASYNCHRONOUS.with(6, "rust-std"),
+    ASYNCHRONOUS.with(7, "rust-std"),
     ({ middle }) => middle,
   ),
   summary("A 1 ms timer meanwhile, ms late, p99", "lateness", ASYNCHRONOUS, ({ middle }) => middle),

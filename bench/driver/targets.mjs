@@ -28,9 +28,9 @@ const ROUNDS_WANTED = 7;
 
 /** How many times the reference's time each may take. */
 const RATIOS = [
-  { workload: "sequential", what: "one at a time", sync: 1.25, bun: 1.5, deno: 1.65 },
-  { workload: "parallel", what: "16 in flight", sync: undefined, bun: 1.5, deno: 1.5 },
-  { workload: "block", what: "64 KiB captured", sync: 1.4, bun: 1.6, deno: 1.6 },
+  { workload: "sequential", what: "one at a time", sync: 1.25, bun: 1.5, deno: 1.65, node: 2.06 },
+  { workload: "parallel", what: "16 in flight", sync: undefined, bun: 1.5, deno: 1.5, node: 1.88 },
+  { workload: "block", what: "64 KiB captured", sync: 1.4, bun: 1.6, deno: 1.6, node: 2 },
 ];
 
 /** How many times its own time without it each may take while holding something. */
@@ -43,15 +43,18 @@ const HELD = [
 const STREAM = { wanted: 2.3, reference: 2.6, share: 0.9 };
 
 /** Milliseconds above the empty script. */
-const STARTUP = { bun: 2.5, deno: 4 };
+const STARTUP = { bun: 2.5, deno: 4, node: 5 };
+
+/** How many times what osexec takes on Deno each may take on Node. */
+const NODE_TO_DENO = 1.25;
 
 const GROWTH_MAX = 2 * MIB;
 
-/** @type {readonly ["bun", "deno"]} */
-const RUNTIMES = ["bun", "deno"];
+/** @type {readonly ["bun", "deno", "node"]} */
+const RUNTIMES = ["bun", "deno", "node"];
 
 /** The runtime's own API that lateness is compared with. */
-const OWN = { bun: "bun-spawn", deno: "deno-Command" };
+const OWN = { bun: "bun-spawn", deno: "deno-Command", node: "node-spawn" };
 
 /**
  * All that could be checked with what was measured.
@@ -69,7 +72,28 @@ export function checks(results) {
     ...latenessChecks(find),
     ...startupChecks(find),
     ...memoryChecks(find),
+    ...nodeChecks(results),
   ];
+}
+
+/**
+ * Every figure of Node's beside Deno's; of rates the other way round.
+ *
+ * @param {Results} results
+ * @returns {Check[]}
+ */
+function nodeChecks(results) {
+  const compared = ["each", "held", "stream"];
+  return [...results.keys()].filter(({ kind }) => compared.includes(kind))
+    .flatMap(({ name, kind }) =>
+      ["osexec", "osexec-sync"].flatMap((form) => {
+        const node = findLine(results, name, `node-${form}`)?.middle;
+        const deno = findLine(results, name, `deno-${form}`)?.middle;
+        if (node === undefined || deno === undefined) return [];
+        const ratio = kind === "stream" ? deno / node : node / deno;
+        return atMost(`${name}, ${form} on Node`, ratio, NODE_TO_DENO, " × Deno's");
+      })
+    );
 }
 
 /**

@@ -12,7 +12,8 @@ const library = `${process.env["BENCH_CHILDREN"]}/libfloor.so`;
 
 /** @returns {Promise<Floor>} */
 async function open() {
-  if (!("Bun" in globalThis)) return openOnDeno();
+  if ("Deno" in globalThis) return openOnDeno();
+  if (!("Bun" in globalThis)) return openOnNode();
   const { dlopen, ptr } = await import("bun:ffi");
   const { symbols } = dlopen(library, {
     floor_run: { args: ["ptr"], returns: "i32" },
@@ -32,6 +33,17 @@ function openOnDeno() {
     floor_capture: { parameters: ["buffer", "buffer", "i32"], result: "i32" },
   });
   return { run: symbols.floor_run, capture: symbols.floor_capture };
+}
+
+/** @returns {Floor} */
+function openOnNode() {
+  /** @type {any} */
+  const { dlopen } = process.getBuiltinModule("node:ffi");
+  const { functions } = dlopen(library, {
+    floor_run: { arguments: ["buffer"], return: "int32" },
+    floor_capture: { arguments: ["buffer", "buffer", "int32"], return: "int32" },
+  });
+  return { run: functions.floor_run, capture: functions.floor_capture };
 }
 
 const floor = await open();

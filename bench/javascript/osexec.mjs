@@ -1,4 +1,4 @@
-/** osexec itself, on Bun and on Deno. */
+/** osexec itself, on each of its runtimes. */
 
 import process from "node:process";
 

@@ -2,5 +2,6 @@ import { Command } from "../../mod.ts";
 
 // Not by node:process, which takes 13 ms to load on Deno.
 const { Bun, Deno } = /** @type {any} */ (globalThis);
-const path = `${Deno ? Deno.env.get("BENCH_CHILDREN") : Bun.env["BENCH_CHILDREN"]}/tiny`;
+const env = Deno ? Deno.env.toObject() : (Bun ?? globalThis.process).env;
+const path = `${env["BENCH_CHILDREN"]}/tiny`;
 await new Command(path, [], { stdin: "inherit", stdout: "inherit", stderr: "inherit" }).run();
