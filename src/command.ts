@@ -415,7 +415,7 @@ export class Command implements AsyncDisposable {
     return reading;
   }
 
-  /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out. */
+  /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out; without listenFds'. */
   environ(): string[] {
     let list: readonly string[];
     try {
