@@ -442,7 +442,7 @@ export class Command implements AsyncDisposable {
     return converse(this.#listener, pipes, () => this.#name());
   }
 
-  /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out. */
+  /** The environment the child would get now, as "k=v", deduplicated, entries with a NUL left out; without listenFds'. */
   environ(): string[] {
     let list: readonly string[];
     try {

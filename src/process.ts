@@ -309,7 +309,7 @@ export class Process implements AsyncDisposable {
    * While it runs: what it has used so far, from /proc; once it has ended, what its state has. Together with that of its
    * own children it had waited for, but for three: maxRss is its own peak, and the context switches are its first
    * thread's. Processor time counts in steps of 10 ms. blocksIn and blocksOut are NaN where /proc/PID/io may not be read,
-   * and maxRss of what has no memory. Never another process's that has got the pid since. Throws as signal() does:
+   * and maxRss of what has no memory. By a pidfd never another process's that has got the pid since. Throws as signal() does:
    * ProcessDoneError once it has been reaped by somebody else. SyscallError ENOENT or EACCES where there is no such /proc,
    * or one that hides it, and EOPNOTSUPP on macOS.
    */

@@ -386,7 +386,7 @@ test("streams 11: every view is its bytes, of another realm too", async () => {
   assertEquals(await reading.read(target), 4);
   assertEquals([...target], [0x4241, 0x4443]);
   for (const end of [reading, writing]) end.close();
-  assertThrows(() => writing.write(wrong<Uint8Array>("text")), TypeError);
+  assertThrows(() => writing.write(wrong<Uint8Array>(["text"])), TypeError);
 });
 
 test("streams 11: readable is a byte stream", async () => {

@@ -14,7 +14,7 @@ import {
 } from "../mod.ts";
 import { helper, isRoot, needsRoot, runScript, runtime, sh, type Skip, until } from "./helper.ts";
 import { stateOf, withoutLeaks } from "./holdings.ts";
-import { needsLinuxChild } from "./refused.ts";
+import { needsCall, needsLinuxChild } from "./refused.ts";
 
 const fields = [
   "userTime",
@@ -142,7 +142,9 @@ test("usage() leaves nothing open", async () => {
   });
 });
 
-test("usage() never is another process's that has got the pid since", ownPids, async () => {
+test("usage() never is another process's that has got the pid since", {
+  skip: ownPids.skip ?? needsCall("pidfd_open"),
+}, async () => {
   // In a pid namespace of its own, so that no other test gets in between.
   const { code, stdout, stderr } = await runScript(
     `

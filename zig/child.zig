@@ -205,20 +205,26 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
     };
 }
 
-/// Into the environment's room for it, which ends in a NUL: in decimal, as itself in its pid namespace.
+/// Into the environment's room for it, which ends in a NUL: as itself in its pid namespace.
 pub fn writeNumber(plan: *const Plan, pid: i32) i32 {
     if (pid < 0) return pid;
     const place = plan.listen_pid orelse return linux.negative(.INVAL);
-    var rest: u32 = @intCast(pid);
-    var count: usize = 1;
-    while (rest >= 10) : (rest /= 10) count += 1;
-    rest = @intCast(pid);
-    place[count] = 0;
-    while (count > 0) : (rest /= 10) {
-        count -= 1;
-        place[count] = '0' + @as(u8, @intCast(rest % 10));
-    }
+    place[writeDecimal(place, @intCast(pid))] = 0;
     return 0;
+}
+
+/// Answers how many digits there are, ten at most.
+pub fn writeDecimal(place: [*]u8, value: u32) usize {
+    var count: usize = 1;
+    var rest = value;
+    while (rest >= 10) : (rest /= 10) count += 1;
+    rest = value;
+    var index = count;
+    while (index > 0) : (rest /= 10) {
+        index -= 1;
+        place[index] = '0' + @as(u8, @intCast(rest % 10));
+    }
+    return count;
 }
 
 const MS_REC = 0x4000;
