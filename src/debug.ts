@@ -79,14 +79,18 @@ export class Debugger {
   }
 
   #tell(command: Command, pid: number | undefined): void {
-    const what = whatHolds(command, new Holdings());
-    print(command, pid, `after ${patience} s: ${what}`);
+    this.#tellWhat(command, pid, `after ${patience} s`, new Holdings());
+  }
+
+  #tellWhat(command: Command, pid: number | undefined, when: string, holdings: Holdings): void {
+    const what = whatHolds(command, holdings);
+    if (what !== null) print(command, pid, `${when}: ${what}`);
   }
 
   #tellRest(): void {
     const holdings = new Holdings();
     for (const { command, pid } of this.#open.values()) {
-      print(command, pid, `at exit: ${whatHolds(command, holdings)}`);
+      this.#tellWhat(command, pid, "at exit", holdings);
     }
   }
 }

@@ -4,7 +4,7 @@ import { Poll, Ready } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
 import { decodeText } from "../ffi/text.ts";
 import type { Command } from "./command.ts";
-import { fdNumber, ownPipe } from "./file.ts";
+import { fdNumber, OSFile, ownPipe } from "./file.ts";
 import { cString } from "./native.ts";
 import { hasEnded } from "./process.ts";
 import { isFd } from "./stdio.ts";
@@ -75,9 +75,12 @@ export class Holdings {
   }
 }
 
-/** What it waits for, in words; a program that only takes its time "still runs". */
-export function whatHolds(command: Command, holdings: Holdings): string {
-  const { process, processState } = command;
+/** What it waits for, in words; a program that only takes its time "still runs". Null: it was given up. */
+export function whatHolds(command: Command, holdings: Holdings): string | null {
+  const { process, processState, stdin, stdout, stderr } = command;
+  // As a pipeline does with the stages after one that cannot be started.
+  const isOpen = (file: unknown): boolean => file instanceof OSFile && !file.closed;
+  if (process === undefined && ![stdin, stdout, stderr].some(isOpen)) return null;
   if (process === undefined) return "never started: start() or run() does that";
   const reasons = pipeReasons(command, process.pid, holdings);
   if (processState !== undefined) reasons.unshift("has ended, but its output is still held open");

@@ -185,6 +185,24 @@ for (const [name, end] of Object.entries(ends)) {
   });
 }
 
+test("issue 20, 10: stages of a pipeline that was given up are not told of as never started", async () => {
+  const { stdout, stderr } = await runScript(
+    `
+    const { Command, pipeline } = osexec;
+    const sleep = new Command("/bin/sleep", ["60"]);
+    const stages = [sleep, new Command("/nonexistent/program"), new Command("/bin/cat")];
+    await pipeline(...stages).run().catch(() => {});
+  `,
+    debugging,
+  );
+  assertEquals(stdout, "");
+  assertEquals(lines(stderr), [
+    "osexec: /bin/sleep 60 (pid N): started",
+    "osexec: /nonexistent/program: failed: fork/exec /nonexistent/program: no such file or directory",
+    "osexec: /bin/sleep 60 (pid N): signal: killed after T ms",
+  ]);
+});
+
 test("issue 20, 10: nothing is told where nobody has asked, or may", async () => {
   const source = `
     await new osexec.Command("/bin/true").run();
