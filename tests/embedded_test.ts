@@ -75,7 +75,8 @@ const libSystem = {
   ],
   /** zig/darwin.zig, zig/kqueue.zig, zig/wait_libc.zig: the system calls of this process. */
   parent: [
-    ..."__error faccessat fchown fstat fstatat getcwd getrlimit kevent kill kqueue lseek mmap".split(" "),
+    ..."__error faccessat fchown fstat fstatat getcwd getrlimit kevent kill kqueue lseek mmap"
+      .split(" "),
     ..."mprotect munmap open pipe read sched_yield setsockopt sigpending sigwait".split(" "),
     ..."socketpair wait4 waitid write".split(" "),
   ],
