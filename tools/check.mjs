@@ -12,6 +12,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { checkout, copySources, Job, scratch, suiteAsOrdinaryUser, suiteHere } from "./job.mjs";
+import { makeMusl } from "./musl.mjs";
 import { root, ToolError, tools } from "./toolchain.mjs";
 
 /**
@@ -65,6 +66,7 @@ function allChecks(tools) {
       list.push(...libcChecks(zig, asUser, ["bun"], "-user", ", not as root"));
     }
     list.push(...ladderChecks(here));
+    if (process.arch === "x64") list.push(...muslChecks(zig, here, asUser));
   }
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
@@ -154,6 +156,39 @@ function ladderChecks(where) {
       isSlow: true,
     }));
   });
+}
+
+/**
+ * The whole suite under Bun for musl, with programs on musl as children too.
+ *
+ * @param {string} zig
+ * @param {() => SuitePlace} here
+ * @param {() => SuitePlace} asUser
+ * @returns {Check[]}
+ */
+function muslChecks(zig, here, asUser) {
+  /** @type {ReturnType<typeof makeMusl> | undefined} */
+  let made;
+  const onMusl = (/** @type {SuitePlace} */ place) => {
+    const { bun, programs } = made ??= makeMusl(join(scratch, "musl"));
+    return { ...place, bun, env: { ...place.env, OSEXEC_MUSL: programs } };
+  };
+  /** @type {Check[]} */
+  const list = [{
+    name: "bun-musl",
+    title: "the tests under Bun for musl",
+    run: bunTest(() => onMusl(here())),
+    isSlow: true,
+  }];
+  if (process.getuid?.() === 0) {
+    list.push({
+      name: "bun-musl-user",
+      title: "the tests under Bun for musl, not as root",
+      run: bunTest(() => onMusl(asUser())),
+      isSlow: true,
+    });
+  }
+  return [...list, ...libcChecks(zig, () => onMusl(here()), ["bun"], "-musl", ", on musl")];
 }
 
 /**
