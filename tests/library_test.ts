@@ -275,10 +275,10 @@ test("a library is put together from its parts, with zeros between", () => {
   assertThrows(() => unpack({ size: 2, parts: [[1, btoa("ab")]] }), RangeError);
 });
 
-/** The host's own C library, which exports nothing of ours. */
+/** The host's own C library, which exports nothing of ours. Alpine's musl is its loader, Debian's is libc.so. */
 function libc(): string {
   const maps = fs.readFileSync("/proc/self/maps", "utf8");
-  const path = /\s(\/\S*\/(?:libc\.so\.6|libc-[\d.]+\.so|ld-musl\S*))$/m.exec(maps)?.[1];
+  const path = /\s(\/\S*\/(?:libc\.so(?:\.6)?|libc-[\d.]+\.so|ld-musl\S*))$/m.exec(maps)?.[1];
   if (path === undefined) throw new Error(`no libc in ${hostName}'s maps`);
   return path;
 }

@@ -14,7 +14,7 @@
  */
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -22,7 +22,7 @@ import { createInterface } from "node:readline";
 import { Archive } from "./cpio.mjs";
 import { ensureInstalled, Packages } from "./debian.mjs";
 import { bootArm64, initFolders, initScript } from "./guest.mjs";
-import { root, toolEnvironment, ToolError, tools } from "./toolchain.mjs";
+import { otherBun, root, toolEnvironment, ToolError, tools } from "./toolchain.mjs";
 
 /**
  * @typedef {{ passed: number, failed: number, skipped: number }} Count
@@ -191,26 +191,6 @@ function build() {
   return prefix;
 }
 
-/** Bun for arm64, of the version that everything else is tested with. */
-function getBun() {
-  const modules = join(root, ".tools/node_modules");
-  tools();
-  const { version } = JSON.parse(readFileSync(join(modules, "bun/package.json"), "utf8"));
-  const place = join(folder, `bun-${version}`);
-  const bun = join(place, "node_modules/@oven/bun-linux-aarch64/bin/bun");
-  if (existsSync(bun)) return bun;
-  process.stderr.write("Getting Bun for arm64 from npm\n");
-  mkdirSync(place, { recursive: true });
-  run("npm", [
-    ...["install", "--prefix", place, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"],
-    // It is for another processor, which npm takes for a mistake.
-    ...["--force", "--loglevel=error"],
-    `@oven/bun-linux-aarch64@${version}`,
-  ]);
-  if (!existsSync(bun)) throw new ToolError(`npm has installed no ${bun}`);
-  return bun;
-}
-
 /**
  * @param {string} program
  * @param {string[]} parameters
@@ -243,7 +223,7 @@ async function onKernel(list, limitMs) {
   for (const name of initFolders) archive.folder(name);
   archive.copy(packages.tree("guest", GUEST_PACKAGES), "");
   for (const [name = "", target = ""] of GUEST_LINKS) archive.link(name, target);
-  archive.copy(getBun(), "usr/bin/bun");
+  archive.copy(otherBun("linux-aarch64"), "usr/bin/bun");
   const built = build();
   archive.copy(join(built, "programs"), "programs");
   archive.copy(join(built, "bin"), "osexec/zig-out/bin");
@@ -270,7 +250,11 @@ async function underUser() {
   const libc = new Packages(folder, "arm64").tree("libc", ["libc6"]);
   const emulator = spawnSync("sh", ["-c", "command -v qemu-aarch64"], { encoding: "utf8" });
   const launcher = [emulator.stdout.trim(), "-L", libc];
-  const list = stages({ programs: join(build(), "programs"), bun: getBun(), launcher });
+  const list = stages({
+    programs: join(build(), "programs"),
+    bun: otherBun("linux-aarch64"),
+    launcher,
+  });
   const progress = new Progress(list);
   const deadline = performance.now() + LIMIT_MS;
   for (const { name, argv } of list) {

@@ -12,6 +12,7 @@ import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { checkout, copySources, Job, scratch, suiteAsOrdinaryUser, suiteHere } from "./job.mjs";
+import { makeMusl } from "./musl.mjs";
 import { installTelemetry, root, ToolError, tools } from "./toolchain.mjs";
 
 /**
@@ -75,11 +76,12 @@ function allChecks(tools) {
     );
   }
   if (process.platform === "linux") {
-    list.push(...libcChecks(zig, here, ["bun", "deno"]));
+    list.push(...libcChecks(zig, here, ["deno"]));
     if (process.getuid?.() === 0) {
       list.push(...libcChecks(zig, asUser, ["node"], "-user", ", not as root"));
     }
     list.push(...ladderChecks(here));
+    if (process.arch === "x64") list.push(...muslChecks(zig, here));
   }
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
@@ -147,7 +149,7 @@ function libcChecks(zig, where, names, ending = "", remark = "") {
 const REFUSALS = [
   ["clone3", ["bun"]],
   ["close_range", ["deno"]],
-  ["pidfd_open", ["bun", "deno", "node"]],
+  ["pidfd_open", ["bun", "node"]],
   ["faccessat2", ["node"]],
 ];
 
@@ -172,6 +174,29 @@ function ladderChecks(where) {
       isSlow: true,
     }));
   });
+}
+
+/**
+ * The whole suite under Bun for musl, with programs on musl as children too.
+ *
+ * @param {string} zig
+ * @param {() => SuitePlace} here
+ * @returns {Check[]}
+ */
+function muslChecks(zig, here) {
+  /** @type {ReturnType<typeof makeMusl> | undefined} */
+  let made;
+  const onMusl = (/** @type {SuitePlace} */ place) => {
+    const { bun, programs } = made ??= makeMusl(join(scratch, "musl"));
+    return { ...place, bun, env: { ...place.env, OSEXEC_MUSL: programs } };
+  };
+  const suite = {
+    name: "bun-musl",
+    title: "the tests under Bun for musl",
+    run: bunTest(() => onMusl(here())),
+    isSlow: true,
+  };
+  return [suite, ...libcChecks(zig, () => onMusl(here()), ["bun"], "-musl", ", on musl")];
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Debian's packages of another architecture, unpacked and not installed. It is this machine's own apt
+ * Debian's packages of some architecture, unpacked and not installed. It is this machine's own apt
  * that gets them, from wherever it gets everything, but with lists and a state of its own: what is
  * installed here, and for which architectures, stays as it is.
  */
@@ -63,14 +63,15 @@ export class Packages {
   }
 
   /**
-   * The folder where this package is unpacked, and nothing that it depends on.
+   * The folder `name`, where these packages alone are unpacked.
    *
    * @param {string} name
+   * @param {readonly string[]} packages
    * @returns {string}
    */
-  alone(name) {
-    return this.#unpack(name, name, (download) => {
-      run("apt-get", [...this.#options, "download", name], download);
+  only(name, packages) {
+    return this.#unpack(name, `${packages.join(", ")} alone`, (download) => {
+      run("apt-get", [...this.#options, "download", ...packages], download);
     });
   }
 

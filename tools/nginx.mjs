@@ -17,7 +17,10 @@ try {
   const architecture = architectures.get(process.arch);
   if (architecture === undefined) throw new ToolError(`Debian has no nginx for ${process.arch}`);
   const folder = join(root, ".tools/debian");
-  const program = join(new Packages(folder, architecture).alone("nginx"), "usr/sbin/nginx");
+  const program = join(
+    new Packages(folder, architecture).only("nginx", ["nginx"]),
+    "usr/sbin/nginx",
+  );
   // Its libraries are this machine's: all of them common.
   const { status, stderr } = spawnSync(program, ["-v"], { encoding: "utf8" });
   if (status !== 0) throw new ToolError(`${program} does not run here: ${stderr}`);

@@ -9,7 +9,15 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -144,6 +152,48 @@ function installJavaScriptTools() {
   throw new ToolError(`npm installed ${packages.join(", ")}, but they do not run on this machine`);
 }
 
+/**
+ * Bun for another system than this one, of the version that everything is tested with.
+ *
+ * @param {string} system as npm's package has it, e.g. "linux-x64-musl"
+ * @returns {string}
+ */
+export function otherBun(system) {
+  const name = `@oven/bun-${system}`;
+  const place = join(folder, "bun", `${system}-${NPM_PACKAGES.bun}`);
+  const bun = join(place, "node_modules", name, "bin/bun");
+  if (existsSync(bun)) return bun;
+  mkdirSync(place, { recursive: true });
+  install("npm", [
+    ...["install", "--prefix", place, "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"],
+    // It is for another system, which npm takes for a mistake.
+    ...["--force", "--loglevel=error", `${name}@${NPM_PACKAGES.bun}`],
+  ]);
+  if (!existsSync(bun)) throw new ToolError(`npm has installed no ${bun}`);
+  return bun;
+}
+
+/**
+ * Packages of PyPI, for whichever system and Python, unpacked into a folder of their own.
+ *
+ * @param {string} name of the folder in `.tools/`
+ * @param {readonly string[]} packages with their versions
+ * @param {readonly string[]} options of pip
+ * @returns {string} the folder
+ */
+export function pythonPackages(name, packages, options) {
+  const place = join(folder, name);
+  const what = [...options, ...packages].join(" ");
+  // What it was made of, written last.
+  const stamp = `${place}.packages`;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === what) return place;
+  rmSync(place, { recursive: true, force: true });
+  mkdirSync(dirname(place), { recursive: true });
+  pip(place, [...options, ...packages]);
+  writeFileSync(stamp, what);
+  return place;
+}
+
 /** @returns {string | undefined} */
 function findZig() {
   return firstThatIs(ZIG_VERSION, [join(zigFolder, "ziglang/zig"), "zig"]);
@@ -158,14 +208,21 @@ function installZig() {
     );
   }
   rmSync(zigFolder, { recursive: true, force: true });
-  // A folder of its own is not the system's Python, so PEP 668 has nothing against it.
-  install("python3", [
-    ...["-m", "pip", "install", "--target", zigFolder, "--no-deps", "--no-compile"],
-    ...["--only-binary", ":all:", "--quiet", `ziglang==${ZIG_VERSION}`],
-  ]);
+  pip(zigFolder, [`ziglang==${ZIG_VERSION}`]);
   const found = findZig();
   if (found) return found;
   throw new ToolError(`pip installed ziglang ${ZIG_VERSION}, but it does not run on this machine`);
+}
+
+/**
+ * @param {string} place a folder of its own: not the system's Python, so PEP 668 has nothing against it
+ * @param {string[]} parameters
+ */
+function pip(place, parameters) {
+  install("python3", [
+    ...["-m", "pip", "install", "--target", place, "--no-deps", "--no-compile"],
+    ...["--only-binary", ":all:", "--quiet", ...parameters],
+  ]);
 }
 
 /**
