@@ -25,8 +25,25 @@ const NPM_PACKAGES = {
   "@types/node": "26.6.6",
 };
 
+/**
+ * The exact versions of what makes the declarations of npm's package, and of what its users have and look at it
+ * with: in a folder of their own, `.tools/packaging`, as only that needs them.
+ */
+const PACKAGING = {
+  "@arethetypeswrong/cli": "0.18.5",
+  "@yarnpkg/cli-dist": "4.18.1",
+  "esbuild": "0.28.2",
+  "pnpm": "12.21.0",
+  "publint": "0.3.25",
+  "rollup": "4.68.8",
+  "rollup-plugin-dts": "6.5.1",
+  // The last with an interface for programs, and the first that our types are promised for.
+  "typescript": "5.9.3",
+  "typescript-5.4": "npm:typescript@5.4.5",
+};
+
 /** The exact version of `ziglang` from PyPI. Another Zig would build other bytes. */
-const ZIG_VERSION = "0.17.1";
+export const ZIG_VERSION = "0.17.1";
 
 /** Downloads that take longer than this are taken to hang. */
 const INSTALL_LIMIT_MS = 20 * 60_000;
@@ -36,6 +53,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 const folder = join(root, ".tools");
 const modules = join(folder, "node_modules");
+const packagingFolder = join(folder, "packaging");
 const zigFolder = join(folder, "zig");
 
 /** A tool that cannot be had, in words for whoever ran the command. */
@@ -63,6 +81,20 @@ export function javaScriptTools() {
 }
 
 /**
+ * The `node_modules` that has PACKAGING, and installs what is missing or has another version.
+ *
+ * @returns {string}
+ */
+export function packagingTools() {
+  const found = join(packagingFolder, "node_modules");
+  if (!hasPackages(found, PACKAGING)) {
+    rmSync(found, { recursive: true, force: true });
+    installPackages(packagingFolder, PACKAGING);
+  }
+  return found;
+}
+
+/**
  * The environment the tools are to be run with.
  *
  * @returns {Record<string, string | undefined>}
@@ -78,11 +110,7 @@ export function toolEnvironment() {
 
 /** @returns {Omit<Tools, "zig"> | undefined} */
 function findJavaScriptTools() {
-  for (const [name, version] of Object.entries(NPM_PACKAGES)) {
-    const manifest = join(modules, name, "package.json");
-    if (!existsSync(manifest)) return undefined;
-    if (JSON.parse(readFileSync(manifest, "utf8")).version !== version) return undefined;
-  }
+  if (!hasPackages(modules, NPM_PACKAGES)) return undefined;
   // The packages "bun" and "deno" only pick one of these by an install script, and npm 11 runs
   // those when asked to only; so they are picked here. An older npm installs glibc and musl both.
   const bun = firstThatIs(NPM_PACKAGES.bun, filesBelow("@oven", "bin/bun"));
@@ -94,15 +122,40 @@ function findJavaScriptTools() {
 /** @returns {Omit<Tools, "zig">} */
 function installJavaScriptTools() {
   rmSync(modules, { recursive: true, force: true });
-  mkdirSync(folder, { recursive: true });
-  const packages = Object.entries(NPM_PACKAGES).map(([name, version]) => `${name}@${version}`);
-  install("npm", [
-    ...["install", "--prefix", folder, "--no-save", "--ignore-scripts", "--include=optional"],
-    ...["--no-audit", "--no-fund", "--loglevel=error", ...packages],
-  ]);
+  const packages = installPackages(folder, NPM_PACKAGES);
   const found = findJavaScriptTools();
   if (found) return found;
   throw new ToolError(`npm installed ${packages.join(", ")}, but they do not run on this machine`);
+}
+
+/**
+ * Whether a `node_modules` has these packages in these versions.
+ *
+ * @param {string} where
+ * @param {Readonly<Record<string, string>>} packages
+ */
+function hasPackages(where, packages) {
+  return Object.entries(packages).every(([name, wanted]) => {
+    const manifest = join(where, name, "package.json");
+    if (!existsSync(manifest)) return false;
+    // What has another name here is given as "npm:name@version".
+    return JSON.parse(readFileSync(manifest, "utf8")).version === wanted.split("@").at(-1);
+  });
+}
+
+/**
+ * @param {string} where the folder that gets a `node_modules`
+ * @param {Readonly<Record<string, string>>} packages
+ * @returns {string[]} the packages in npm's words
+ */
+function installPackages(where, packages) {
+  mkdirSync(where, { recursive: true });
+  const words = Object.entries(packages).map(([name, version]) => `${name}@${version}`);
+  install("npm", [
+    ...["install", "--prefix", where, "--no-save", "--ignore-scripts", "--include=optional"],
+    ...["--no-audit", "--no-fund", "--loglevel=error", ...words],
+  ]);
+  return words;
 }
 
 /** @returns {string | undefined} */
