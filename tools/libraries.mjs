@@ -1,5 +1,6 @@
 /** The native libraries wherever they are: in a file of their own, or as text in a module. */
 
+import { Buffer } from "node:buffer";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -38,7 +39,7 @@ export function findLibraries(folder) {
     const bytes = readFileSync(path);
     const target = targetOf(bytes);
     if (target !== undefined) return [{ target, place, sha256: digest(bytes) }];
-    return /\.[jt]s$/.test(path) ? inModule(bytes.toString("utf8"), place) : [];
+    return /\.m?[jt]s$/.test(path) ? inModule(bytes.toString("utf8"), place) : [];
   });
 }
 
@@ -49,12 +50,12 @@ export function findLibraries(folder) {
  * @param {string} place
  * @returns {Found[]}
  */
-function inModule(text, place) {
+export function inModule(text, place) {
   const claimed = text.match(/^\/\/ sha256 ([0-9a-f]{64}),/m)?.[1];
-  const library = /size: (\d+),\s*parts: \[((?:\s*\[\d+, "[A-Za-z0-9+/=]*"\],?)+)\s*\]/g;
+  const library = /size:\s*(\d+),\s*parts:\s*\[((?:\s*\[\d+,\s*"[A-Za-z0-9+/=]*"\],?)+)\s*\]/g;
   return [...text.matchAll(library)].map(([, size, parts = ""]) => {
     const bytes = Buffer.alloc(Number(size));
-    for (const [, offset, part = ""] of parts.matchAll(/\[(\d+), "([^"]*)"\]/g)) {
+    for (const [, offset, part = ""] of parts.matchAll(/\[(\d+),\s*"([^"]*)"\]/g)) {
       Buffer.from(part, "base64").copy(bytes, Number(offset));
     }
     const target = targetOf(bytes) ?? "no library";

@@ -23,7 +23,8 @@ export function billOfMaterials(libraries) {
     { name: "zig-std", description: "The standard library of Zig", licenses: licensed("MIT") },
     {
       name: "zig-compiler-rt",
-      description: "The compiler's run-time library: what Zig has of LLVM's compiler-rt and of musl",
+      description:
+        "The compiler's run-time library: what Zig has of LLVM's compiler-rt and of musl",
       licenses: licensed(`MIT AND ${LLVM}`),
     },
   ].map((part) => ({

@@ -31,6 +31,8 @@ const NPM_PACKAGES = {
  */
 const PACKAGING = {
   "@arethetypeswrong/cli": "0.18.5",
+  "@rollup/plugin-node-resolve": "16.0.3",
+  "@rollup/plugin-replace": "6.0.3",
   "@yarnpkg/cli-dist": "4.18.1",
   "esbuild": "0.28.2",
   "pnpm": "12.21.0",
