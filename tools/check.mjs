@@ -80,7 +80,7 @@ function allChecks(tools) {
   );
   list.push({
     name: "release",
-    title: "what is not ready is not released",
+    title: "what is not ready is not released, and what is forged is found",
     run: (job) => Promise.resolve(one(refusesWhatIsNotReady(job))),
   });
   for (const { name, title, run } of consumers(tools)) {

@@ -158,7 +158,11 @@ function release(isDry) {
       ? readdirSync(packed).map((file) => join(packed, file))
       : [];
     if (tarball === "") wrong.push("npm: cannot pack it");
-    else wrong.push(...verify(tarball, true), ...verify(join(root, "ffi/embedded"), false));
+    else {
+      const library = verify(tarball, true);
+      for (const line of library.found) console.log(line);
+      wrong.push(...library.wrong, ...verify(join(root, "ffi/embedded"), false).wrong);
+    }
     // JSR first: it passes over a version that it has, so that a release which stops between the two can go on.
     const jsr = [deno, "publish", "--config", "jsr.json"];
     const npm = ["npm", "publish", tarball];

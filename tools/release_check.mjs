@@ -1,4 +1,7 @@
-/** That tools/release.mjs refuses what is not ready: a copy that is, with one thing wrong at a time. */
+/**
+ * That tools/release.mjs refuses what is not ready, and tools/verify.mjs what is not as it should be: a copy that
+ * is, with one thing wrong at a time.
+ */
 
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,6 +9,7 @@ import { scratch } from "./job.mjs";
 import { findLibraries } from "./libraries.mjs";
 import { refusals } from "./release.mjs";
 import { root } from "./toolchain.mjs";
+import { verify } from "./verify.mjs";
 
 /**
  * What is changed in a file that is ready, and what is refused then.
@@ -35,6 +39,30 @@ const faults = [
   ["CHANGELOG.md", /^- .*/m, "", /^CHANGELOG.md: nothing is said/],
 ];
 
+/**
+ * The same of what a package carries.
+ *
+ * @type {[file: string, from: RegExp, to: string, refusal: RegExp][]}
+ */
+const forgeries = [
+  // Three bytes of the machine code.
+  [
+    "ffi/embedded/x86_64_linux.ts",
+    /("[A-Za-z0-9+/]{4000})..../,
+    "$1XXXX",
+    /x86_64_linux.*: (?:says|copies differ)|no library has/,
+  ],
+  [
+    "ffi/embedded/x86_64_linux.ts",
+    /parts:/,
+    "pieces:",
+    /^x86_64_linux: is not there|no library has/,
+  ],
+  ["ffi/embedded/x86_64_linux.ts", /sha256 \w{64}/, `sha256 ${"0".repeat(64)}`, /: says 0000/],
+  ["CHANGELOG.md", /[0-9a-f]{64}/, "0".repeat(64), /^CHANGELOG.md: no library has 0000/],
+  ["src/x.ts", /^/, 'size: 4, parts: [[0, "AAAA"]]', /^src\/x.ts: is for no known target/],
+];
+
 /** @param {import("./job.mjs").Job} job */
 export function refusesWhatIsNotReady(job) {
   const folder = join(scratch, "ready");
@@ -57,17 +85,30 @@ export function refusesWhatIsNotReady(job) {
   write("CHANGELOG.md", `# Changelog\n\n## ${manifest.version} (2026-12-01)\n\n- All.\n\n${sums}`);
   write("README.md", `Version ${manifest.version}, published.\n`);
 
-  const atFirst = refusals(folder);
-  for (const line of atFirst) job.note(`refused what is ready: ${line}`);
-  let succeeded = atFirst.length === 0;
-  for (const [file, from, to, refusal] of faults) {
-    const good = read(file);
-    write(file, good.replace(from, to));
-    const lines = refusals(folder);
-    write(file, good);
-    if (lines.length > 0 && lines.every((line) => refusal.test(line))) continue;
-    job.note(`${file}, ${from} -> ${to}: ${JSON.stringify(lines)}`);
-    succeeded = false;
+  mkdirSync(join(folder, "src"));
+  write("src/x.ts", "");
+
+  let succeeded = true;
+  const wrongs = () => verify(folder, false).wrong;
+  for (
+    const { find, cases } of [{ find: () => refusals(folder), cases: faults }, {
+      find: wrongs,
+      cases: forgeries,
+    }]
+  ) {
+    for (const line of find()) {
+      job.note(`refused what is right: ${line}`);
+      succeeded = false;
+    }
+    for (const [file, from, to, refusal] of cases) {
+      const good = read(file);
+      write(file, good.replace(from, to));
+      const lines = find();
+      write(file, good);
+      if (lines.length > 0 && lines.every((line) => refusal.test(line))) continue;
+      job.note(`${file}, ${from} -> ${to}: ${JSON.stringify(lines)}`);
+      succeeded = false;
+    }
   }
   return succeeded;
 }

@@ -21,26 +21,26 @@ import { isProgram, root, ToolError, tools } from "./toolchain.mjs";
 const TARGETS = ["aarch64_linux", "aarch64_macos", "x86_64_linux", "x86_64_macos"];
 
 /**
- * What is wrong with the libraries of a package; prints what is found.
+ * The libraries of a package, to be printed, and what is wrong with them.
  *
  * @param {string} path
  * @param {boolean} build
- * @returns {string[]}
+ * @returns {{ found: string[], wrong: string[] }}
  */
 export function verify(path, build) {
   const folder = unpack(path);
-  const found = findLibraries(folder);
+  const libraries = findLibraries(folder);
   const built = build ? buildAnew() : undefined;
   /** @type {string[]} */
+  const found = [];
+  /** @type {string[]} */
   const wrong = [];
-  for (const target of [...new Set([...TARGETS, ...found.map((each) => each.target)])].sort()) {
-    const copies = found.filter((each) => each.target === target);
+  for (const target of new Set([...TARGETS, ...libraries.map((each) => each.target)])) {
+    const copies = libraries.filter((each) => each.target === target);
     const sums = [...new Set(copies.map(({ sha256 }) => sha256))];
     for (const sum of sums) {
-      console.log(`${sum}  ${target}`);
-      for (const { place } of copies.filter(({ sha256 }) => sha256 === sum)) {
-        console.log(`    ${place}`);
-      }
+      const places = copies.filter(({ sha256 }) => sha256 === sum).map(({ place }) => place);
+      found.push(`${sum}  ${target}`, ...places.map((place) => `    ${place}`));
     }
     if (!TARGETS.includes(target)) wrong.push(`${copies[0]?.place}: is for no known target`);
     else if (copies.length === 0) wrong.push(`${target}: is not there`);
@@ -50,11 +50,11 @@ export function verify(path, build) {
     }
     const theirs = built?.get(target);
     if (built === undefined || sums.length === 0) continue;
-    if (sums.every((sum) => sum === theirs)) console.log("    a clean build gives the same");
+    if (sums.every((sum) => sum === theirs)) found.push("    a clean build gives the same");
     else wrong.push(`${target}: a clean build gives ${theirs}`);
   }
-  wrong.push(...unlike(folder, new Set(found.map(({ sha256 }) => sha256))));
-  return wrong;
+  wrong.push(...unlike(folder, new Set(libraries.map(({ sha256 }) => sha256))));
+  return { found, wrong };
 }
 
 /**
@@ -116,7 +116,8 @@ if (isProgram(import.meta.url)) {
     if (path === undefined || paths.length > 1) {
       throw new ToolError("Usage: node tools/verify.mjs <tarball | folder> [--build]");
     }
-    const wrong = verify(path, process.argv.includes("--build"));
+    const { found, wrong } = verify(path, process.argv.includes("--build"));
+    for (const line of found) console.log(line);
     for (const line of wrong) console.error(`WRONG: ${line}`);
     process.exitCode = wrong.length > 0 ? 1 : 0;
   } catch (error) {
