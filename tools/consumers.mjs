@@ -29,6 +29,14 @@ const program = `
   if (text !== "it runs\\n") throw new Error(text);
 `;
 
+/** The same for bundles, which are to say so where they have no library for the machine. */
+const bundled = `
+  import { Command } from "${name}";
+  const text = () => new Command("echo", ["it runs"]).text();
+  const answer = await Promise.try(text).catch((error) => String(error));
+  if (answer !== process.env.EXPECTED) throw new Error(answer);
+`;
+
 /** Every flag that makes tsc see more, of those that the oldest one knows. */
 const strictest = {
   strict: true,
@@ -128,7 +136,7 @@ async function lint(job) {
  * @param {Tools} tools
  * @returns {Succeeds}
  */
-function types({ tsc }) {
+function types({ deno, tsc }) {
   return async (job) => {
     /** @type {[compiler: string, lib: string[], types: string[]][]} */
     const settings = [
@@ -153,7 +161,7 @@ function types({ tsc }) {
         if (!await job.run([process.execPath, compiler, "-p", "."], place)) return false;
       }
     }
-    return true;
+    return await job.run([deno, "check", "use.ts"], place);
   };
 }
 
@@ -167,8 +175,8 @@ function bundles({ bun, deno }) {
   return async (job) => {
     const plugins = pluginsOfRollup();
     const place = await npmProject(job, "bundles", {
-      "use.ts": program,
-      "use.js": program,
+      "use.ts": bundled,
+      "use.js": bundled,
       "all.config.mjs": plugins(""),
       "one.config.mjs": plugins(", replace(JSON.parse(process.env.REPLACED))"),
     });
@@ -188,19 +196,25 @@ function bundles({ bun, deno }) {
     const here = `${process.platform}-${process.arch}`;
     for (const platform of ["all", here, "darwin-arm64"]) {
       const replaced = { OSEXEC_PLATFORM: JSON.stringify(platform), preventAssignment: true };
-      const there = { ...place, env: { ...place.env, REPLACED: JSON.stringify(replaced) } };
+      const serves = platform === "all" || platform === here;
+      const expected = `PlatformError: osexec carries libraries for ${platform}; this is ${here}`;
+      const EXPECTED = serves ? "it runs\n" : expected;
+      const there = {
+        ...place,
+        env: { ...place.env, EXPECTED, REPLACED: JSON.stringify(replaced) },
+      };
       for (const [file, argv] of makers(platform)) {
         const output = file.startsWith("rollup") ? [] : [`--outfile=${file}`];
         if (!await job.run([...argv, ...output], there)) return false;
         if (!carries(job, join(place.cwd, file), platform)) return false;
-        if (platform !== "all" && platform !== here) continue;
-        if (!await job.run([bun, file], place)) return false;
-        if (!await job.run([deno, "run", "-A", file], place)) return false;
+        if (!await job.run([bun, file], there)) return false;
+        if (!await job.run([deno, "run", "-A", file], there)) return false;
       }
     }
     const compile = [bun, "build", "--compile", "use.ts", "--outfile=use"];
+    const elsewhere = { cwd: "/", env: { ...place.env, EXPECTED: "it runs\n" } };
     return await job.run([...compile, "--define", `OSEXEC_PLATFORM:"${here}"`], place) &&
-      await job.run([join(place.cwd, "use")], { ...place, cwd: "/" });
+      await job.run([join(place.cwd, "use")], elsewhere);
   };
 }
 
