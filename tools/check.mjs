@@ -215,7 +215,6 @@ function npmPackage({ bun, deno, tsc }) {
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
     ];
     const tarball = await packOnce(job);
-    // A trace is to name a line of the sources: the one that throws.
     writeFileSync(join(folder, "trace.ts"), trace.replace("NAME", name));
     const succeeded = await job.run([...verify, tarball]) &&
       await job.run([...install, tarball], place) &&
@@ -231,7 +230,7 @@ function npmPackage({ bun, deno, tsc }) {
   };
 }
 
-/** In a map without paths Deno finds a line of the sources in the file of the package: both are to be right. */
+/** The line that a trace names is to be in the file that it names: Deno takes one without the other from some maps. */
 const trace = `
   import { Command } from "NAME";
   import { readFileSync } from "node:fs";
@@ -239,6 +238,7 @@ const trace = `
   await command.run();
   try {
     command.start();
+    throw new Error("it was started twice");
   } catch (error) {
     const [, file, line] = /\\b(src\\/\\w+\\.ts):(\\d+)/.exec(error.stack) ?? [];
     const text = readFileSync(${JSON.stringify(root)} + "/" + file, "utf8").split("\\n")[line - 1];

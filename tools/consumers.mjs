@@ -1,6 +1,6 @@
 /**
- * The package as whoever installs it has it: in fresh projects, under each package manager, bundler and compiler
- * that there is a promise for. All but what npm install says is slow, and so CI's.
+ * The package as its users have it: in fresh projects, by the package managers, bundlers and compilers that people
+ * use. check.mjs has the quick part of it, `npm-package`; these are slow, and so CI's.
  */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -131,7 +131,7 @@ async function lint(job) {
 }
 
 /**
- * With the DOM's types as the oldest compiler has them, and with Bun's as the newer ones take them.
+ * With the DOM's types, which the oldest compiler has, and with Bun's and Node's, which are for newer ones.
  *
  * @param {Tools} tools
  * @returns {Succeeds}
@@ -144,6 +144,7 @@ function types({ deno, tsc }) {
       [join(packagingTools(), "typescript/bin/tsc"), ["ES2022", "DOM"], []],
       [join(packagingTools(), "typescript/bin/tsc"), ["ESNext"], ["bun-types"]],
       [tsc, ["ES2022", "DOM"], []],
+      [tsc, ["ES2022"], ["node"]],
       [tsc, ["ESNext"], ["bun-types"]],
     ];
     const place = await npmProject(job, "types", { "use.ts": program });
@@ -153,7 +154,7 @@ function types({ deno, tsc }) {
           ...strictest,
           ...{ noEmit: true, target: "ES2022", lib, types, module },
           ...(module === "Preserve" ? { moduleResolution: "Bundler" } : {}),
-          typeRoots: [join(root, ".tools/node_modules")],
+          typeRoots: ["", "@types"].map((at) => join(root, ".tools/node_modules", at)),
         };
         const config = { compilerOptions, files: ["use.ts"] };
         writeFileSync(join(place.cwd, "tsconfig.json"), JSON.stringify(config));
