@@ -41,7 +41,7 @@ test("the version is the same wherever it stands", () => {
   const { version } = JSON.parse(read("package.json"));
   assertEquals(JSON.parse(read("jsr.json")).version, version);
   assertEquals(/^## (\S+)/m.exec(read("CHANGELOG.md"))?.[1], version);
-  assertEquals(/^Version (\S+),/m.exec(read("README.md"))?.[1], version);
+  assertEquals(/^Version (\d+\.\d+\.\d+\S*?)[,.]\s/m.exec(read("README.md"))?.[1], version);
   assertEquals(/\.version = "(.*)"/.exec(read("build.zig.zon"))?.[1], version);
 });
 

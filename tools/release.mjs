@@ -43,7 +43,7 @@ export function refusals(folder) {
     "jsr.json": JSON.parse(read("jsr.json")).version,
     "build.zig.zon": read("build.zig.zon").match(/\.version = "(.*)"/)?.[1],
     "CHANGELOG.md": newest.match(/^\S+/)?.[0],
-    "README.md": read("README.md").match(/^Version (\S+),/m)?.[1],
+    "README.md": read("README.md").match(/^Version (\d+\.\d+\.\d+\S*?)[,.]\s/m)?.[1],
   };
   const zig = read("build.zig.zon").match(/\.minimum_zig_version = "(.*)"/)?.[1];
   const lines = Object.entries(versions)
