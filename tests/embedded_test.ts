@@ -26,6 +26,20 @@ test("each Linux library is for its own processor, and no larger than promised",
   }
 });
 
+test("each module says the sum of its library, by which it can be checked", () => {
+  const libraries = {
+    x86_64_linux: x86Linux,
+    aarch64_linux: aarch64Linux,
+    x86_64_macos: x86Macos,
+    aarch64_macos: aarch64Macos,
+  };
+  for (const [name, library] of Object.entries(libraries)) {
+    const text = fs.readFileSync(join(root, `ffi/embedded/${name}.ts`), "utf8");
+    const sum = createHash("sha256").update(bytesOf(library)).digest("hex");
+    assertEquals(/^\/\/ sha256 (\w+),/m.exec(text)?.[1], sum, name);
+  }
+});
+
 test("each Linux library exports what the boundary says", () => {
   for (const { name, library } of linux) {
     const exported = readElf(bytesOf(library)).symbols.filter(({ defined }) => defined);

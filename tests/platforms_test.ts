@@ -1,6 +1,6 @@
 // What is claimed of the platforms stands in docs/PLATFORMS.md, and in the README in the same words.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 
@@ -39,8 +39,23 @@ test("the version is the same wherever it stands", () => {
   const read = (file: string): string =>
     readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
   const { version } = JSON.parse(read("package.json"));
-  assertEquals(JSON.parse(read("deno.json")).version, version);
+  assertEquals(JSON.parse(read("jsr.json")).version, version);
   assertEquals(/^## (\S+)/m.exec(read("CHANGELOG.md"))?.[1], version);
-  assertEquals(/^Version (\S+),/m.exec(read("README.md"))?.[1], version);
+  assertEquals(/^Version (\d+\.\d+\.\d+\S*?)[,.]\s/m.exec(read("README.md"))?.[1], version);
   assertEquals(/\.version = "(.*)"/.exec(read("build.zig.zon"))?.[1], version);
+});
+
+test("what the packages name is there, and JSR's names nothing that is not in it", () => {
+  const read = (file: string): string =>
+    readFileSync(new URL(`../${file}`, import.meta.url), "utf8");
+  const { exports, publish, ...more } = JSON.parse(read("jsr.json"));
+  assertEquals(Object.keys(more).sort(), ["compilerOptions", "license", "name", "version"]);
+  for (const path of Object.values<string>(exports)) {
+    assert(publish.include.includes(path.slice("./".length)), path);
+  }
+  const { files } = JSON.parse(read("package.json"));
+  // dist/ is made when it is packed.
+  for (const name of [...publish.include, ...files.filter((file: string) => file !== "dist")]) {
+    assert(existsSync(new URL(`../${name}`, import.meta.url)), name);
+  }
 });

@@ -6,13 +6,15 @@
  * `, N skipped` if there were any; the exit code is 1 if anything failed.
  */
 
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { checkout, copySources, Job, scratch, suiteAsOrdinaryUser, suiteHere } from "./job.mjs";
+import { consumers, packOnce } from "./consumers.mjs";
+import { checkout, Job, scratch, suiteAsOrdinaryUser, suiteHere } from "./job.mjs";
+import { cleanBuild, cleanCopy, generatedDigests } from "./libraries.mjs";
 import { makeMusl } from "./musl.mjs";
+import { refusesWhatIsNotReady } from "./release_check.mjs";
 import { installTelemetry, root, ToolError, tools } from "./toolchain.mjs";
 
 /**
@@ -22,9 +24,6 @@ import { installTelemetry, root, ToolError, tools } from "./toolchain.mjs";
  * @typedef {(job: Job) => Promise<Count>} Run
  * @typedef {{ name: string, title: string, run: Run, isSlow?: boolean }} Check
  */
-
-/** What `zig build abi dist` writes into the source tree. */
-const GENERATED = ["ffi/abi.ts", "ffi/embedded"];
 
 /** Whose blocks of code are checked; `tests/documentation_test.ts` runs them. */
 const DOCUMENTS = ["README.md", "docs/GUIDE.md"];
@@ -89,13 +88,23 @@ function allChecks(tools) {
     check("deno-lint", "lint", [deno, "lint"]),
     check("deno-fmt", "formatting; `deno fmt` mends it", [deno, "fmt", "--check"]),
     check("deno-doc", "every export is documented", [deno, "doc", "--lint", "mod.ts", "trace.ts"]),
-    check("deno-publish", "JSR would take it", [deno, "publish", "--dry-run", "--allow-dirty"]),
+    check("deno-publish", "JSR would take it", [
+      ...[deno, "publish", "--config", "jsr.json", "--dry-run", "--allow-dirty"],
+    ]),
     check("tsc", "types, by tsc with Bun's", [process.execPath, tools.tsc, "-p", "tsconfig.json"]),
     check("tour-bun", "the tour under Bun", [bun, "run", "examples/tour.ts"]),
     check("tour-deno", "the tour under Deno", [deno, "run", "-A", "examples/tour.ts"]),
     check("tour-node", "the tour under Node", [node, "examples/tour.ts"]),
     { name: "npm-package", title: "the tour with the npm package", run: npmPackage(tools) },
   );
+  list.push({
+    name: "release",
+    title: "what is not ready is not released, and what is forged is found",
+    run: (job) => Promise.resolve(one(refusesWhatIsNotReady(job))),
+  });
+  for (const { name, title, run } of consumers(tools)) {
+    list.push({ name, title, run: async (job) => one(await run(job)), isSlow: true });
+  }
   return list;
 }
 
@@ -235,12 +244,12 @@ function npmPackage({ bun, deno, node, tsc }) {
     const folder = join(scratch, "npm-package");
     const place = { ...checkout, cwd: folder };
     const typeRoots = join(root, ".tools/node_modules");
-    const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const { name } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
     const tour = readFileSync(join(root, "examples/tour.ts"), "utf8");
     mkdirSync(folder);
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
     writeFileSync(join(folder, "tour.ts"), tour.replace('"../mod.ts"', `"${name}"`));
-    const pack = ["npm", "pack", "--pack-destination", folder];
+    const verify = [process.execPath, "tools/verify.mjs"];
     const install = ["npm", "install", "--offline", "--no-audit", "--no-fund"];
     // What nobody uses is nobody's to carry.
     const unused = join(folder, "unused.js");
@@ -255,9 +264,13 @@ function npmPackage({ bun, deno, node, tsc }) {
       ...[process.execPath, tsc, "tour.ts", "--ignoreConfig", "--noEmit", "--strict", "--target"],
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
     ];
-    const succeeded = await job.run(pack) &&
+    const tarball = await packOnce(job);
+    writeFileSync(join(folder, "trace.ts"), trace.replace("NAME", name));
+    const succeeded = await job.run([...verify, tarball]) &&
       await job.run([process.execPath, acorn, ...es2022]) &&
-      await job.run([...install, `./${name}-${version}.tgz`], place) &&
+      await job.run([...install, tarball], place) &&
+      await job.run([bun, "trace.ts"], place) &&
+      await job.run([deno, "run", "-A", "trace.ts"], place) &&
       await job.run([bun, "tour.ts"], place) &&
       await job.run([deno, "run", "-A", "tour.ts"], place) &&
       await job.run([node, "tour.ts"], place) &&
@@ -269,6 +282,22 @@ function npmPackage({ bun, deno, node, tsc }) {
     return one(succeeded);
   };
 }
+
+/** The line that a trace names is to be in the file that it names: Deno takes one without the other from some maps. */
+const trace = `
+  import { Command } from "NAME";
+  import { readFileSync } from "node:fs";
+  const command = new Command("true");
+  await command.run();
+  try {
+    command.start();
+    throw new Error("it was started twice");
+  } catch (error) {
+    const [, file, line] = /\\b(src\\/\\w+\\.ts):(\\d+)/.exec(error.stack) ?? [];
+    const text = readFileSync(${JSON.stringify(root)} + "/" + file, "utf8").split("\\n")[line - 1];
+    if (!text.includes("new StateError(")) throw new Error(error.stack + "\\n" + text);
+  }
+`;
 
 /**
  * Whether a bundle holds nothing of the package, which has hundreds of kilobytes.
@@ -317,9 +346,11 @@ function zigTest(zig) {
  */
 function generated(zig) {
   return async (job) => {
-    const before = digests(root);
+    const before = generatedDigests(root);
     if (!await job.run([zig, "build", "abi", "dist"])) return one(false);
-    return one(areSame(job, before, digests(root), "was not up to date and is now: commit it"));
+    return one(
+      areSame(job, before, generatedDigests(root), "was not up to date and is now: commit it"),
+    );
   };
 }
 
@@ -331,34 +362,11 @@ function generated(zig) {
  */
 function reproducible(zig) {
   return async (job) => {
-    const copy = join(scratch, "second");
-    copySources(copy);
-    for (const file of digests(copy).keys()) writeFileSync(join(copy, file), "");
-    const env = {
-      ...checkout.env,
-      ZIG_LOCAL_CACHE_DIR: join(copy, ".zig-cache"),
-      ZIG_GLOBAL_CACHE_DIR: join(scratch, "second-cache"),
-    };
-    if (!await job.run([zig, "build", "abi", "dist"], { cwd: copy, env })) return one(false);
-    return one(areSame(job, digests(root), digests(copy), "differs in a clean second build"));
+    const copy = cleanCopy("second");
+    if (!await job.run([zig, ...cleanBuild], copy)) return one(false);
+    const [first, second] = [generatedDigests(root), generatedDigests(copy.cwd)];
+    return one(areSame(job, first, second, "differs in a clean second build"));
   };
-}
-
-/**
- * The digest of each generated file by its path within the tree.
- *
- * @param {string} tree
- * @returns {Map<string, string>}
- */
-function digests(tree) {
-  const files = GENERATED.flatMap((path) => {
-    if (!existsSync(join(tree, path))) return [];
-    return path.endsWith(".ts") ? [path] : readdirSync(join(tree, path)).map((f) => `${path}/${f}`);
-  });
-  return new Map(files.map((file) => {
-    const bytes = readFileSync(join(tree, file));
-    return [file, createHash("sha256").update(bytes).digest("hex")];
-  }));
 }
 
 /**

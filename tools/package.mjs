@@ -1,5 +1,6 @@
 /**
- * The package for npm, in `dist/`: the whole of it as one module of JavaScript, and its types.
+ * The package for npm, in `dist/`: the whole of it as one module of JavaScript with its map, its types, the
+ * libraries, and a list of what is in them (CycloneDX).
  *
  *     node tools/package.mjs
  *
@@ -9,9 +10,10 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
+import { billOfMaterials } from "./materials.mjs";
 import { isProgram, javaScriptTools, root, toolEnvironment, ToolError } from "./toolchain.mjs";
 
 /** What package.json exports: its types are beside it. */
@@ -22,11 +24,12 @@ export const packagedModule = join(root, "dist/mod.js");
  *
  * @param {ReturnType<typeof javaScriptTools>} tools
  */
-export function makePackage({ bun, tsc }) {
+export function makePackage({ bun }) {
   const folder = join(root, "dist");
   rmSync(folder, { recursive: true, force: true });
   // Not minified, which would save half a millisecond of start-up and cost every stack trace its names.
-  run([bun, "build", "mod.ts", "--target=bun", `--outfile=${packagedModule}`]);
+  run([bun, "build", "mod.ts", "--target=bun", "--sourcemap=linked", `--outdir=${folder}`]);
+  finishMap(`${packagedModule}.map`);
   // osexec/trace: of the main module's one copy, whose commands it is to hear of.
   const trace = join(folder, "trace.js");
   run([bun, "build", "trace.ts", "--target=bun", "--external=./mod.ts", `--outfile=${trace}`]);
@@ -36,12 +39,34 @@ export function makePackage({ bun, tsc }) {
     '"node:diagnostics_channel"',
   );
   writeFileSync(trace, text.replace('from "./mod.ts"', 'from "./mod.js"'));
-  run([process.execPath, tsc, "-p", "tools/tsconfig.package.json"]);
+  run([process.execPath, "tools/declarations.mjs"]);
   // Beside the module, by the names that ffi/library.ts looks for. What is bundled has no files, and uses the text.
   mkdirSync(join(folder, "native"));
   run([bun, "-e", unpackLibraries]);
-  // All their text once more, as a type that nothing mentions.
-  rmSync(join(folder, "ffi/embedded"), { recursive: true });
+  const native = join(folder, "native");
+  const libraries = readdirSync(native).map((name) => ({
+    name,
+    bytes: readFileSync(join(native, name)),
+  }));
+  writeFileSync(join(folder, "sbom.cdx.json"), billOfMaterials(libraries));
+}
+
+/**
+ * Makes traces say "npm:osexec@0.1.0/src/command.ts:724" on Deno, which takes no path from a map, and
+ * ".../osexec/dist/src/command.ts:724" on Bun; and takes out the text of the libraries, which nobody debugs.
+ *
+ * @param {string} path of the map
+ */
+function finishMap(path) {
+  const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  /** @type {{ sources: string[], sourcesContent: (string | null)[] }} */
+  const map = JSON.parse(readFileSync(path, "utf8"));
+  const sources = map.sources.map((source) => source.replace(/^\.\.\//, ""));
+  const sourcesContent = map.sourcesContent.map((text, index) =>
+    sources[index]?.startsWith("ffi/embedded/") ? null : text
+  );
+  const sourceRoot = `npm:${name}@${version}/`;
+  writeFileSync(path, JSON.stringify({ ...map, sourceRoot, sources, sourcesContent }));
 }
 
 /** A program in TypeScript: from the very modules that a bundle has. */

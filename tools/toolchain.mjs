@@ -49,8 +49,27 @@ const TELEMETRY_PACKAGES = {
   "@opentelemetry/sdk-trace-base": "2.12.1",
 };
 
+/**
+ * The exact versions of what makes the declarations of npm's package, and of what its users have and look at it
+ * with: in a folder of their own, `.tools/packaging`, as only that needs them.
+ */
+const PACKAGING = {
+  "@arethetypeswrong/cli": "0.18.5",
+  "@rollup/plugin-node-resolve": "16.0.3",
+  "@rollup/plugin-replace": "6.0.3",
+  "@yarnpkg/cli-dist": "4.18.1",
+  "esbuild": "0.28.2",
+  "pnpm": "12.21.0",
+  "publint": "0.3.25",
+  "rollup": "4.68.8",
+  "rollup-plugin-dts": "6.5.1",
+  // The last with an interface for programs, and the first that our types are promised for.
+  "typescript": "5.9.3",
+  "typescript-5.4": "npm:typescript@5.4.5",
+};
+
 /** The exact version of `ziglang` from PyPI. Another Zig would build other bytes. */
-const ZIG_VERSION = "0.17.1";
+export const ZIG_VERSION = "0.17.1";
 
 /** Downloads that take longer than this are taken to hang. */
 const INSTALL_LIMIT_MS = 20 * 60_000;
@@ -61,6 +80,7 @@ export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const folder = join(root, ".tools");
 const modules = join(folder, "node_modules");
 const zigFolder = join(folder, "zig");
+const packagingFolder = join(folder, "packaging");
 
 /** A tool that cannot be had, in words for whoever ran the command. */
 export class ToolError extends Error {
@@ -102,11 +122,7 @@ export function toolEnvironment() {
 
 /** @returns {Omit<Tools, "zig"> | undefined} */
 function findJavaScriptTools() {
-  for (const [name, version] of Object.entries(NPM_PACKAGES)) {
-    const manifest = join(modules, name, "package.json");
-    if (!existsSync(manifest)) return undefined;
-    if (JSON.parse(readFileSync(manifest, "utf8")).version !== version) return undefined;
-  }
+  if (!hasPackages(modules, NPM_PACKAGES)) return undefined;
   // The packages "bun" and "deno" only pick one of these by an install script, and npm 11 runs
   // those when asked to only; so they are picked here. An older npm installs glibc and musl both.
   const bun = firstThatIs(NPM_PACKAGES.bun, filesBelow("@oven", "bin/bun"));
@@ -120,12 +136,44 @@ function findJavaScriptTools() {
 
 /** Installs OpenTelemetry's packages below `.tools/opentelemetry`, if they are not there. */
 export function installTelemetry() {
-  const place = join(folder, "opentelemetry");
-  const isThere = Object.entries(TELEMETRY_PACKAGES).every(([name, version]) => {
-    const manifest = join(place, "node_modules", name, "package.json");
-    return existsSync(manifest) && JSON.parse(readFileSync(manifest, "utf8")).version === version;
+  packagesIn(join(folder, "opentelemetry"), TELEMETRY_PACKAGES);
+}
+
+/**
+ * The `node_modules` that has PACKAGING, and installs what is missing or has another version.
+ *
+ * @returns {string}
+ */
+export function packagingTools() {
+  return packagesIn(packagingFolder, PACKAGING);
+}
+
+/**
+ * Installs what is missing in a folder, or has another version there.
+ *
+ * @param {string} place
+ * @param {Readonly<Record<string, string>>} wanted
+ * @returns {string} its `node_modules`
+ */
+function packagesIn(place, wanted) {
+  const found = join(place, "node_modules");
+  if (!hasPackages(found, wanted)) installPackages(place, wanted);
+  return found;
+}
+
+/**
+ * Whether a `node_modules` has these packages in these versions.
+ *
+ * @param {string} where
+ * @param {Readonly<Record<string, string>>} packages
+ */
+function hasPackages(where, packages) {
+  return Object.entries(packages).every(([name, wanted]) => {
+    const manifest = join(where, name, "package.json");
+    if (!existsSync(manifest)) return false;
+    // What has another name here is given as "npm:name@version".
+    return JSON.parse(readFileSync(manifest, "utf8")).version === wanted.split("@").at(-1);
   });
-  if (!isThere) installPackages(place, TELEMETRY_PACKAGES);
 }
 
 /**

@@ -26,15 +26,18 @@ pub fn main(init: std.process.Init) !void {
     var buffer: [4096]u8 = undefined;
     var stdout = std.Io.File.stdout().writer(init.io, &buffer);
     const w = &stdout.interface;
+    var digest: [std.crypto.hash.sha2.Sha256.digest_length]u8 = undefined;
+    std.crypto.hash.sha2.Sha256.hash(bytes, &digest, .{});
     try w.print(
         \\// Generated from zig/ by `zig build dist`. Do not edit.
+        \\// sha256 {x}, as `node tools/verify.mjs . --build` finds it: SECURITY.md, "How to check the binary".
         \\
         \\/** The library for {s}: its size in bytes, and by their offsets the parts of it that are not zero, in base64. */
         \\export const LIBRARY = {{
         \\  size: {d},
         \\  parts: [
         \\
-    , .{ arguments[2], bytes.len });
+    , .{ &digest, arguments[2], bytes.len });
     for (try split(memory, bytes)) |part| {
         const text = try memory.alloc(u8, std.base64.standard.Encoder.calcSize(part.bytes.len));
         try w.print("    [{d}, \"{s}\"],\n", .{
