@@ -75,7 +75,7 @@ let isTelling = false;
  * ```ts
  * import { Command, observe } from "osexec";
  *
- * using watching = observe((event) => {
+ * using _watching = observe((event) => {
  *   if (event.kind === "end") console.log(`${event.command}: ${event.state}`);
  * });
  * await new Command("true").run(); // /usr/bin/true: exit status 0
