@@ -4,8 +4,8 @@
  *     npm install --prefix /tmp/peer @lydell/node-pty
  *     node bench/pty.mjs /tmp/peer/node_modules/@lydell/node-pty [ROUNDS]
  *
- * In each round every contestant does every workload once, each in a process of its own. What came too short is counted:
- * a terminal's last bytes are easily lost.
+ * In each round every contestant does every workload once, each in a process of its own; node-pty under the Node that runs
+ * this. What came too short is counted: a terminal's last bytes are easily lost.
  */
 
 import { spawnSync } from "node:child_process";

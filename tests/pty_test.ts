@@ -20,9 +20,9 @@ import {
   TimeoutError,
   WaitDelayError,
 } from "../mod.ts";
-import { decode, helper, isRoot, noise, runScript, sh, Sink, wrong } from "./helper.ts";
+import { decode, helper, isRoot, noise, runScript, runtime, sh, Sink, wrong } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
-import { needsLinuxChild } from "./refused.ts";
+import { needsCall, needsLinuxChild } from "./refused.ts";
 import {
   descriptors,
   helperFolder,
@@ -432,6 +432,17 @@ test("openPty: one that a child was given goes on to be read here", async () => 
   assertEquals(await terminal.read(buffer), 50);
   assertEquals(await terminal.read(buffer), null);
   terminal.close();
+});
+
+test("openPty: where the kernel has no TIOCGPTPEER the other side is opened by its name", {
+  skip: needsCall(),
+}, async () => {
+  const TIOCGPTPEER = 0x5441;
+  const refused = [helper, "deny", `ioctl:1=${TIOCGPTPEER}`, "ENOTTY", "--", ...runtime];
+  const source = `console.log(await new osexec.Command("tty", [], { pty: true }).text());`;
+  const { code, stdout, stderr } = await runScript(source, { runtime: refused });
+  assertEquals([code, stderr], [0, ""]);
+  assert(stdout.startsWith("/dev/pts/"), stdout);
 });
 
 // ---------------------------------------------------------------- with other steps
