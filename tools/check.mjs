@@ -196,25 +196,55 @@ function npmPackage({ bun, deno, tsc }) {
     mkdirSync(folder);
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
     writeFileSync(join(folder, "tour.ts"), tour.replace('"../mod.ts"', `"${name}"`));
+    writeFileSync(join(folder, "traced.ts"), tracedProgram(name));
     const pack = ["npm", "pack", "--pack-destination", folder];
     const install = ["npm", "install", "--offline", "--no-audit", "--no-fund"];
     // What nobody uses is nobody's to carry.
     const unused = join(folder, "unused.js");
     writeFileSync(join(folder, "unused.ts"), `import { Command } from "${name}"; console.log(1);`);
     const check = [
-      ...[process.execPath, tsc, "tour.ts", "--ignoreConfig", "--noEmit", "--strict", "--target"],
+      ...[
+        process.execPath,
+        tsc,
+        "tour.ts",
+        "traced.ts",
+        "--ignoreConfig",
+        "--noEmit",
+        "--strict",
+        "--target",
+      ],
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
     ];
     const succeeded = await job.run(pack) &&
       await job.run([...install, `./${name}-${version}.tgz`], place) &&
       await job.run([bun, "tour.ts"], place) &&
       await job.run([deno, "run", "-A", "tour.ts"], place) &&
+      await job.run([bun, "traced.ts"], place) &&
+      await job.run([deno, "run", "-A", "traced.ts"], place) &&
       await job.run([bun, "build", "unused.ts", "--target=bun", `--outfile=${unused}`], place) &&
       isSmall(job, unused) &&
       await job.run([...check, "--module", "Preserve"], place) &&
       await job.run([...check, "--module", "NodeNext"], place);
     return one(succeeded);
   };
+}
+
+/**
+ * A program that fails where the package's two modules do not share their observers.
+ *
+ * @param {string} name
+ */
+function tracedProgram(name) {
+  return `
+    import { subscribe } from "node:diagnostics_channel";
+    import { Command } from "${name}";
+    import { trace } from "${name}/trace";
+    let ends = 0;
+    subscribe("tracing:osexec:command:asyncEnd", () => ends += 1);
+    trace();
+    await new Command("true").run();
+    if (ends !== 1) throw new Error(ends + " ends of one command");
+  `;
 }
 
 /**
