@@ -66,7 +66,7 @@ let isTelling = false;
 
 /**
  * Calls `observer` at each command's start, started, failed, abort and end, from now on until what it answers is
- * disposed of: of every Command of this module and this thread, in whichever way it is run. It is called at once, in the
+ * disposed of: of every Command of this module and this thread that is started meanwhile, in whichever way. It is called at once, in the
  * async context (AsyncLocalStorage) of who starts the command, or waits for it. What it throws is reported by the runtime
  * as an uncaught error, and changes no run; what it answers is ignored. Commands that it starts itself before it returns
  * are not observed. TypeError for what is no function.

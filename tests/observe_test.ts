@@ -1,20 +1,25 @@
 /** observe(): what is told of each command, on every path, and that telling it changes nothing. */
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   Command,
   type CommandOptions,
   ExitError,
+  findProcess,
   type Observation,
   observe,
   parallel,
   pipeline,
   SpawnError,
+  startProcess,
   StateError,
+  SyscallError,
   TimeoutError,
 } from "../mod.ts";
+import { Life } from "../src/observe.ts";
 import { runScript, sh, Sink, until } from "./helper.ts";
 
 /** Observes for the length of a block. */
@@ -202,6 +207,40 @@ test("issue 20, 10: `await using` ends it, and a released process has failed", a
   assertEquals(watch.kinds(released), "start started failed");
   assert(watch.only(released, "failed").error instanceof StateError);
   assertEquals(watch.only(released, "started").pid, pid);
+});
+
+test("issue 20, 10: one that cannot be waited for has failed; a wait that may be tried again is no end", async () => {
+  using watch = new Watch();
+  // What Command does, with a process that is no child of ours: as one is that somebody else has reaped.
+  const lost = new Command("true");
+  const life = new Life(lost);
+  const stranger = findProcess(process.ppid);
+  life.started(stranger);
+  const error = await assertRejects(() => life.follow(stranger.wait()), SyscallError);
+  assertEquals(error.code, "ECHILD");
+  await assertRejects(() => life.follow(stranger.wait()), SyscallError);
+  stranger.release();
+  assertEquals(watch.kinds(lost), "start started failed");
+  assertStrictEquals(watch.only(lost, "failed").error, error);
+
+  const patient = new Command("true");
+  const second = new Life(patient);
+  const child = startProcess("/bin/true", ["true"]);
+  second.started(child);
+  const scarce = new SyscallError({ syscall: "wait", errno: 24, os: "linux" });
+  assertStrictEquals(await errorOf(() => second.follow(Promise.reject(scarce))), scarce);
+  assertEquals(watch.kinds(patient), "start started");
+  await second.follow(child.wait());
+  assertEquals(watch.kinds(patient), "start started end");
+});
+
+test("issue 20, 10: what parallel() ends for another's failure was aborted for it", async () => {
+  using watch = new Watch();
+  const [bad, slow] = [sh("exit 3"), sh("exec sleep 60")];
+  await Array.fromAsync(parallel([slow, bad], { concurrency: 2, failFast: true }));
+  assertEquals(watch.kinds(bad), "start started end");
+  assertEquals(watch.kinds(slow), "start started abort end");
+  assertStrictEquals(watch.only(slow, "abort").reason, watch.only(bad, "end").error);
 });
 
 test("issue 20, 10: lines() that are left have an end", async () => {

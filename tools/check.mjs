@@ -250,6 +250,7 @@ function npmPackage({ bun, deno, node, tsc }) {
     writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
     writeFileSync(join(folder, "tour.ts"), tour.replace('"../mod.ts"', `"${name}"`));
     const verify = [process.execPath, "tools/verify.mjs"];
+    writeFileSync(join(folder, "traced.ts"), tracedProgram(name));
     const install = ["npm", "install", "--offline", "--no-audit", "--no-fund"];
     // What nobody uses is nobody's to carry.
     const unused = join(folder, "unused.js");
@@ -261,7 +262,16 @@ function npmPackage({ bun, deno, node, tsc }) {
     const acorn = join(typeRoots, "acorn/bin/acorn");
     const es2022 = ["--ecma2022", "--module", "--silent", join(root, "dist/mod.js")];
     const check = [
-      ...[process.execPath, tsc, "tour.ts", "--ignoreConfig", "--noEmit", "--strict", "--target"],
+      ...[
+        process.execPath,
+        tsc,
+        "tour.ts",
+        "traced.ts",
+        "--ignoreConfig",
+        "--noEmit",
+        "--strict",
+        "--target",
+      ],
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
     ];
     const tarball = await packOnce(job);
@@ -275,6 +285,9 @@ function npmPackage({ bun, deno, node, tsc }) {
       await job.run([deno, "run", "-A", "tour.ts"], place) &&
       await job.run([node, "tour.ts"], place) &&
       await job.run([node, "required.cjs"], place) &&
+      await job.run([bun, "traced.ts"], place) &&
+      await job.run([deno, "run", "-A", "traced.ts"], place) &&
+      await job.run([node, "traced.ts"], place) &&
       await job.run([bun, "build", "unused.ts", "--target=bun", `--outfile=${unused}`], place) &&
       isSmall(job, unused) &&
       await job.run([...check, "--module", "Preserve"], place) &&
@@ -298,6 +311,24 @@ const trace = `
     if (!text.includes("new StateError(")) throw new Error(error.stack + "\\n" + text);
   }
 `;
+
+/**
+ * A program that fails where the package's two modules do not share their observers.
+ *
+ * @param {string} name
+ */
+function tracedProgram(name) {
+  return `
+    import { subscribe } from "node:diagnostics_channel";
+    import { Command } from "${name}";
+    import { trace } from "${name}/trace";
+    let ends = 0;
+    subscribe("tracing:osexec:command:asyncEnd", () => ends += 1);
+    trace();
+    await new Command("true").run();
+    if (ends !== 1) throw new Error(ends + " ends of one command");
+  `;
+}
 
 /**
  * Whether a bundle holds nothing of the package, which has hundreds of kilobytes.
