@@ -76,3 +76,4 @@ export type { Signal, SignalName } from "./src/signals.ts";
 export type { Writer } from "./src/sinks.ts";
 export type { Data } from "./src/sources.ts";
 export type { Stdin, Stdout } from "./src/stdio.ts";
+export type { Tree } from "./src/tree.ts";

@@ -38,7 +38,7 @@ import { LineIterator, type LineOptions, type LineSource, readLineOptions } from
 import { lookPath } from "./look_path.ts";
 import { inherited, inheritedEnvironment, workingDirectory } from "./native.ts";
 import { explainPlan, planStart } from "./plan.ts";
-import { hasEnded, type Process, settleStart, startChild } from "./process.ts";
+import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { escapeControls, quote } from "./quote.ts";
 import { causeOf, Run, waitedAlready } from "./run.ts";
@@ -56,6 +56,7 @@ import {
 } from "./stdio.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
+import { killTree, type Seed, seedTree, type Tree } from "./tree.ts";
 
 /** A list is a command's own. */
 function copyOf<T>(output: T): T {
@@ -157,6 +158,16 @@ export class Command implements AsyncDisposable {
    * closed. 0, the default: no bound.
    */
   waitDelay: number;
+  /**
+   * How far cancel, timeout, waitDelay's end, `await using` and kill() reach; what ends by itself leaves its descendants
+   * alone. "process", the default: the child. "group": its process group, of its own; what starts a session or joins another
+   * group (setsid, daemons, the jobs of an interactive shell) gets away. "cgroup": a cgroup v2 of its own below this
+   * process's, which nothing without rights over others leaves; made and removed here. Signals but SIGKILL reach what is in
+   * it at the moment. "namespace": a pid namespace, in which the child is process 1 and nothing outlives it; signals but
+   * SIGKILL reach the child alone, and end it only if it handles them. As an ordinary user in a user namespace as well.
+   * SpawnError where it cannot be had, or contradicts sysProcAttr. Both of the last are Linux's.
+   */
+  tree?: Tree;
   /** Why the name could not be resolved: start() throws it. May be deleted to run `path` all the same. */
   err?: Error;
 
@@ -201,7 +212,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { sysProcAttr, signal, timeout, cancel } = given;
+    const { sysProcAttr, signal, timeout, cancel, tree } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = directoryOf(dir);
@@ -215,6 +226,7 @@ export class Command implements AsyncDisposable {
     if (signal !== undefined && signal !== null) this.signal = signal;
     if (timeout !== undefined) this.timeout = timeout;
     if (cancel !== undefined) this.cancel = cancel;
+    if (tree !== undefined) this.tree = tree;
     if (name !== "" && !name.includes("/")) this.#resolve(name);
   }
 
@@ -434,7 +446,8 @@ export class Command implements AsyncDisposable {
    */
   explain(): string {
     this.#checkStartable();
-    const plan = planStart(this.path, this.#argv(), this.#attributes(describeStdio(this)));
+    const attributes = this.#attributes(describeStdio(this), this.#seed(true));
+    const plan = planStart(this.path, this.#argv(), attributes);
     return explainPlan(plan);
   }
 
@@ -450,7 +463,7 @@ export class Command implements AsyncDisposable {
     copy.path = this.path;
     copy.args = [...this.args];
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
-    const { sysProcAttr, signal, timeout, cancel, err } = this;
+    const { sysProcAttr, signal, timeout, cancel, tree, err } = this;
     const own = (value: unknown): boolean =>
       [Collector, EndsCollector, Puller].some((own) => value instanceof own) ||
       this.#pipes.childEnds.some((file) => file === value);
@@ -468,6 +481,7 @@ export class Command implements AsyncDisposable {
     if (signal !== undefined) copy.signal = signal;
     if (timeout !== undefined) copy.timeout = timeout;
     if (cancel !== undefined) copy.cancel = cancel;
+    if (tree !== undefined) copy.tree = tree;
     if (err !== undefined) copy.err = err;
     return copy;
   }
@@ -526,6 +540,7 @@ export class Command implements AsyncDisposable {
     if (this.#started) throw this.#state("exec: already started", again);
     this.#started = true;
     let stdio: Stdio | undefined;
+    let seed: Seed | undefined;
     try {
       this.#checkStartable();
       stdio = openStdio(this, blocking);
@@ -534,10 +549,13 @@ export class Command implements AsyncDisposable {
         this.timeout !== undefined;
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
-      const attributes = this.#attributes(stdio.files);
+      seed = this.#seed(false);
+      const attributes = this.#attributes(stdio.files, seed);
       const options = { pidfd, deferred: deferred && mayDefer };
       this.#process = startChild(this.path, this.#argv(), attributes, options);
+      seed?.grow(this.#process);
     } catch (error) {
+      seed?.discard();
       if (stdio !== undefined) closeStdio(stdio);
       this.#closePipes();
       // Of a start that may be told of later: the same whether it was or not.
@@ -568,8 +586,16 @@ export class Command implements AsyncDisposable {
     return this.args.length === 0 ? [this.path] : this.args;
   }
 
-  #attributes(streams: readonly Fd[]): ProcAttr {
-    const { dir, sysProcAttr: sys } = this;
+  /** `explains`: nothing is made. */
+  #seed(explains: boolean): Seed | undefined {
+    const { tree, sysProcAttr, path } = this;
+    if (tree === undefined || tree === "process") return undefined;
+    return seedTree(tree, sysProcAttr, planContext(path).refuse, explains);
+  }
+
+  #attributes(streams: readonly Fd[], seed: Seed | undefined): ProcAttr {
+    const { dir } = this;
+    const sys = seed === undefined ? this.sysProcAttr : seed.sys;
     const files = [...streams, ...this.extraFiles];
     const env = this.#startEnvironment();
     return new OwnAttributes({ dir, env, files, sys }, planContext(this.path).refuse);
@@ -625,7 +651,7 @@ export class Command implements AsyncDisposable {
     this.#checkUnused("Stdout", ...read.all ? ["Stderr" as const] : []);
     const capture = new Capture(read, this.stderr === undefined, () => {
       const { process } = this;
-      if (process !== undefined && !hasEnded(process)) process.kill();
+      if (process !== undefined) killTree(process);
     });
     this.stdout = capture.stdout;
     if (capture.stderr !== undefined) this.stderr = capture.stderr;

@@ -12,6 +12,7 @@ import { currentOS } from "./os.ts";
 import { signalNumber } from "./signals.ts";
 import type { Data } from "./sources.ts";
 import type { Stdin, Stdout } from "./stdio.ts";
+import { checkTree, type Tree } from "./tree.ts";
 
 /** The fields of a Command that may be given to its constructor; each says more at Command's own. */
 export interface CommandOptions {
@@ -52,6 +53,8 @@ export interface CommandOptions {
    * 0: no bound.
    */
   waitDelay?: number | undefined;
+  /** How much of what the child starts ends with it: "process", "group", "cgroup" or "namespace". Default "process". */
+  tree?: Tree | undefined;
 }
 
 const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
@@ -68,6 +71,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "stdout",
   "sysProcAttr",
   "timeout",
+  "tree",
   "waitDelay",
 ]);
 
@@ -100,7 +104,7 @@ export function directoryOf(dir: Text | URL): string {
 
 /** Throws for fields of wrong types, before a start. `isPlain`: it is of no subclass, which may have others. */
 export function checkFields(command: Command, isPlain: boolean): void {
-  const { waitDelay, signal, timeout, cancel, label, extraFiles } = command;
+  const { waitDelay, signal, timeout, cancel, label, extraFiles, tree } = command;
   const isBound = signal !== undefined || timeout !== undefined;
   if (cancel !== undefined && cancel !== null && !isBound) {
     throw new StateError(
@@ -120,6 +124,7 @@ export function checkFields(command: Command, isPlain: boolean): void {
   }
   if (signal !== undefined) checkSignal(signal);
   checkCancel(cancel);
+  checkTree(tree);
   const names = Object.keys(command);
   if (!isPlain || names.length === fieldNames.size) return;
   for (const name of names) {

@@ -17,6 +17,7 @@ import type { OpenSink } from "./sinks.ts";
 import type { Source } from "./sources.ts";
 import { type Drain, type Feed, Puller, type Stdio } from "./stdio.ts";
 import { timerMax } from "./timer.ts";
+import { cancelRest, endTreeSync, killTree } from "./tree.ts";
 
 /** What a synchronous run came to. */
 export interface SyncResult {
@@ -95,13 +96,14 @@ export function runToEnd(
         } else if (outputs.size > 0 && waitDelay === 0 && cancel !== null) {
           // There is only whoever else holds the pipes to wait for.
           abort = { error: new TimeoutError(timeout, label()) };
+          cancelRest(process, cancel);
           break;
         }
       }
       // What has come in time is still taken, but not what somebody writes for ever.
       if (now() >= deadline && (ready === 0 || ++late > lateMax)) {
         expired = true;
-        if (running && !hasEnded(process)) process.kill();
+        killTree(process);
         break;
       }
       if (input !== null && poll.ready(feeding) && !attempt(() => input.pump())) input.close();
@@ -122,6 +124,7 @@ export function runToEnd(
     input?.close();
     for (const output of outputs) output.close();
   }
+  if (abort !== null && deadline !== Infinity) endTreeSync(process, deadline);
   const failure = failures.length === 0 ? null : { error: failures[0] };
   return { state: process.waitSync(), abort, failure, expired };
 }
@@ -138,7 +141,7 @@ function cancelSync(
       if (cancel(process) instanceof Promise) {
         throw new TypeError("a synchronous run waits for no promise");
       }
-    } else if (cancel !== null) process.signal(cancel ?? "SIGKILL");
+    } else if (cancel !== null) process.kill(cancel);
   } catch (error) {
     if (error instanceof ProcessDoneError) return null;
     return { error: new CancelError(error, "canceling", label()) };

@@ -52,6 +52,11 @@ pub const symbols = struct {
         return waiting.signal(pid, pidfd, number);
     }
 
+    /// To the process group that `pid` leads. `pid` 0: the leader has been reaped, and the pidfd alone will do.
+    pub fn osexec_signal_group(pid: i32, pidfd: i32, number: i32) callconv(.c) i32 {
+        return waiting.signalGroup(pid, pidfd, number);
+    }
+
     pub fn osexec_pidfd(pid: i32) callconv(.c) i32 {
         return waiting.openHandle(pid);
     }

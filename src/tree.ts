@@ -1,0 +1,200 @@
+/** How far the end of a command reaches: the child alone, or what it has started as well. */
+
+import { now } from "../ffi/host.ts";
+import { library } from "../ffi/library.ts";
+import type { Cancel } from "./abort.ts";
+import type { SysProcAttr } from "./attributes.ts";
+import { Errno } from "./errno.ts";
+import { currentOS } from "./os.ts";
+import {
+  endReach,
+  extendReach,
+  hasEnded,
+  hasReach,
+  holdWith,
+  letGo,
+  type Process,
+  type Reach,
+  signalRest,
+} from "./process.ts";
+import { signalNumber } from "./signals.ts";
+import { readSys } from "./sys.ts";
+import { Timer } from "./timer.ts";
+
+/** What of a child's descendants ends with it: see Command's `tree`. */
+export type Tree = "process" | "group" | "cgroup" | "namespace";
+
+const trees: ReadonlySet<unknown> = new Set<Tree>(["process", "group", "cgroup", "namespace"]);
+
+/** Throws TypeError for what is none. */
+export function checkTree(tree: unknown): void {
+  if (tree !== undefined && !trees.has(tree)) {
+    throw new TypeError(`tree is not one of ${[...trees].map((each) => `"${each}"`).join(", ")}`);
+  }
+}
+
+/** A tree before there is a process. */
+export interface Seed {
+  /** What the start is to be made with. */
+  readonly sys: SysProcAttr;
+  /** The process is there. */
+  grow(process: Process): void;
+  /** There will be none. */
+  discard(): void;
+}
+
+/**
+ * Prepares a start. `given`: the caller's sysProcAttr. `explains`: nothing is made. Refuses what the tree and that make of
+ * each other.
+ */
+export function seedTree(
+  tree: "group" | "cgroup" | "namespace",
+  given: SysProcAttr | undefined,
+  refuse: (detail: string) => never,
+  explains: boolean,
+): Seed {
+  const sys = given === undefined ? {} : readSys(given, refuse);
+  switch (tree) {
+    case "group":
+      return { sys: leadingGroup(sys, refuse), grow: growGroup, discard: nothing };
+    case "cgroup":
+    case "namespace":
+      throw new Error(`${explains}`);
+  }
+}
+
+function nothing(): void {}
+
+/** A group of the child's own; that of a session of its own is one. */
+function leadingGroup(sys: SysProcAttr, refuse: (detail: string) => never): SysProcAttr {
+  if ((sys.setpgid || sys.foreground) && (sys.pgid ?? 0) !== 0) {
+    refuse(
+      `tree "group" wants a group of the child's own, and pgid ${sys.pgid} is somebody else's`,
+    );
+  }
+  return sys.setsid || sys.foreground ? sys : { ...sys, setpgid: true };
+}
+
+function growGroup(process: Process): void {
+  extendReach(process, group);
+}
+
+const group: Reach = {
+  needsLeader: true,
+  signal(number, pid, pidfd) {
+    const answer = library().osexec_signal_group(pid, pidfd, number);
+    // A leader may have joined another group of its session.
+    const leaves = pid > 0 && (number === SIGKILL || answer === -Errno.ESRCH);
+    if (!leaves) return answer;
+    const alone = library().osexec_signal(pid, pidfd, number);
+    return answer === -Errno.ESRCH ? alone : answer;
+  },
+  end: nothing,
+};
+
+/**
+ * SIGKILL for all that kill() reaches, also where the child itself has ended. Answers whether that still ran; throws as
+ * kill() does, but for a child that has ended.
+ */
+export function killTree(process: Process): boolean {
+  const runs = !hasEnded(process);
+  if (runs) process.kill();
+  else if (hasReach(process)) killRest(process);
+  return runs;
+}
+
+/** SIGKILL for what is left. The child itself has ended, and of the rest nobody was promised anything. */
+function killRest(process: Process): void {
+  signalRest(process, SIGKILL);
+}
+
+const SIGKILL = 9;
+
+/** What an abort does that comes when the child has ended: its tree gets the signal, or SIGKILL. */
+export function cancelRest(process: Process, cancel: Cancel | undefined): void {
+  if (!hasReach(process)) return;
+  if (typeof cancel === "string" || typeof cancel === "number") {
+    signalRest(process, signalNumber(cancel, currentOS()));
+  } else killRest(process);
+}
+
+/** How long what no system tells of is left unasked for, in milliseconds. */
+const pauseMax = 50;
+
+/**
+ * The child has ended, and so has the copying: reaps it. `deadline`: an abort's, until when what is left of the tree has
+ * time to end by itself.
+ */
+export async function endTree(process: Process, deadline: number | undefined): Promise<void> {
+  if (!hasReach(process)) return;
+  if (deadline !== undefined) {
+    letGoEarly(process);
+    const pause = new Pause(process);
+    for (let length = 1; isLeft(process) && now() < deadline; length = next(length)) {
+      await pause.until(Math.min(now() + length, deadline));
+    }
+    killRest(process);
+  }
+  letGo(process);
+  if (!isLeft(process)) endReach(process);
+}
+
+/** endTree() of a Sync method's, which reaps the child itself. */
+export function endTreeSync(process: Process, deadline: number): void {
+  if (!hasReach(process)) return;
+  const none = new Uint8Array(0);
+  for (let length = 1; isLeft(process) && now() < deadline; length = next(length)) {
+    library().osexec_poll(none, 0, Math.min(length, Math.ceil(deadline - now())));
+  }
+  killRest(process);
+}
+
+function next(length: number): number {
+  return Math.min(2 * length, pauseMax);
+}
+
+/** Kills what is left when a command is disposed of. */
+export function disposeTree(process: Process): void {
+  if (!hasReach(process)) return;
+  killRest(process);
+  letGo(process);
+  endReach(process);
+}
+
+/** A group's leader that has not been reaped is left as well. */
+function isLeft(process: Process): boolean {
+  return signalRest(process, 0) !== -Errno.ESRCH;
+}
+
+/** Where its pidfd will do for the group, a leader need not be kept until the deadline. */
+function letGoEarly(process: Process): void {
+  const answer = group.signal(0, 0, process.pidfd ?? -1);
+  if (answer === 0 || answer === -Errno.EPERM) letGo(process);
+}
+
+/** A timer after the other, for as long as the process keeps the event loop alive. */
+class Pause {
+  #timer: Timer | undefined;
+  #referenced = true;
+
+  constructor(process: Process) {
+    holdWith(process, this);
+  }
+
+  until(time: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#timer = new Timer(time, resolve);
+    if (!this.#referenced) this.#timer.unref();
+    return promise;
+  }
+
+  ref(): void {
+    this.#referenced = true;
+    this.#timer?.ref();
+  }
+
+  unref(): void {
+    this.#referenced = false;
+    this.#timer?.unref();
+  }
+}
