@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [1482266624, 964568622] as const;
+export const FINGERPRINT = [532971055, 2098120618] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -162,6 +162,7 @@ export const SYMBOLS = {
   osexec_open: { parameters: ["buffer", "i32", "i32", "i32"], result: "i32" },
   osexec_open_begin: { parameters: ["buffer", "i32", "i32", "i32", "buffer"], result: "i32" },
   osexec_open_end: { parameters: ["i32"], result: "i32" },
+  osexec_directory: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   osexec_rewind: { parameters: ["i32", "i32"], result: "i32" },
   osexec_close: { parameters: ["i32"], result: "i32" },
   osexec_dup: { parameters: ["i32"], result: "i32" },

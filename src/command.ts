@@ -56,7 +56,7 @@ import {
 } from "./stdio.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
-import { killTree, type Seed, seedTree, type Tree } from "./tree.ts";
+import { disposeTree, killTree, type Seed, seedTree, type Tree } from "./tree.ts";
 
 /** A list is a command's own. */
 function copyOf<T>(output: T): T {
@@ -499,10 +499,12 @@ export class Command implements AsyncDisposable {
    * Kills a child that still runs, reaps it, and closes the pipes without waiting for whoever else holds them.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    const { process } = this;
     try {
-      if (this.process !== undefined) await this.#run?.dispose();
+      if (process !== undefined) await this.#run?.dispose();
     } finally {
       this.#closePipes();
+      if (process !== undefined) await disposeTree(process);
     }
   }
 
@@ -544,14 +546,14 @@ export class Command implements AsyncDisposable {
     try {
       this.#checkStartable();
       stdio = openStdio(this, blocking);
+      seed = this.#seed(false);
       // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
       const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0 ||
-        this.timeout !== undefined;
+        this.timeout !== undefined || seed !== undefined;
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
-      seed = this.#seed(false);
       const attributes = this.#attributes(stdio.files, seed);
-      const options = { pidfd, deferred: deferred && mayDefer };
+      const options = { pidfd, deferred: deferred && mayDefer && this.tree !== "cgroup" };
       this.#process = startChild(this.path, this.#argv(), attributes, options);
       seed?.grow(this.#process);
     } catch (error) {
@@ -590,7 +592,7 @@ export class Command implements AsyncDisposable {
   #seed(explains: boolean): Seed | undefined {
     const { tree, sysProcAttr, path } = this;
     if (tree === undefined || tree === "process") return undefined;
-    return seedTree(tree, sysProcAttr, planContext(path).refuse, explains);
+    return seedTree(tree, sysProcAttr, path, explains);
   }
 
   #attributes(streams: readonly Fd[], seed: Seed | undefined): ProcAttr {
@@ -632,6 +634,7 @@ export class Command implements AsyncDisposable {
         process.kill();
         process.waitSync();
       }
+      disposeTree(process).catch(() => {});
       this.#process = undefined;
       this.#closePipes();
       throw error;

@@ -192,6 +192,8 @@ export interface Reach {
   signal(number: number, pid: number, pidfd: number): number;
   /** Whether it must not be reaped before its signal is sent. */
   readonly needsLeader: boolean;
+  /** Whether it will soon tell that nothing is left: all of it has been killed. */
+  readonly isDying: boolean;
   /** Nobody will ask again. May be called more than once. */
   end(): void;
 }
@@ -207,6 +209,9 @@ export let keepLeader: (child: Process) => void;
 
 /** For Command: reaps what keepLeader() has kept. */
 export let letGo: (child: Process) => void;
+
+/** For Command: whether what kill() reaches is as good as gone. */
+export let isDying: (child: Process) => boolean;
 
 /** For Command: a signal to what kill() reaches, also where the child has been reaped. Answers as Reach's. */
 export let signalRest: (child: Process, number: number) => number;
@@ -238,6 +243,7 @@ export class Process implements AsyncDisposable {
     hasReach = (process) => process.#reach !== null;
     keepLeader = (process) => process.#isKept = process.#reach?.needsLeader ?? false;
     letGo = (process) => process.#letGo();
+    isDying = (process) => process.#reach?.isDying ?? false;
     signalRest = (process, number) => process.#signalRest(number);
     endReach = (process) => process.#endReach();
     holdWith = (process, holder) => {

@@ -19,7 +19,7 @@ import type { ProcessState } from "./process_state.ts";
 import { Puller, type Stdio } from "./stdio.ts";
 import { eitherSignal, Timeout } from "./timeout.ts";
 import { Timer } from "./timer.ts";
-import { disposeTree, endTree, killTree } from "./tree.ts";
+import { endTree, killTree } from "./tree.ts";
 
 /** What a run is made of; the child has been started. */
 export interface RunOptions {
@@ -130,7 +130,7 @@ export class Run {
     // It kills at once. One that may not be killed ends perhaps when nobody reads from it any more.
     const dying = this.#options.process[Symbol.asyncDispose]();
     this.#stop();
-    await dying.finally(() => disposeTree(this.#options.process));
+    await dying;
   }
 
   async #waitForExit(): Promise<ProcessState> {

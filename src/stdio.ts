@@ -1,6 +1,14 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
-import { closeQuietly, type Fd, fdNumber, nullDevice, OSFile, ownPipe } from "./file.ts";
+import {
+  closeQuietly,
+  type Fd,
+  fdNumber,
+  nullDevice,
+  OSFile,
+  ownPipe,
+  type PlannedFd,
+} from "./file.ts";
 import {
   checkSink,
   isSink,
@@ -118,12 +126,6 @@ export function closeStdio({ childEnds, feed, drains }: Omit<Stdio, "files" | "i
   if (feed === null) return;
   closeQuietly(feed.end);
   feed.source.cancel();
-}
-
-/** A descriptor that explain() only speaks of. */
-interface PlannedFd {
-  readonly fd: number;
-  readonly label: string;
 }
 
 /** The streams as openStdio() would open them, with nothing opened. */

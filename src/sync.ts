@@ -17,7 +17,7 @@ import type { OpenSink } from "./sinks.ts";
 import type { Source } from "./sources.ts";
 import { type Drain, type Feed, Puller, type Stdio } from "./stdio.ts";
 import { timerMax } from "./timer.ts";
-import { cancelRest, endTreeSync, killTree } from "./tree.ts";
+import { cancelRest, closeTree, endTreeSync, killTree } from "./tree.ts";
 
 /** What a synchronous run came to. */
 export interface SyncResult {
@@ -48,7 +48,9 @@ export function runToEnd(
   label: () => string,
 ): SyncResult {
   if (feed === null && drains.length === 0 && timeout === Infinity) {
-    return { state: process.waitSync(), abort: null, failure: null, expired: false };
+    const state = process.waitSync();
+    closeTree(process);
+    return { state, abort: null, failure: null, expired: false };
   }
   /** When the timeout is over, if it is not yet. */
   let limit = now() + timeout;
@@ -126,7 +128,9 @@ export function runToEnd(
   }
   if (abort !== null && deadline !== Infinity) endTreeSync(process, deadline);
   const failure = failures.length === 0 ? null : { error: failures[0] };
-  return { state: process.waitSync(), abort, failure, expired };
+  const state = process.waitSync();
+  closeTree(process);
+  return { state, abort, failure, expired };
 }
 
 /** What an abort does, by this thread alone. Answers the error that it stands for, or null: it had ended. */

@@ -2,16 +2,22 @@
 
 import { now } from "../ffi/host.ts";
 import { library } from "../ffi/library.ts";
+import { Cgroup } from "./cgroup.ts";
+import { planContext } from "./checks.ts";
+import { CLONE_NEWPID, CLONE_NEWUSER } from "./constants.ts";
 import type { Cancel } from "./abort.ts";
 import type { SysProcAttr } from "./attributes.ts";
 import { Errno } from "./errno.ts";
+import type { PlannedFd } from "./file.ts";
 import { currentOS } from "./os.ts";
+import { identity } from "./proc.ts";
 import {
   endReach,
   extendReach,
   hasEnded,
   hasReach,
   holdWith,
+  isDying,
   letGo,
   type Process,
   type Reach,
@@ -38,29 +44,46 @@ export interface Seed {
   /** What the start is to be made with. */
   readonly sys: SysProcAttr;
   /** The process is there. */
-  grow(process: Process): void;
+  grow(child: Process): void;
   /** There will be none. */
   discard(): void;
 }
 
 /**
- * Prepares a start. `given`: the caller's sysProcAttr. `explains`: nothing is made. Refuses what the tree and that make of
- * each other.
+ * Prepares the start of `program`. `given`: the caller's sysProcAttr. `explains`: nothing is made. Throws SpawnError for
+ * what cannot be had, and for what the tree and sysProcAttr make of each other.
  */
 export function seedTree(
   tree: "group" | "cgroup" | "namespace",
   given: SysProcAttr | undefined,
-  refuse: (detail: string) => never,
+  program: string,
   explains: boolean,
 ): Seed {
+  const { os, refuse } = planContext(program);
   const sys = given === undefined ? {} : readSys(given, refuse);
-  switch (tree) {
-    case "group":
-      return { sys: leadingGroup(sys, refuse), grow: growGroup, discard: nothing };
-    case "cgroup":
-    case "namespace":
-      throw new Error(`${explains}`);
+  if (tree === "group") {
+    return { sys: leadingGroup(sys, refuse), grow: growGroup, discard: nothing };
   }
+  if (os !== "linux") refuse(`tree "${tree}" is for Linux only`);
+  if (tree === "namespace") {
+    return { sys: ownNamespace(sys, refuse), grow: nothing, discard: nothing };
+  }
+  if (sys.cgroupFD !== undefined) {
+    refuse('tree "cgroup" makes a cgroup of its own: not with cgroupFD');
+  }
+  if (explains) {
+    const cgroupFD: PlannedFd = { fd: 0, label: "of its own" };
+    return { sys: { ...sys, cgroupFD }, grow: nothing, discard: nothing };
+  }
+  const cgroup = new Cgroup(program);
+  return {
+    sys: { ...sys, cgroupFD: cgroup.directory },
+    grow(child) {
+      cgroup.begin(child);
+      extendReach(child, cgroup);
+    },
+    discard: () => cgroup.end(),
+  };
 }
 
 function nothing(): void {}
@@ -75,12 +98,41 @@ function leadingGroup(sys: SysProcAttr, refuse: (detail: string) => never): SysP
   return sys.setsid || sys.foreground ? sys : { ...sys, setpgid: true };
 }
 
+/**
+ * A pid namespace, whose init is the child: the kernel ends what is in it before the init's end is told. Who may not make
+ * one alone makes a user namespace as well, in which he is himself.
+ */
+function ownNamespace(sys: SysProcAttr, refuse: (detail: string) => never): SysProcAttr {
+  const { cloneflags = 0, unshareflags = 0 } = sys;
+  const born = (cloneflags | CLONE_NEWPID) >>> 0;
+  if ((unshareflags & CLONE_NEWPID) !== 0) {
+    refuse(
+      'tree "namespace" wants CLONE_NEWPID in cloneflags: by unshareflags the child is not in it',
+    );
+  }
+  const self = identity();
+  if ((cloneflags & CLONE_NEWUSER) !== 0 || self.isAdmin) return { ...sys, cloneflags: born };
+  if ((unshareflags & CLONE_NEWUSER) !== 0) {
+    refuse(
+      'tree "namespace" wants CLONE_NEWUSER in cloneflags, as this user may not make a pid namespace alone',
+    );
+  }
+  const { uid, gid } = self;
+  return {
+    uidMappings: [{ containerID: uid, hostID: uid, size: 1 }],
+    gidMappings: [{ containerID: gid, hostID: gid, size: 1 }],
+    ...sys,
+    cloneflags: (born | CLONE_NEWUSER) >>> 0,
+  };
+}
+
 function growGroup(process: Process): void {
   extendReach(process, group);
 }
 
 const group: Reach = {
   needsLeader: true,
+  isDying: false,
   signal(number, pid, pidfd) {
     const answer = library().osexec_signal_group(pid, pidfd, number);
     // A leader may have joined another group of its session.
@@ -120,6 +172,8 @@ export function cancelRest(process: Process, cancel: Cancel | undefined): void {
 
 /** How long what no system tells of is left unasked for, in milliseconds. */
 const pauseMax = 50;
+/** How long what has been killed is waited for. */
+const dyingMax = 1000;
 
 /**
  * The child has ended, and so has the copying: reaps it. `deadline`: an abort's, until when what is left of the tree has
@@ -129,36 +183,53 @@ export async function endTree(process: Process, deadline: number | undefined): P
   if (!hasReach(process)) return;
   if (deadline !== undefined) {
     letGoEarly(process);
-    const pause = new Pause(process);
-    for (let length = 1; isLeft(process) && now() < deadline; length = next(length)) {
-      await pause.until(Math.min(now() + length, deadline));
-    }
+    await untilEmpty(process, deadline);
     killRest(process);
   }
   letGo(process);
+  if (isDying(process)) await untilEmpty(process, now() + dyingMax);
   if (!isLeft(process)) endReach(process);
 }
 
-/** endTree() of a Sync method's, which reaps the child itself. */
+/** Kills what is left when a command is disposed of. */
+export async function disposeTree(process: Process): Promise<void> {
+  if (!hasReach(process)) return;
+  killRest(process);
+  letGo(process);
+  if (isDying(process)) await untilEmpty(process, now() + dyingMax);
+  endReach(process);
+}
+
+async function untilEmpty(process: Process, deadline: number): Promise<void> {
+  const pause = new Pause(process);
+  for (let length = 1; isLeft(process) && now() < deadline; length = next(length)) {
+    await pause.until(Math.min(now() + length, deadline));
+  }
+}
+
+/** endTree() of a Sync method's, before it reaps the child. */
 export function endTreeSync(process: Process, deadline: number): void {
   if (!hasReach(process)) return;
+  untilEmptySync(process, deadline);
+  killRest(process);
+}
+
+/** When the child of a Sync method has been reaped. */
+export function closeTree(process: Process): void {
+  if (!hasReach(process)) return;
+  if (isDying(process)) untilEmptySync(process, now() + dyingMax);
+  if (!isLeft(process)) endReach(process);
+}
+
+function untilEmptySync(process: Process, deadline: number): void {
   const none = new Uint8Array(0);
   for (let length = 1; isLeft(process) && now() < deadline; length = next(length)) {
     library().osexec_poll(none, 0, Math.min(length, Math.ceil(deadline - now())));
   }
-  killRest(process);
 }
 
 function next(length: number): number {
   return Math.min(2 * length, pauseMax);
-}
-
-/** Kills what is left when a command is disposed of. */
-export function disposeTree(process: Process): void {
-  if (!hasReach(process)) return;
-  killRest(process);
-  letGo(process);
-  endReach(process);
 }
 
 /** A group's leader that has not been reaped is left as well. */

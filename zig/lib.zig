@@ -81,6 +81,11 @@ pub const symbols = struct {
         return opener.finish(handle);
     }
 
+    /// Makes a directory, or removes one that is empty.
+    pub fn osexec_directory(path: [*]const u8, length: i32, makes: i32) callconv(.c) i32 {
+        return files.makeDirectory(path, length, makes != 0);
+    }
+
     /// Sets a file's position back by so many bytes.
     pub fn osexec_rewind(fd: i32, length: i32) callconv(.c) i32 {
         return files.rewind(fd, length);
