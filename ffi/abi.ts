@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [532971055, 2098120618] as const;
+export const FINGERPRINT = [-1525088041, -981018074] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -153,6 +153,7 @@ export const STEPS = [
 export const SYMBOLS = {
   osexec_abi: { parameters: ["i32"], result: "i32" },
   osexec_spawn: { parameters: ["buffer", "i32", "buffer"], result: "void" },
+  osexec_spawn_lasting: { parameters: ["buffer", "i32", "buffer"], result: "void" },
   osexec_settle: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   osexec_exec: { parameters: ["buffer", "i32", "buffer"], result: "void" },
   osexec_wait: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },

@@ -43,6 +43,7 @@ import type { ProcessState } from "./process_state.ts";
 import { escapeControls, quote } from "./quote.ts";
 import { causeOf, Run, waitedAlready } from "./run.ts";
 import type { Data } from "./sources.ts";
+import type { Signal } from "./signals.ts";
 import {
   closeStdio,
   describeStdio,
@@ -56,7 +57,7 @@ import {
 } from "./stdio.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
-import { disposeTree, killTree, type Seed, seedTree, type Tree } from "./tree.ts";
+import { disposeTree, killTree, type Seed, seed, type Tree } from "./tree.ts";
 
 /** A list is a command's own. */
 function copyOf<T>(output: T): T {
@@ -168,6 +169,13 @@ export class Command implements AsyncDisposable {
    * SpawnError where it cannot be had, or contradicts sysProcAttr. Both of the last are Linux's.
    */
   tree?: Tree;
+  /**
+   * The signal that the child gets when this program ends, however it ends; true: SIGKILL. On Linux the kernel sends it
+   * (PR_SET_PDEATHSIG of prctl(2)), also where a Worker has started the child, and never for the Worker's own end; not to
+   * a child that executes a set-user-ID program or changes its credentials. Elsewhere it is sent at exit and on SIGTERM,
+   * SIGINT and SIGHUP. What the child has started ends with it where `tree` is "namespace".
+   */
+  endWithParent?: boolean | Signal;
   /** Why the name could not be resolved: start() throws it. May be deleted to run `path` all the same. */
   err?: Error;
 
@@ -212,7 +220,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { sysProcAttr, signal, timeout, cancel, tree } = given;
+    const { sysProcAttr, signal, timeout, cancel, tree, endWithParent } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = directoryOf(dir);
@@ -227,6 +235,7 @@ export class Command implements AsyncDisposable {
     if (timeout !== undefined) this.timeout = timeout;
     if (cancel !== undefined) this.cancel = cancel;
     if (tree !== undefined) this.tree = tree;
+    if (endWithParent !== undefined) this.endWithParent = endWithParent;
     if (name !== "" && !name.includes("/")) this.#resolve(name);
   }
 
@@ -446,7 +455,7 @@ export class Command implements AsyncDisposable {
    */
   explain(): string {
     this.#checkStartable();
-    const attributes = this.#attributes(describeStdio(this), this.#seed(true));
+    const attributes = this.#attributes(describeStdio(this), seed(this, true));
     const plan = planStart(this.path, this.#argv(), attributes);
     return explainPlan(plan);
   }
@@ -463,7 +472,7 @@ export class Command implements AsyncDisposable {
     copy.path = this.path;
     copy.args = [...this.args];
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
-    const { sysProcAttr, signal, timeout, cancel, tree, err } = this;
+    const { sysProcAttr, signal, timeout, cancel, tree, endWithParent, err } = this;
     const own = (value: unknown): boolean =>
       [Collector, EndsCollector, Puller].some((own) => value instanceof own) ||
       this.#pipes.childEnds.some((file) => file === value);
@@ -482,6 +491,7 @@ export class Command implements AsyncDisposable {
     if (timeout !== undefined) copy.timeout = timeout;
     if (cancel !== undefined) copy.cancel = cancel;
     if (tree !== undefined) copy.tree = tree;
+    if (endWithParent !== undefined) copy.endWithParent = endWithParent;
     if (err !== undefined) copy.err = err;
     return copy;
   }
@@ -542,22 +552,26 @@ export class Command implements AsyncDisposable {
     if (this.#started) throw this.#state("exec: already started", again);
     this.#started = true;
     let stdio: Stdio | undefined;
-    let seed: Seed | undefined;
+    let planted: Seed | undefined;
     try {
       this.#checkStartable();
       stdio = openStdio(this, blocking);
-      seed = this.#seed(false);
+      planted = seed(this, false);
       // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
       const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0 ||
-        this.timeout !== undefined || seed !== undefined;
+        this.timeout !== undefined || planted !== undefined;
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
-      const attributes = this.#attributes(stdio.files, seed);
-      const options = { pidfd, deferred: deferred && mayDefer && this.tree !== "cgroup" };
+      const attributes = this.#attributes(stdio.files, planted);
+      const options = {
+        pidfd,
+        deferred: deferred && mayDefer && this.tree !== "cgroup",
+        lasting: planted?.lasting ?? false,
+      };
       this.#process = startChild(this.path, this.#argv(), attributes, options);
-      seed?.grow(this.#process);
+      planted?.grow(this.#process);
     } catch (error) {
-      seed?.discard();
+      planted?.discard();
       if (stdio !== undefined) closeStdio(stdio);
       this.#closePipes();
       // Of a start that may be told of later: the same whether it was or not.
@@ -588,16 +602,9 @@ export class Command implements AsyncDisposable {
     return this.args.length === 0 ? [this.path] : this.args;
   }
 
-  /** `explains`: nothing is made. */
-  #seed(explains: boolean): Seed | undefined {
-    const { tree, sysProcAttr, path } = this;
-    if (tree === undefined || tree === "process") return undefined;
-    return seedTree(tree, sysProcAttr, path, explains);
-  }
-
-  #attributes(streams: readonly Fd[], seed: Seed | undefined): ProcAttr {
+  #attributes(streams: readonly Fd[], planted: Seed | undefined): ProcAttr {
     const { dir } = this;
-    const sys = seed === undefined ? this.sysProcAttr : seed.sys;
+    const sys = planted === undefined ? this.sysProcAttr : planted.sys;
     const files = [...streams, ...this.extraFiles];
     const env = this.#startEnvironment();
     return new OwnAttributes({ dir, env, files, sys }, planContext(this.path).refuse);

@@ -4,12 +4,13 @@ import { type Text, toText } from "../ffi/text.ts";
 import type { SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import type { Command } from "./command.ts";
+import { checkEndWithParent } from "./end_with_parent.ts";
 import type { Env, ExtraEnv } from "./environment.ts";
 import { StateError } from "./errors.ts";
 import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
 import { checkSignal, type Fd } from "./file.ts";
 import { currentOS } from "./os.ts";
-import { signalNumber } from "./signals.ts";
+import { type Signal, signalNumber } from "./signals.ts";
 import type { Data } from "./sources.ts";
 import type { Stdin, Stdout } from "./stdio.ts";
 import { checkTree, type Tree } from "./tree.ts";
@@ -53,6 +54,8 @@ export interface CommandOptions {
    * 0: no bound.
    */
   waitDelay?: number | undefined;
+  /** The signal that the child gets when this program ends, however it ends; true: SIGKILL. Default: none. */
+  endWithParent?: boolean | Signal | undefined;
   /** How much of what the child starts ends with it: "process", "group", "cgroup" or "namespace". Default "process". */
   tree?: Tree | undefined;
 }
@@ -60,6 +63,7 @@ export interface CommandOptions {
 const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "cancel",
   "dir",
+  "endWithParent",
   "env",
   "extraEnv",
   "extraFiles",
@@ -125,6 +129,7 @@ export function checkFields(command: Command, isPlain: boolean): void {
   if (signal !== undefined) checkSignal(signal);
   checkCancel(cancel);
   checkTree(tree);
+  checkEndWithParent(command.endWithParent);
   const names = Object.keys(command);
   if (!isPlain || names.length === fieldNames.size) return;
   for (const name of names) {

@@ -62,6 +62,8 @@ export interface ChildOptions {
    * (measured): then wait() or settleStart() tells a failure.
    */
   readonly deferred: boolean;
+  /** Whether the thread that makes it, of whose end a pdeathsig tells, is to last as long as this process. */
+  readonly lasting?: boolean;
 }
 
 /** startProcess(), for Command. */
@@ -69,7 +71,7 @@ export function startChild(
   name: Text,
   argv: readonly Text[],
   attr: ProcAttr,
-  { pidfd, deferred }: ChildOptions,
+  { pidfd, deferred, lasting = false }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
   for (const { step, words } of plan.steps) {
@@ -80,7 +82,7 @@ export function startChild(
   if (pidfd) prepareForEnd();
   const startedAt = wallClock();
   const begun = now();
-  const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
+  const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred, lasting });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
   if (pidfd) expectSoon();

@@ -1,12 +1,13 @@
 /** How far the end of a command reaches: the child alone, or what it has started as well. */
 
 import { now } from "../ffi/host.ts";
-import { library } from "../ffi/library.ts";
+import { library, prepare } from "../ffi/library.ts";
 import { Cgroup } from "./cgroup.ts";
 import { planContext } from "./checks.ts";
 import { CLONE_NEWPID, CLONE_NEWUSER } from "./constants.ts";
 import type { Cancel } from "./abort.ts";
 import type { SysProcAttr } from "./attributes.ts";
+import { endAtExit, endSignal, withDeathSignal } from "./end_with_parent.ts";
 import { Errno } from "./errno.ts";
 import type { PlannedFd } from "./file.ts";
 import { currentOS } from "./os.ts";
@@ -23,7 +24,7 @@ import {
   type Reach,
   signalRest,
 } from "./process.ts";
-import { signalNumber } from "./signals.ts";
+import { type Signal, signalNumber } from "./signals.ts";
 import { readSys } from "./sys.ts";
 import { Timer } from "./timer.ts";
 
@@ -39,28 +40,56 @@ export function checkTree(tree: unknown): void {
   }
 }
 
-/** A tree before there is a process. */
+/** What is asked of a start beyond sysProcAttr, before there is a process. */
 export interface Seed {
   /** What the start is to be made with. */
   readonly sys: SysProcAttr;
+  /** ChildOptions's. */
+  readonly lasting: boolean;
   /** The process is there. */
   grow(child: Process): void;
   /** There will be none. */
   discard(): void;
 }
 
+/** Command's. */
+export interface SeedOptions {
+  readonly tree?: Tree;
+  readonly endWithParent?: boolean | Signal;
+  readonly sysProcAttr?: SysProcAttr;
+  /** The program. */
+  readonly path: string;
+}
+
 /**
- * Prepares the start of `program`. `given`: the caller's sysProcAttr. `explains`: nothing is made. Throws SpawnError for
- * what cannot be had, and for what the tree and sysProcAttr make of each other.
+ * Prepares a start; undefined: there is nothing to prepare. `explains`: nothing is made. Throws SpawnError for what cannot
+ * be had, and for what the options and sysProcAttr make of each other.
  */
-export function seedTree(
-  tree: "group" | "cgroup" | "namespace",
-  given: SysProcAttr | undefined,
+export function seed(options: SeedOptions, explains: boolean): Seed | undefined {
+  const { tree = "process", endWithParent, sysProcAttr, path } = options;
+  const signal = endSignal(endWithParent);
+  if (tree === "process" && signal === undefined) return undefined;
+  const { os, refuse } = planContext(path);
+  let sys = sysProcAttr === undefined ? {} : readSys(sysProcAttr, refuse);
+  const lasting = signal !== undefined && os === "linux";
+  if (lasting) sys = withDeathSignal(sys, signal, refuse);
+  const planted = plant(tree, sys, path, explains);
+  if (signal === undefined || lasting) return { lasting, ...planted };
+  const grow = (child: Process): void => {
+    planted.grow(child);
+    endAtExit(child, signal);
+  };
+  return { ...planted, lasting, grow };
+}
+
+function plant(
+  tree: Tree,
+  sys: SysProcAttr,
   program: string,
   explains: boolean,
-): Seed {
+): Omit<Seed, "lasting"> {
   const { os, refuse } = planContext(program);
-  const sys = given === undefined ? {} : readSys(given, refuse);
+  if (tree === "process") return { sys, grow: nothing, discard: nothing };
   if (tree === "group") {
     return { sys: leadingGroup(sys, refuse), grow: growGroup, discard: nothing };
   }
@@ -91,10 +120,10 @@ function nothing(): void {}
 /** A group of the child's own; that of a session of its own is one. */
 function leadingGroup(sys: SysProcAttr, refuse: (detail: string) => never): SysProcAttr {
   if ((sys.setpgid || sys.foreground) && (sys.pgid ?? 0) !== 0) {
-    refuse(
-      `tree "group" wants a group of the child's own, and pgid ${sys.pgid} is somebody else's`,
-    );
+    const reason = `pgid ${sys.pgid} is somebody else's`;
+    refuse(`tree "group" wants a group of the child's own, and ${reason}`);
   }
+  prepare("osexec_signal_group");
   return sys.setsid || sys.foreground ? sys : { ...sys, setpgid: true };
 }
 

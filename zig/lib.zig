@@ -5,6 +5,7 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const environ = @import("environ.zig");
 const files = @import("files.zig");
+const launcher = @import("launcher.zig");
 const nowait = @import("nowait.zig");
 const opener = @import("opener.zig");
 const processors = @import("processors.zig");
@@ -30,6 +31,11 @@ pub const symbols = struct {
     /// The outcome is in `answer`.
     pub fn osexec_spawn(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
         spawn.start(request[0..@intCast(@max(length, 0))], answer);
+    }
+
+    /// The same, by a thread that lasts as long as this process does.
+    pub fn osexec_spawn_lasting(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
+        launcher.start(request[0..@intCast(@max(length, 0))], answer);
     }
 
     /// Waits until a pending start has come to execve or has failed, and tells in `answer` as
