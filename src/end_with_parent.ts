@@ -74,11 +74,17 @@ function hear(host: Host): () => void {
       host.kill(host.pid, name);
     }] as const
   );
+  // Deno tells of no exit then. Who prevents the default of the global "error" event goes on without the children.
+  const fail = (): void => {
+    if (host.listenerCount("uncaughtException") === 0) endAll();
+  };
   const stop = (): void => {
     host.off("exit", endAll);
+    host.off("uncaughtExceptionMonitor", fail);
     for (const [name, listener] of heard) host.off(name, listener);
   };
   host.on("exit", endAll);
+  host.on("uncaughtExceptionMonitor", fail);
   for (const [name, listener] of heard) host.on(name, listener);
   return stop;
 }
