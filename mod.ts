@@ -70,6 +70,7 @@ export { lookPath } from "./src/look_path.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";
 export { findProcess, Process, startProcess } from "./src/process.ts";
+export { type ReapOptions, reapOrphans } from "./src/reap_orphans.ts";
 export { exec } from "./src/replace.ts";
 export type { ProcessState, Rusage } from "./src/process_state.ts";
 export type { Signal, SignalName } from "./src/signals.ts";

@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1525088041, -981018074] as const;
+export const FINGERPRINT = [993945216, 1579930572] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -159,6 +159,9 @@ export const SYMBOLS = {
   osexec_wait: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   osexec_signal: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_signal_group: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  osexec_adopt: { parameters: ["i32"], result: "i32" },
+  osexec_ended: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_awaited: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   osexec_pidfd: { parameters: ["i32"], result: "i32" },
   osexec_open: { parameters: ["buffer", "i32", "i32", "i32"], result: "i32" },
   osexec_open_begin: { parameters: ["buffer", "i32", "i32", "i32", "buffer"], result: "i32" },

@@ -8,6 +8,7 @@ const files = @import("files.zig");
 const launcher = @import("launcher.zig");
 const nowait = @import("nowait.zig");
 const opener = @import("opener.zig");
+const orphans = @import("orphans.zig");
 const processors = @import("processors.zig");
 const reactor = @import("reactor.zig");
 const shared = @import("shared.zig");
@@ -61,6 +62,21 @@ pub const symbols = struct {
     /// To the process group that `pid` leads. `pid` 0: the leader has been reaped, and the pidfd alone will do.
     pub fn osexec_signal_group(pid: i32, pidfd: i32, number: i32) callconv(.c) i32 {
         return waiting.signalGroup(pid, pidfd, number);
+    }
+
+    /// Whether this process is to get the orphans below it. Answers what it was.
+    pub fn osexec_adopt(on: i32) callconv(.c) i32 {
+        return orphans.adopt(on != 0);
+    }
+
+    /// Children of the first thread that have ended.
+    pub fn osexec_ended(pids: [*]i32, length: i32) callconv(.c) i32 {
+        return orphans.ended(pids, length);
+    }
+
+    /// Whom the pidfds among so many descriptors are of.
+    pub fn osexec_awaited(from: i32, count: i32, pids: [*]i32) callconv(.c) i32 {
+        return orphans.awaited(from, count, pids);
     }
 
     pub fn osexec_pidfd(pid: i32) callconv(.c) i32 {
