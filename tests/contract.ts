@@ -33,7 +33,8 @@ interface Process extends AsyncDisposable {
   wait(): Promise<ProcessState>;
   waitSync(): ProcessState;
   signal(sig: Signal): void;
-  kill(): void;
+  kill(sig?: Signal): void;
+  signalGroup(sig: Signal): void;
   release(): void;
   ref(): void;
   unref(): void;
@@ -127,6 +128,8 @@ interface CommandOptions {
   cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null | undefined;
   timeout?: number | undefined;
   waitDelay?: number | undefined;
+  tree?: "process" | "group" | "cgroup" | "namespace" | undefined;
+  endWithParent?: boolean | osexec.Signal | undefined;
 }
 
 interface Command extends AsyncDisposable {
@@ -142,6 +145,8 @@ interface Command extends AsyncDisposable {
   signal?: AbortSignal;
   cancel?: ((child: osexec.Process) => unknown) | osexec.Signal | null;
   waitDelay: number;
+  tree?: "process" | "group" | "cgroup" | "namespace";
+  endWithParent?: boolean | osexec.Signal;
   err?: Error;
   readonly process: Process | undefined;
   readonly processState: ProcessState | undefined;
@@ -211,6 +216,7 @@ interface Module {
   startProcess(name: string, argv: readonly string[], attr?: ProcAttr): Process;
   findProcess(pid: number): Process;
   Process: ClassOf<Process>;
+  reapOrphans(options?: { onOrphan?: (pid: number, status: number) => void }): Disposable;
   CLONE_NEWTIME: number;
   CLONE_NEWNS: number;
   CLONE_NEWCGROUP: number;
