@@ -465,10 +465,13 @@ export class Process implements AsyncDisposable {
     if (answer < 0) throw this.#settle() ?? syscallError(-answer, "waitid");
     const status = exitView.getInt32(Exit.status, true);
     const usage = rusage(exitView);
-    if (!this.#isKept) this.#bid();
+    if (!this.#isKept) this.#gone();
     this.#tellEnd();
     const failure = this.#settle(status);
-    if (failure !== null) throw failure;
+    if (failure !== null) {
+      if (!this.#done) this.#bury();
+      throw failure;
+    }
     const duration = now() - this.#begun;
     this.#state = processState(this.pid, status, usage, currentOS(), this.#startedAt, duration);
     // A waitSync() may be what ends a pending wait().
@@ -494,7 +497,7 @@ export class Process implements AsyncDisposable {
   /** Reaps a child that has failed before execve. Answers its status, or 0: somebody else has reaped it. */
   #bury(): number {
     const answer = library().osexec_wait(this.pid, this.#handle.fd, 0, exitBytes);
-    this.#bid();
+    this.#gone();
     this.#tellEnd();
     return answer > 0 ? exitView.getInt32(Exit.status, true) : 0;
   }
@@ -516,7 +519,7 @@ export class Process implements AsyncDisposable {
   }
 
   /** It has been reaped. Its pidfd is kept where that still names something that is left. */
-  #bid(): void {
+  #gone(): void {
     this.#done = true;
     const { fd } = this.#handle;
     const left = fd >= 0 && this.#reach?.needsLeader ? this.#reach.signal(0, 0, fd) : -Errno.ESRCH;
@@ -533,7 +536,7 @@ export class Process implements AsyncDisposable {
     if (!this.#isKept) return;
     this.#isKept = false;
     const known = this.#state;
-    if (known === undefined) return;
+    if (known === undefined || this.#done) return;
     this.#state = undefined;
     try {
       const state = this.#reap(Wait.nohang);
@@ -541,7 +544,7 @@ export class Process implements AsyncDisposable {
       if (state !== null && Number.isNaN(known.usage.maxRss)) return;
     } catch {
       // Somebody else has reaped it.
-      this.#bid();
+      this.#gone();
     }
     this.#state = known;
   }

@@ -22,6 +22,7 @@ import {
   WaitDelayError,
 } from "../mod.ts";
 import { ownCgroup } from "../src/proc.ts";
+import { withoutLeaks } from "./holdings.ts";
 import { Directory, isRoot, sh, until, wrong } from "./helper.ts";
 
 /** The three programs of issue 18. Each writes the pid of what it leaves behind into $0, and goes on or ends by $1. */
@@ -234,6 +235,19 @@ test("issue 18, 4: without pidfds a group is signalled before its leader is reap
   } finally {
     forceRungs(0);
   }
+});
+
+test("issue 18, 4: a start that fails leaves nothing, with a tree too", async () => {
+  await withoutLeaks(async () => {
+    for (const tree of ["group", ...outlived, "namespace"] as const) {
+      if (needs(tree) !== false) continue;
+      for (const run of ["run", "runSync", "text"] as const) {
+        const missing = sh("", { tree, dir: "/nonexistent" });
+        const error = await assertRejects(async () => await missing[run](), SpawnError);
+        assertEquals(error.step, "chdir");
+      }
+    }
+  });
 });
 
 test("issue 18, 4: signalGroup reaches a group, and tells who leads none", async () => {
