@@ -162,11 +162,12 @@ export class Command implements AsyncDisposable {
   /**
    * How far cancel, timeout, waitDelay's end, `await using` and kill() reach; what ends by itself leaves its descendants
    * alone. "process", the default: the child. "group": its process group, of its own; what starts a session or joins another
-   * group (setsid, daemons, the jobs of an interactive shell) gets away. "cgroup": a cgroup v2 of its own below this
-   * process's, which nothing without rights over others leaves; made and removed here. Signals but SIGKILL reach what is in
-   * it at the moment. "namespace": a pid namespace, in which the child is process 1 and nothing outlives it; signals but
-   * SIGKILL reach the child alone, and end it only if it handles them. As an ordinary user in a user namespace as well.
-   * SpawnError where it cannot be had, or contradicts sysProcAttr. Both of the last are Linux's.
+   * group (setsid, daemons, the jobs of an interactive shell) gets away. `await using` after a wait() reaches it from Linux
+   * 6.9 on. "cgroup": a cgroup v2 of its own below this process's, which nothing without rights over others leaves; made and
+   * removed here. Signals but SIGKILL reach what is in it at the moment, and nothing in cgroups below it. "namespace": a pid
+   * namespace, in which the child is process 1 and which nothing outlives; signals but SIGKILL reach the child alone, and
+   * end it only if it handles them. As an ordinary user in a user namespace as well. SpawnError where it cannot be had, or
+   * contradicts sysProcAttr; the last two are Linux's.
    */
   tree?: Tree;
   /**
