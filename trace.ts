@@ -104,7 +104,7 @@ interface Traced {
  * @example
  * ```ts
  * import { subscribe } from "node:diagnostics_channel";
- * import { Command } from "./mod.ts";
+ * import { Command } from "osexec";
  * import { trace } from "./trace.ts";
  *
  * using tracing = trace(); // with spans: trace({ api: await import("@opentelemetry/api") })

@@ -1,7 +1,7 @@
 // Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [516122296, 1156947696] as const;
+export const FINGERPRINT = [-1694974222, -1999107928] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -158,15 +158,21 @@ export const STEPS = [
 export const SYMBOLS = {
   osexec_abi: { parameters: ["i32"], result: "i32" },
   osexec_spawn: { parameters: ["buffer", "i32", "buffer"], result: "void" },
+  osexec_spawn_lasting: { parameters: ["buffer", "i32", "buffer"], result: "void" },
   osexec_settle: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   osexec_exec: { parameters: ["buffer", "i32", "buffer"], result: "void" },
   osexec_wait: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   osexec_usage: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   osexec_signal: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  osexec_signal_group: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  osexec_adopt: { parameters: ["i32"], result: "i32" },
+  osexec_ended: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_awaited: { parameters: ["i32", "i32", "buffer"], result: "i32" },
   osexec_pidfd: { parameters: ["i32"], result: "i32" },
   osexec_open: { parameters: ["buffer", "i32", "i32", "i32"], result: "i32" },
   osexec_open_begin: { parameters: ["buffer", "i32", "i32", "i32", "buffer"], result: "i32" },
   osexec_open_end: { parameters: ["i32"], result: "i32" },
+  osexec_directory: { parameters: ["buffer", "i32", "i32"], result: "i32" },
   osexec_rewind: { parameters: ["i32", "i32"], result: "i32" },
   osexec_close: { parameters: ["i32"], result: "i32" },
   osexec_dup: { parameters: ["i32"], result: "i32" },

@@ -49,6 +49,8 @@ export interface StartOptions {
   readonly without: number;
   /** Whether what comes of it may be asked for later: then this thread need not stand still for execve. */
   readonly deferred: boolean;
+  /** Whether the thread that makes it is to last as long as this process. */
+  readonly lasting?: boolean;
 }
 
 const codes: ReadonlyMap<string, number> = new Map(STEPS.map(({ step }, code) => [step, code]));
@@ -74,10 +76,11 @@ export function forceRungs(rungs: number): void {
 /** Starts a process: one native call. */
 export function start(
   request: StartRequest,
-  { without, deferred }: StartOptions = { without: 0, deferred: false },
+  { without, deferred, lasting }: StartOptions = { without: 0, deferred: false },
 ): StartAnswer {
   const length = encode(request, without | forcedRungs, deferred);
-  library().osexec_spawn(scratch, length, answerBytes);
+  if (lasting) library().osexec_spawn_lasting(scratch, length, answerBytes);
+  else library().osexec_spawn(scratch, length, answerBytes);
   return decode();
 }
 

@@ -6,6 +6,7 @@ import { tellAbort } from "./observe.ts";
 import { hasEnded, holdWith, onReaped, type Process } from "./process.ts";
 import type { Signal } from "./signals.ts";
 import { Timer } from "./timer.ts";
+import { cancelRest, killTree } from "./tree.ts";
 
 /** What to do on abort: a function, or a signal to send; null: nothing but waitDelay. */
 export type Cancel = ((child: Process) => unknown) | Signal | null;
@@ -95,6 +96,7 @@ export class AbortWatch {
       if (!signal.aborted || cut !== null) return;
       cut = { error: signal.reason };
       expire();
+      cancelRest(process, cancel);
     };
     signal.addEventListener("abort", onAbort);
     onAbort();
@@ -129,7 +131,7 @@ export class AbortWatch {
       this.#failure = { error: signal.reason };
       this.#cancelling = this.#acting;
       if (cancel === undefined) this.#cancel(() => this.#kill(process));
-      else if (typeof cancel !== "function") this.#cancel(() => process.signal(cancel));
+      else if (typeof cancel !== "function") this.#cancel(() => process.kill(cancel));
     }
     this.#aborted.resolve();
   }
@@ -163,10 +165,7 @@ export class AbortWatch {
     const { process, expire, label } = this.#options;
     try {
       // One that has ended in time may not have been noticed by a busy event loop.
-      if (!hasEnded(process)) {
-        process.kill();
-        this.#killedLate = true;
-      }
+      if (killTree(process)) this.#killedLate = true;
     } catch (error) {
       if (!(error instanceof ProcessDoneError)) {
         this.#failure = { error: new CancelError(error, "killing", label()) };

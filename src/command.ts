@@ -42,11 +42,12 @@ import { lookPath } from "./look_path.ts";
 import { inheritedEnvironment } from "./native.ts";
 import { isObserved, Life, tellPipe } from "./observe.ts";
 import { explainPlan, planStart } from "./plan.ts";
-import { hasEnded, type Process, settleStart, startChild } from "./process.ts";
+import { type Process, settleStart, startChild } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { escapeControls, nameOf } from "./quote.ts";
 import { causeOf, Run, waitedAlready } from "./run.ts";
 import type { Data } from "./sources.ts";
+import type { Signal } from "./signals.ts";
 import {
   closeStdio,
   describeStdio,
@@ -63,6 +64,7 @@ import {
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { OwnAttributes, readSys } from "./sys.ts";
 import type { PtyOptions, Terminal } from "./terminal.ts";
+import { disposeTree, killTree, type Seed, seed, type Tree } from "./tree.ts";
 
 /** A list is a command's own. */
 function copyOf<T>(output: T): T {
@@ -171,6 +173,24 @@ export class Command implements AsyncDisposable {
    * closed. 0, the default: no bound.
    */
   waitDelay: number;
+  /**
+   * How far cancel, timeout, waitDelay's end, `await using` and kill() reach; what ends by itself leaves its descendants
+   * alone. "process", the default: the child. "group": its process group, of its own; what starts a session or joins another
+   * group (setsid, daemons, the jobs of an interactive shell) gets away. `await using` after a wait() reaches it from Linux
+   * 6.9 on. "cgroup": a cgroup v2 of its own below this process's, which nothing without rights over others leaves; made and
+   * removed here. Signals but SIGKILL reach what is in it at the moment, and nothing in cgroups below it. "namespace": a pid
+   * namespace, in which the child is process 1 and which nothing outlives; signals but SIGKILL reach the child alone, and
+   * end it only if it handles them. As an ordinary user in a user namespace as well. SpawnError where it cannot be had, or
+   * contradicts sysProcAttr; the last two are Linux's.
+   */
+  tree?: Tree;
+  /**
+   * The signal that the child gets when this program ends, however it ends; true: SIGKILL. On Linux the kernel sends it
+   * (PR_SET_PDEATHSIG of prctl(2)), also where a Worker has started the child, and never for the Worker's own end; not to
+   * a child that executes a set-user-ID program or changes its credentials. Elsewhere it is sent at exit and on SIGTERM,
+   * SIGINT and SIGHUP. What the child has started ends with it where `tree` is "namespace".
+   */
+  endWithParent?: boolean | Signal;
   /** Why the name could not be resolved: start() throws it. May be deleted to run `path` all the same. */
   err?: Error;
 
@@ -218,7 +238,7 @@ export class Command implements AsyncDisposable {
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = given;
     this.extraFiles = given.extraFiles ?? [];
     this.waitDelay = given.waitDelay ?? 0;
-    const { sysProcAttr, signal, timeout, cancel, pty } = given;
+    const { sysProcAttr, signal, timeout, cancel, pty, tree, endWithParent } = given;
     if (env !== undefined) this.env = env;
     if (extraEnv !== undefined) this.extraEnv = extraEnv;
     if (dir !== undefined) this.dir = directoryOf(dir);
@@ -233,6 +253,8 @@ export class Command implements AsyncDisposable {
     if (signal !== undefined && signal !== null) this.signal = signal;
     if (timeout !== undefined) this.timeout = timeout;
     if (cancel !== undefined) this.cancel = cancel;
+    if (tree !== undefined) this.tree = tree;
+    if (endWithParent !== undefined) this.endWithParent = endWithParent;
     if (name !== "" && !name.includes("/")) this.#resolve(name);
   }
 
@@ -462,7 +484,8 @@ export class Command implements AsyncDisposable {
    */
   explain(): string {
     this.#checkStartable();
-    const plan = planStart(this.path, this.#argv(), this.#attributes(describeStdio(this)));
+    const attributes = this.#attributes(describeStdio(this), this.#seed(true));
+    const plan = planStart(this.path, this.#argv(), attributes);
     return explainPlan(plan);
   }
 
@@ -478,7 +501,7 @@ export class Command implements AsyncDisposable {
     copy.path = this.path;
     copy.args = [...this.args];
     const { env, extraEnv, dir, stdin, input, label, stdout, stderr } = this;
-    const { sysProcAttr, signal, timeout, cancel, err, pty } = this;
+    const { sysProcAttr, signal, timeout, cancel, err, pty, tree, endWithParent } = this;
     const own = (value: unknown): boolean =>
       isOwn(value) ||
       this.#pipes.childEnds.some((file) => file === value);
@@ -497,6 +520,8 @@ export class Command implements AsyncDisposable {
     if (signal !== undefined) copy.signal = signal;
     if (timeout !== undefined) copy.timeout = timeout;
     if (cancel !== undefined) copy.cancel = cancel;
+    if (tree !== undefined) copy.tree = tree;
+    if (endWithParent !== undefined) copy.endWithParent = endWithParent;
     if (err !== undefined) copy.err = err;
     return copy;
   }
@@ -514,10 +539,12 @@ export class Command implements AsyncDisposable {
    * Kills a child that still runs, reaps it, and closes the pipes without waiting for whoever else holds them.
    */
   async [Symbol.asyncDispose](): Promise<void> {
+    const { process } = this;
     try {
-      if (this.process !== undefined) await this.#run?.dispose();
+      if (process !== undefined) await this.#run?.dispose();
     } finally {
       this.#closePipes();
+      if (process !== undefined) await disposeTree(process);
     }
   }
 
@@ -557,23 +584,32 @@ export class Command implements AsyncDisposable {
     this.#started = true;
     if (isObserved()) this.#life = new Life(this);
     let stdio: Stdio | undefined;
+    let planted: Seed | undefined;
     try {
       this.#checkStartable();
       // What runs it to its end takes a terminal's output.
       stdio = openStdio(this, blocking, !deferred);
+      planted = this.#seed(false);
       // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
       const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0 ||
-        this.timeout !== undefined;
+        this.timeout !== undefined || planted !== undefined;
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
-      const attributes = this.#attributes(stdio.files);
+      const attributes = this.#attributes(stdio.files, planted);
       // Another user's child opens them by their paths only if they are that user's.
       const pipes = attributes.sys?.credential === undefined
         ? []
         : [...this.#pipes.childEnds, ...pipesOf(stdio, [this.stdin])];
-      const options = { pidfd, deferred: deferred && mayDefer, pipes };
+      const options = {
+        pidfd,
+        deferred: deferred && mayDefer && this.tree !== "cgroup",
+        lasting: planted?.lasting ?? false,
+        pipes,
+      };
       this.#process = startChild(this.path, this.#argv(), attributes, options);
+      planted?.grow(this.#process);
     } catch (error) {
+      planted?.discard();
       if (stdio !== undefined) closeStdio(stdio);
       this.#closePipes();
       // Of a start that may be told of later: the same whether it was or not.
@@ -610,14 +646,24 @@ export class Command implements AsyncDisposable {
     return this.args.length === 0 ? [this.path] : this.args;
   }
 
-  #attributes(streams: readonly Fd[]): ProcAttr {
+  /** What a terminal asks of the child. */
+  #sys(): SysProcAttr | undefined {
+    if (ptyOptions(this.pty) === undefined) return this.sysProcAttr;
+    return withSession(this.sysProcAttr, planContext(this.path));
+  }
+
+  #seed(explains: boolean): Seed | undefined {
+    const { tree, endWithParent, path } = this;
+    return seed({ tree, endWithParent, path, sysProcAttr: this.#sys() }, explains);
+  }
+
+  #attributes(streams: readonly Fd[], planted: Seed | undefined): ProcAttr {
     const { dir } = this;
-    const context = planContext(this.path);
-    const hasPty = ptyOptions(this.pty) !== undefined;
-    const sys = hasPty ? withSession(this.sysProcAttr, context) : this.sysProcAttr;
+    const { refuse } = planContext(this.path);
+    const sys = planted === undefined ? this.#sys() : planted.sys;
     const files = [...streams, ...this.extraFiles];
     const env = this.#startEnvironment();
-    return new OwnAttributes({ dir, env, files, sys }, context.refuse);
+    return new OwnAttributes({ dir, env, files, sys }, refuse);
   }
 
   #checkStartable(): void {
@@ -657,6 +703,7 @@ export class Command implements AsyncDisposable {
         process.kill();
         process.waitSync();
       }
+      disposeTree(process).catch(() => {});
       this.#process = undefined;
       this.#closePipes();
       throw error;
@@ -673,7 +720,7 @@ export class Command implements AsyncDisposable {
     this.#checkUnused("Stdout", ...read.all ? ["Stderr" as const] : []);
     const capture = new Capture(read, this.#takesErrors, () => {
       const { process } = this;
-      if (process !== undefined && !hasEnded(process)) process.kill();
+      if (process !== undefined) killTree(process);
     });
     this.stdout = capture.stdout;
     if (capture.stderr !== undefined) this.stderr = capture.stderr;

@@ -4,15 +4,17 @@ import { type Text, toText } from "../ffi/text.ts";
 import type { SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import type { Command } from "./command.ts";
+import { checkEndWithParent } from "./end_with_parent.ts";
 import type { Env, ExtraEnv } from "./environment.ts";
 import { StateError } from "./errors.ts";
 import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
 import { checkSignal, type Fd } from "./file.ts";
 import { currentOS } from "./os.ts";
-import { signalNumber } from "./signals.ts";
+import { type Signal, signalNumber } from "./signals.ts";
 import type { Data } from "./sources.ts";
 import type { Stdin, Stdout } from "./stdio.ts";
 import type { PtyOptions } from "./terminal.ts";
+import { checkTree, type Tree } from "./tree.ts";
 
 /** The fields of a Command that may be given to its constructor; each says more at Command's own. */
 export interface CommandOptions {
@@ -58,11 +60,16 @@ export interface CommandOptions {
    * 0: no bound.
    */
   waitDelay?: number | undefined;
+  /** The signal that the child gets when this program ends, however it ends; true: SIGKILL. Default: none. */
+  endWithParent?: boolean | Signal | undefined;
+  /** How much of what the child starts ends with it: "process", "group", "cgroup" or "namespace". Default "process". */
+  tree?: Tree | undefined;
 }
 
 const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "cancel",
   "dir",
+  "endWithParent",
   "env",
   "extraEnv",
   "extraFiles",
@@ -75,6 +82,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof CommandOptions>([
   "stdout",
   "sysProcAttr",
   "timeout",
+  "tree",
   "waitDelay",
 ]);
 
@@ -107,7 +115,7 @@ export function directoryOf(dir: Text | URL): string {
 
 /** Throws for fields of wrong types, before a start. `isPlain`: it is of no subclass, which may have others. */
 export function checkFields(command: Command, isPlain: boolean): void {
-  const { waitDelay, signal, timeout, cancel, label, extraFiles } = command;
+  const { waitDelay, signal, timeout, cancel, label, extraFiles, tree } = command;
   const isBound = signal !== undefined || timeout !== undefined;
   if (cancel !== undefined && cancel !== null && !isBound) {
     throw new StateError(
@@ -127,6 +135,8 @@ export function checkFields(command: Command, isPlain: boolean): void {
   }
   if (signal !== undefined) checkSignal(signal);
   checkCancel(cancel);
+  checkTree(tree);
+  checkEndWithParent(command.endWithParent);
   const names = Object.keys(command);
   if (!isPlain || names.length === fieldNames.size) return;
   for (const name of names) {

@@ -11,6 +11,7 @@ import { withFile } from "./file.ts";
 import { cString } from "./native.ts";
 import { currentOS } from "./os.ts";
 import { joinPath } from "./paths.ts";
+import { textOf } from "./proc.ts";
 import type { PlannedStep } from "./checks.ts";
 import type { StartPlan } from "./plan.ts";
 import { quote } from "./quote.ts";
@@ -140,17 +141,6 @@ function mountOf(path: string): { readonly point: string; readonly options: stri
     if (mount === id) return { point, options: options.split(",") };
   }
   return undefined;
-}
-
-function textOf(path: string): string {
-  const bytes = new Uint8Array(64 * 1024);
-  return withFile(path, (file) => {
-    let text = "";
-    for (let length = file.readSync(bytes); length !== null; length = file.readSync(bytes)) {
-      text += decodeText(bytes.subarray(0, length));
-    }
-    return text;
-  });
 }
 
 function isElf(bytes: Uint8Array): boolean {

@@ -23,6 +23,12 @@ import { showValue } from "./quote.ts";
  */
 export type Fd = number | { readonly fd: number };
 
+/** A descriptor that explain() only speaks of. */
+export interface PlannedFd {
+  readonly fd: number;
+  readonly label: string;
+}
+
 /** How OSFile.open opens: fopen-like words, or raw open(2) flags. O_CLOEXEC is always added. */
 export type OpenFlags = "r" | "r+" | "w" | "w+" | "a" | "a+" | "wx" | "ax" | number;
 

@@ -13,7 +13,7 @@ import {
   type PlannedStep,
 } from "./checks.ts";
 import { isCleanEnvironment, readEnvironment } from "./environment.ts";
-import { type Fd, fdMax, fdNumber, heldBytes, nullDevice } from "./file.ts";
+import { type Fd, fdMax, fdNumber, heldBytes, nullDevice, type PlannedFd } from "./file.ts";
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
@@ -177,7 +177,8 @@ function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace
 function cgroupSteps(context: PlanContext, { cgroupFD }: SysProcAttr): PlannedStep[] {
   if (cgroupFD === undefined) return [];
   const fd = descriptor(context, "cgroupFD", cgroupFD);
-  return [{ step: "cgroup", words: [fd], argument: `${fd}` }];
+  const argument = isPlanned(cgroupFD) ? cgroupFD.label : `${fd}`;
+  return [{ step: "cgroup", words: [fd], argument }];
 }
 
 /** The number of a descriptor that the child is given. */
@@ -269,6 +270,10 @@ function directorySteps(context: PlanContext, { dir }: ProcAttr): PlannedStep[] 
   return [{ step: "chdir", text, argument: showText(text) }];
 }
 
+function isPlanned(file: Fd | null): file is PlannedFd {
+  return typeof file === "object" && file !== null && "label" in file;
+}
+
 /** The map of descriptors, 0 to 2 closed where it says nothing of them, and the end of all others. */
 function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): PlannedStep[] {
   const steps: PlannedStep[] = [];
@@ -283,8 +288,7 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
     const source = file === null ? -1 : descriptor(context, `file ${target}`, file);
     const step: PlannedStep = { step: "fd", words: [source, target] };
     // explain() opens nothing, and says what would be opened instead of its number.
-    const planned = typeof file === "object" && file !== null && "label" in file;
-    steps.push(planned ? { ...step, argument: `${file.label} -> ${target}` } : step);
+    steps.push(isPlanned(file) ? { ...step, argument: `${file.label} -> ${target}` } : step);
   }
   if (sys?.closeFds ?? true) {
     steps.push({ step: "close_range", words: [count] });

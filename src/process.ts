@@ -65,6 +65,8 @@ export interface ChildOptions {
   readonly deferred: boolean;
   /** Pipes made for this child, which become its user's. */
   readonly pipes?: readonly Fd[];
+  /** Whether the thread that makes it, of whose end a pdeathsig tells, is to last as long as this process. */
+  readonly lasting?: boolean;
 }
 
 /** startProcess(), for Command. */
@@ -72,7 +74,7 @@ export function startChild(
   name: Text,
   argv: readonly Text[],
   attr: ProcAttr,
-  { pidfd, deferred, pipes = [] }: ChildOptions,
+  { pidfd, deferred, lasting = false, pipes = [] }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
   if (pipes.length > 0) givePipes(plan, attr, pipes);
@@ -84,7 +86,7 @@ export function startChild(
   if (pidfd) prepareForEnd();
   const startedAt = wallClock();
   const begun = now();
-  const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred });
+  const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred, lasting });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
   if (pidfd) expectSoon();
@@ -187,6 +189,42 @@ export let holdWith: (child: Process, holder: Holder) => void;
 /** For Command: calls back once when a process has been reaped, by whichever call, or released. */
 export let onReaped: (child: Process, heard: () => void) => void;
 
+/** How far kill() goes, where that is beyond the process itself. */
+export interface Reach {
+  /**
+   * Sends a signal to all that is left, and answers as kill(2): negative, -errno; -ESRCH: nothing is left. `pid` is 0 once
+   * the child has been reaped, and `pidfd` negative once that is closed.
+   */
+  signal(number: number, pid: number, pidfd: number): number;
+  /** Whether it must not be reaped before its signal is sent. */
+  readonly needsLeader: boolean;
+  /** Whether it will soon tell that nothing is left: all of it has been killed. */
+  readonly isDying: boolean;
+  /** Nobody will ask again. May be called more than once. */
+  end(): void;
+}
+
+/** For Command: kill() goes so far. */
+export let extendReach: (child: Process, reach: Reach) => void;
+
+/** For Command: whether kill() goes further than the child. */
+export let hasReach: (child: Process) => boolean;
+
+/** For Command: when it ends it is to be seen, and kept for its group's sake until letGo(). */
+export let keepLeader: (child: Process) => void;
+
+/** For Command: reaps what keepLeader() has kept. */
+export let letGo: (child: Process) => void;
+
+/** For Command: whether what kill() reaches is as good as gone. */
+export let isDying: (child: Process) => boolean;
+
+/** For Command: a signal to what kill() reaches, also where the child has been reaped. Answers as Reach's. */
+export let signalRest: (child: Process, number: number) => number;
+
+/** For Command: nothing will be asked any more of what kill() reaches beyond the child. */
+export let endReach: (child: Process) => void;
+
 /** For Command: why a deferred start has failed, once it has come to execve; null: it has not. */
 export let settleStart: (child: Process) => SpawnError | null;
 
@@ -207,6 +245,13 @@ export class Process implements AsyncDisposable {
     hasEnded = (process) => process.#ended();
     settleStart = (process) => process.#settle();
     onReaped = (process, heard) => (process.#listeners ??= []).push(heard);
+    extendReach = (process, reach) => process.#reach = reach;
+    hasReach = (process) => process.#reach !== null;
+    keepLeader = (process) => process.#isKept = process.#reach?.needsLeader ?? false;
+    letGo = (process) => process.#letGo();
+    isDying = (process) => process.#reach?.isDying ?? false;
+    signalRest = (process, number) => process.#signalRest(number);
+    endReach = (process) => process.#endReach();
     holdWith = (process, holder) => {
       (process.#holders ??= []).push(holder);
       if (!process.#referenced) holder.unref();
@@ -230,6 +275,11 @@ export class Process implements AsyncDisposable {
   readonly #startedAt: number;
   readonly #begun: number;
   #failure: SpawnError | null = null;
+  #reach: Reach | null = null;
+  /** Its pidfd, when it has been reaped, and some of what kill() reaches is left. */
+  #rest: Handle | null = null;
+  /** It is not to be reaped yet. */
+  #isKept = false;
 
   /** For this package: the handle of a process that exists, or of one that is done. */
   constructor(
@@ -292,17 +342,36 @@ export class Process implements AsyncDisposable {
    * The number 0 asks only whether it could. pidfd_send_signal(2).
    */
   signal(sig: Signal): void {
-    const number = signalNumber(sig, currentOS());
-    if (this.#done) throw new ProcessDoneError();
-    if (this.#released) throw new StateError("os: process already released");
-    const answer = library().osexec_signal(this.pid, this.#handle.fd, number);
-    if (answer === -Errno.ESRCH) throw new ProcessDoneError();
-    if (answer < 0) throw syscallError(-answer, "kill");
+    const number = this.#checkSignal(sig);
+    checkSent(library().osexec_signal(this.pid, this.#handle.fd, number));
   }
 
-  /** Sends SIGKILL, or another signal; throws as signal() does. */
+  /**
+   * Sends SIGKILL, or another signal, as far as Command's `tree` says: by default to the process alone. Throws as signal()
+   * does.
+   */
   kill(sig: Signal = "SIGKILL"): void {
-    this.signal(sig);
+    if (this.#reach === null) return this.signal(sig);
+    const number = this.#checkSignal(sig);
+    checkSent(this.#signalRest(number));
+  }
+
+  /**
+   * Sends a signal to the process group that the process leads, which must not have been reaped: Go's
+   * syscall.Kill(-pid, sig), but never to a group that has got the same number since. Throws as signal() does, and
+   * StateError where it leads no group: `sysProcAttr.setpgid`, `setsid` or Command's `tree: "group"` would make it one.
+   * kill(2), by the pidfd from Linux 6.9 on.
+   */
+  signalGroup(sig: Signal): void {
+    const number = this.#checkSignal(sig);
+    const { fd } = this.#handle;
+    const answer = library().osexec_signal_group(this.pid, fd, number);
+    if (answer === -Errno.ESRCH && library().osexec_signal(this.pid, fd, 0) !== answer) {
+      throw new StateError("os: process leads no group", {
+        hint: 'sysProcAttr.setpgid, setsid or tree: "group" would make it one',
+      });
+    }
+    checkSent(answer);
   }
 
   /**
@@ -332,6 +401,7 @@ export class Process implements AsyncDisposable {
     this.#released = true;
     this.#waiting?.reject(released());
     this.#closePidfd();
+    this.#endReach();
     this.#tellEnd();
   }
 
@@ -411,16 +481,19 @@ export class Process implements AsyncDisposable {
     if (this.#failure !== null) throw this.#failure;
     if (this.#done) throw syscallError(Errno.ECHILD, "wait");
     if (this.#released) throw released();
-    const answer = library().osexec_wait(this.pid, this.#handle.fd, flags, exitBytes);
+    const how = this.#isKept ? flags | Wait.nowait : flags;
+    const answer = library().osexec_wait(this.pid, this.#handle.fd, how, exitBytes);
     if (answer === 0) return null;
     if (answer < 0) throw this.#settle() ?? syscallError(-answer, "waitid");
     const status = exitView.getInt32(Exit.status, true);
     const usage = rusage(exitView);
-    this.#done = true;
-    this.#closePidfd();
+    if (!this.#isKept) this.#gone();
     this.#tellEnd();
     const failure = this.#settle(status);
-    if (failure !== null) throw failure;
+    if (failure !== null) {
+      if (!this.#done) this.#bury();
+      throw failure;
+    }
     const duration = now() - this.#begun;
     this.#state = processState(this.pid, status, usage, currentOS(), this.#startedAt, duration);
     // A waitSync() may be what ends a pending wait().
@@ -446,10 +519,62 @@ export class Process implements AsyncDisposable {
   /** Reaps a child that has failed before execve. Answers its status, or 0: somebody else has reaped it. */
   #bury(): number {
     const answer = library().osexec_wait(this.pid, this.#handle.fd, 0, exitBytes);
-    this.#done = true;
-    this.#closePidfd();
+    this.#gone();
     this.#tellEnd();
     return answer > 0 ? exitView.getInt32(Exit.status, true) : 0;
+  }
+
+  /** Checks what every signal must pass; answers its number. */
+  #checkSignal(sig: Signal): number {
+    const number = signalNumber(sig, currentOS());
+    if (this.#done) throw new ProcessDoneError();
+    if (this.#released) throw new StateError("os: process already released");
+    return number;
+  }
+
+  #signalRest(number: number): number {
+    const reach = this.#reach;
+    const fd = (this.#rest ?? this.#handle).fd;
+    const isGone = this.#done && fd < 0 && reach?.needsLeader;
+    if (reach === null || isGone) return -Errno.ESRCH;
+    return reach.signal(number, this.#done ? 0 : this.pid, fd);
+  }
+
+  /** It has been reaped. Its pidfd is kept where that still names something that is left. */
+  #gone(): void {
+    this.#done = true;
+    const { fd } = this.#handle;
+    const left = fd >= 0 && this.#reach?.needsLeader ? this.#reach.signal(0, 0, fd) : -Errno.ESRCH;
+    if (left === 0 || left === -Errno.EPERM) {
+      forget(fd);
+      this.#rest = { fd };
+      registry().register(this, this.#rest);
+      this.#handle.fd = -1;
+    }
+    this.#closePidfd();
+  }
+
+  #letGo(): void {
+    if (!this.#isKept) return;
+    this.#isKept = false;
+    const known = this.#state;
+    if (known === undefined || this.#done) return;
+    this.#state = undefined;
+    try {
+      const state = this.#reap(Wait.nohang);
+      // By libc a look tells nothing of the usage.
+      if (state !== null && Number.isNaN(known.usage.maxRss)) return;
+    } catch {
+      // Somebody else has reaped it.
+      this.#gone();
+    }
+    this.#state = known;
+  }
+
+  #endReach(): void {
+    this.#reach?.end();
+    if (this.#rest !== null) closeHandle(this.#rest);
+    this.#rest = null;
   }
 
   #tellEnd(): void {
@@ -475,6 +600,12 @@ function withSignal(answer: StartAnswer, status: number): StartAnswer {
 /** What native code tells of an end: read at once, so one serves all. */
 const exitBytes = new Uint8Array(Exit.size);
 const exitView = new DataView(exitBytes.buffer);
+
+/** Throws for the answer of a signal that was not sent. */
+function checkSent(answer: number): void {
+  if (answer === -Errno.ESRCH) throw new ProcessDoneError();
+  if (answer < 0) throw syscallError(-answer, "kill");
+}
 
 function released(): StateError {
   return new StateError("os: process already released");

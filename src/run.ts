@@ -16,11 +16,12 @@ import {
 } from "./errors.ts";
 import { closeQuietly, type OSFile } from "./file.ts";
 import type { Listener } from "./listener.ts";
-import { holdWith, type Process } from "./process.ts";
+import { hasReach, holdWith, keepLeader, letGo, type Process } from "./process.ts";
 import type { ProcessState } from "./process_state.ts";
 import { Puller, type Stdio } from "./stdio.ts";
 import { eitherSignal, Timeout } from "./timeout.ts";
 import { Timer } from "./timer.ts";
+import { endTree, killTree } from "./tree.ts";
 
 /** What a run is made of; the child has been started. */
 export interface RunOptions {
@@ -112,16 +113,24 @@ export class Run {
     captured: CapturedOutput,
     onExit: (state: ProcessState) => void,
   ): Promise<ProcessState> {
-    const state = await this.#waitForExit();
-    onExit(state);
+    const { process } = this.#options;
+    keepLeader(process);
+    const seen = await this.#waitForExit();
+    onExit(seen);
     this.#closeInput();
-    const abort = await this.#abort?.end(state.success);
-    if (this.#abort?.killed && !state.success) {
+    const abort = await this.#abort?.end(seen.success);
+    if (this.#abort?.killed && !seen.success) {
       this.#isCut = true;
       this.lines?.stop();
     }
     const { stops, cut } = await this.#settle(abort?.deadline);
     this.#timeout?.cancel();
+    let state = seen;
+    if (hasReach(process)) {
+      await endTree(process, abort?.deadline);
+      // By now it has been reaped, and by libc that tells more than the look before.
+      onExit(state = await process.wait());
+    }
     const failure = this.#results.find((result) => result.failure !== null)?.failure;
     if (!state.success) {
       const cause = causeOf(abort?.failure ?? cut, failure);
@@ -156,6 +165,7 @@ export class Run {
       this.#waited = false;
       this.#timeout?.cancel();
       this.#abort?.dispose();
+      letGo(this.#options.process);
       if (error instanceof SpawnError) {
         // Made where the event loop had told of it; here its stack leads to who waits.
         Error.captureStackTrace?.(error);
@@ -186,7 +196,11 @@ export class Run {
     const { process, waitDelay } = this.#options;
     if (this.#outputs.length === 0) return { stops: [], cut: null };
     const end = deadline ?? now() + (waitDelay || Infinity);
-    const timer = new Timer(end, () => this.#expire());
+    const timer = new Timer(end, () => {
+      // In this order: once it is killed the pipes would seem to have ended in time.
+      this.#expire();
+      killTree(process);
+    });
     holdWith(process, timer);
     const copied = Promise.all(this.#outputs.map((copy) => copy.done));
     const cut = await this.#abort?.outlive(copied) ?? null;

@@ -1,7 +1,15 @@
 /** What stdin, stdout and stderr may be, which descriptors the child gets, and what is to be copied. */
 
 import { Collector, EndsCollector } from "./capture.ts";
-import { closeQuietly, type Fd, fdNumber, nullDevice, OSFile, ownPipe } from "./file.ts";
+import {
+  closeQuietly,
+  type Fd,
+  fdNumber,
+  nullDevice,
+  OSFile,
+  ownPipe,
+  type PlannedFd,
+} from "./file.ts";
 import { ptyOptions } from "./pty.ts";
 import {
   checkSink,
@@ -164,12 +172,6 @@ export function pipesOf({ feed, drains, pty }: Stdio, streams: readonly unknown[
   if (pty !== undefined) return [pty.side];
   const own = [...feed === null ? [] : [feed], ...drains].map(({ end }) => end);
   return [...own, ...streams.filter(isCommandPipe)];
-}
-
-/** A descriptor that explain() only speaks of. */
-interface PlannedFd {
-  readonly fd: number;
-  readonly label: string;
 }
 
 /** The streams as openStdio() would open them, with nothing opened. */

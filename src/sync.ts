@@ -18,6 +18,7 @@ import type { OpenSink } from "./sinks.ts";
 import type { Source } from "./sources.ts";
 import { type Drain, type Feed, Puller, type Stdio } from "./stdio.ts";
 import { timerMax } from "./timer.ts";
+import { cancelRest, closeTree, endTreeSync, killTree } from "./tree.ts";
 
 /** What a synchronous run came to. */
 export interface SyncResult {
@@ -48,7 +49,9 @@ export function runToEnd(
   label: () => string,
 ): SyncResult {
   if (feed === null && drains.length === 0 && timeout === Infinity) {
-    return { state: process.waitSync(), abort: null, failure: null, expired: false };
+    const state = process.waitSync();
+    closeTree(process);
+    return { state, abort: null, failure: null, expired: false };
   }
   /** When the timeout is over, if it is not yet. */
   let limit = now() + timeout;
@@ -97,13 +100,14 @@ export function runToEnd(
           // There is only whoever else holds the pipes to wait for.
           abort = { error: new TimeoutError(timeout, label()) };
           tellAbort(process, abort.error);
+          cancelRest(process, cancel);
           break;
         }
       }
       // What has come in time is still taken, but not what somebody writes for ever.
       if (now() >= deadline && (ready === 0 || ++late > lateMax)) {
         expired = true;
-        if (running && !hasEnded(process)) process.kill();
+        killTree(process);
         break;
       }
       if (input !== null && poll.ready(feeding) && !attempt(() => input.pump())) input.close();
@@ -124,8 +128,11 @@ export function runToEnd(
     input?.close();
     for (const output of outputs) output.close();
   }
+  if (abort !== null && deadline !== Infinity) endTreeSync(process, deadline);
   const failure = failures.length === 0 ? null : { error: failures[0] };
-  return { state: process.waitSync(), abort, failure, expired };
+  const state = process.waitSync();
+  closeTree(process);
+  return { state, abort, failure, expired };
 }
 
 /** What an abort does, by this thread alone. Answers the error that it stands for, or null: it had ended. */
@@ -142,7 +149,7 @@ function cancelSync(
       if (cancel(process) instanceof Promise) {
         throw new TypeError("a synchronous run waits for no promise");
       }
-    } else if (cancel !== null) process.signal(cancel ?? "SIGKILL");
+    } else if (cancel !== null) process.kill(cancel);
   } catch (cause) {
     if (cause instanceof ProcessDoneError) return null;
     return { error: new CancelError(cause, "canceling", label()) };

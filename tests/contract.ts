@@ -36,7 +36,8 @@ interface Process extends AsyncDisposable {
   waitSync(): ProcessState;
   signal(sig: Signal): void;
   usage(): Rusage;
-  kill(): void;
+  kill(sig?: Signal): void;
+  signalGroup(sig: Signal): void;
   release(): void;
   ref(): void;
   unref(): void;
@@ -132,6 +133,8 @@ interface CommandOptions {
   timeout?: number | undefined;
   waitDelay?: number | undefined;
   pty?: boolean | PtyOptions | undefined;
+  tree?: "process" | "group" | "cgroup" | "namespace" | undefined;
+  endWithParent?: boolean | osexec.Signal | undefined;
 }
 
 interface Command extends AsyncDisposable {
@@ -150,6 +153,8 @@ interface Command extends AsyncDisposable {
   pty?: boolean | PtyOptions;
   readonly terminal: Terminal | undefined;
   interact(): Dialogue;
+  tree?: "process" | "group" | "cgroup" | "namespace";
+  endWithParent?: boolean | osexec.Signal;
   err?: Error;
   readonly process: Process | undefined;
   readonly processState: ProcessState | undefined;
@@ -235,6 +240,7 @@ interface Module {
   startProcess(name: string, argv: readonly string[], attr?: ProcAttr): Process;
   findProcess(pid: number): Process;
   Process: ClassOf<Process>;
+  reapOrphans(options?: { onOrphan?: (pid: number, status: number) => void }): Disposable;
   CLONE_NEWTIME: number;
   CLONE_NEWNS: number;
   CLONE_NEWCGROUP: number;

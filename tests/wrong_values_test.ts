@@ -22,6 +22,7 @@ import {
   pipe,
   type Process,
   quote,
+  reapOrphans,
   socketPair,
   SpawnError,
   startProcess,
@@ -32,7 +33,7 @@ import {
 import { trace } from "../trace.ts";
 import { wrong } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
-import { needsLinuxChild } from "./refused.ts";
+import { needsLinuxChild, needsPidfd } from "./refused.ts";
 
 /** One of each kind; made anew, as some are used up. */
 function values(): unknown[] {
@@ -298,6 +299,12 @@ const trials: Trial[] = [
   option("signal", (value) => value === null),
   option("cancel", either((value) => value === null || typeof value === "function", whole(0, 64))),
   option("timeout", (value) => typeof value === "number" && value > 0),
+  option("tree", () => false),
+  {
+    ...option("endWithParent", either((value) => typeof value === "boolean", whole(1, 64))),
+    names: /endWithParent|pdeathsig/,
+    depends: () => needsLinuxChild !== false,
+  },
   option("waitDelay", (value) => value === null || (typeof value === "number" && value >= 0)),
   option("sysProcAttr", isEmpty),
   {
@@ -383,6 +390,20 @@ const trials: Trial[] = [
     names: /process id|has the id/,
     give: (pid) => findProcess(wrong(pid)).release(),
     takes: whole(1, 0x7fffffff),
+  },
+  {
+    what: "reapOrphans(options)",
+    names: /options|unknown|fd|length/i,
+    give: (options) => reapOrphans(wrong(options))[Symbol.dispose](),
+    takes: either(isAbsent, isEmpty),
+    depends: () => needsPidfd !== false,
+  },
+  {
+    what: "reapOrphans({ onOrphan })",
+    names: /onOrphan/,
+    give: (onOrphan) => reapOrphans(wrong({ onOrphan }))[Symbol.dispose](),
+    takes: either(isAbsent, (value) => typeof value === "function"),
+    depends: () => needsPidfd !== false,
   },
   {
     what: "lookPath(file)",

@@ -74,6 +74,15 @@ pub fn rewind(fd: i32, length: i32) i32 {
     return system.moveBack(fd, length);
 }
 
+/// Makes a directory, or removes an empty one: a cgroup, which no other system has.
+pub fn makeDirectory(path: [*]const u8, length: i32, makes: bool) i32 {
+    if (builtin.os.tag != .linux) return system.negative(.NOSYS);
+    if (!isString(path, length)) return system.negative(.INVAL);
+    const AT_REMOVEDIR = 0x200;
+    if (makes) return linux.result(.mkdirat, .{ linux.AT_FDCWD, path, 0o755 });
+    return linux.result(.unlinkat, .{ linux.AT_FDCWD, path, AT_REMOVEDIR });
+}
+
 /// Makes a pipe hold more, where the system can and allows it: an ordinary user has 64 MiB of pipes in all
 /// (/proc/sys/fs/pipe-user-pages-soft).
 pub fn growPipe(fd: i32, size: i32) i32 {

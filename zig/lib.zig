@@ -5,8 +5,10 @@ const builtin = @import("builtin");
 const abi = @import("abi.zig");
 const environ = @import("environ.zig");
 const files = @import("files.zig");
+const launcher = @import("launcher.zig");
 const nowait = @import("nowait.zig");
 const opener = @import("opener.zig");
+const orphans = @import("orphans.zig");
 const processors = @import("processors.zig");
 const pty = @import("pty.zig");
 const reactor = @import("reactor.zig");
@@ -34,6 +36,11 @@ pub const symbols = struct {
         spawn.start(request[0..@intCast(@max(length, 0))], answer);
     }
 
+    /// The same, by a thread that lasts as long as this process does.
+    pub fn osexec_spawn_lasting(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
+        launcher.start(request[0..@intCast(@max(length, 0))], answer);
+    }
+
     /// Waits until a pending start has come to execve or has failed, and tells in `answer` as
     /// `osexec_spawn` would have, but for `signal`: -1 there is a child that was killed before, whose
     /// own status tells by what. The caller reaps it; `pid` is 0 if that is done. -EINVAL: there is none.
@@ -59,6 +66,26 @@ pub const symbols = struct {
         return waiting.signal(pid, pidfd, number);
     }
 
+    /// To the process group that `pid` leads. `pid` 0: the leader has been reaped, and the pidfd alone will do.
+    pub fn osexec_signal_group(pid: i32, pidfd: i32, number: i32) callconv(.c) i32 {
+        return waiting.signalGroup(pid, pidfd, number);
+    }
+
+    /// Whether this process is to get the orphans below it. Answers what it was.
+    pub fn osexec_adopt(on: i32) callconv(.c) i32 {
+        return orphans.adopt(on != 0);
+    }
+
+    /// Children of the first thread that have ended.
+    pub fn osexec_ended(pids: [*]i32, length: i32) callconv(.c) i32 {
+        return orphans.ended(pids, length);
+    }
+
+    /// Whom the pidfds among so many descriptors are of.
+    pub fn osexec_awaited(from: i32, count: i32, pids: [*]i32) callconv(.c) i32 {
+        return orphans.awaited(from, count, pids);
+    }
+
     pub fn osexec_pidfd(pid: i32) callconv(.c) i32 {
         return waiting.openHandle(pid);
     }
@@ -81,6 +108,11 @@ pub const symbols = struct {
 
     pub fn osexec_open_end(handle: i32) callconv(.c) i32 {
         return opener.finish(handle);
+    }
+
+    /// Makes a directory, or removes one that is empty.
+    pub fn osexec_directory(path: [*]const u8, length: i32, makes: i32) callconv(.c) i32 {
+        return files.makeDirectory(path, length, makes != 0);
     }
 
     /// Sets a file's position back by so many bytes.

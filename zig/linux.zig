@@ -53,6 +53,7 @@ pub const MAP_NORESERVE = 0x4000;
 
 pub const CLOSE_RANGE_UNSHARE = 2;
 
+pub const P_ALL = 0;
 pub const P_PID = 1;
 pub const P_PIDFD = 3;
 pub const WNOHANG = 1;

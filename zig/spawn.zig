@@ -35,6 +35,18 @@ const nothing: abi.Answer = .{
 /// Starts what `bytes` ask for. Blocks until the child has called execve or has failed, unless the start
 /// is deferred.
 pub fn start(bytes: []const u8, answer: *abi.Answer) void {
+    make(bytes, answer);
+    if (answer.pidfd >= 0) ledger.own(&.{answer.pidfd});
+}
+
+/// Nothing has been started, for want of a thread to do it.
+pub fn failBefore(answer: *abi.Answer, negated: i32) void {
+    answer.* = nothing;
+    fail(answer, .clone, negated);
+}
+
+/// start(), but whose the child is stays to be said.
+pub fn make(bytes: []const u8, answer: *abi.Answer) void {
     answer.* = nothing;
     const needed = requests.capacity(bytes) catch |err| return refuse(answer, err);
     var spare: arenas.Arena = undefined;
@@ -54,7 +66,6 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
         answer.* = nothing;
         run(again, arena, answer);
     }
-    if (answer.pidfd >= 0) ledger.own(&.{answer.pidfd});
 }
 
 /// Whether a path was not found that may lead through a descriptor (a symlink to /proc/self/fd/9) which the child,

@@ -12,6 +12,7 @@ test {
     _ = @import("ledger.zig");
     _ = @import("nowait.zig");
     _ = @import("opener.zig");
+    _ = @import("orphans.zig");
     _ = @import("processors.zig");
     _ = @import("pty.zig");
     _ = @import("request.zig");

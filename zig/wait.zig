@@ -15,7 +15,7 @@ const implementation = switch (options.child) {
 };
 
 comptime {
-    seam.check(by_pidfd, by_libc, &.{ "wait", "signal", "openHandle" });
+    seam.check(by_pidfd, by_libc, &.{ "wait", "signal", "signalGroup", "openHandle" });
 }
 
 /// 1: `exit` is filled. 0: it still runs (with `nohang`). Negative: -errno; ECHILD when somebody else
@@ -25,6 +25,11 @@ pub const wait = implementation.wait;
 /// Sends a signal by pidfd, or by pid where there is none. By pid it must not have been reaped: the
 /// caller keeps account of that.
 pub const signal = implementation.signal;
+
+/// Sends a signal to the process group that `pid` leads: by pidfd where the kernel can (Linux 6.9), which reaches the right
+/// group even when its leader has been reaped; else by number, which is the leader's for as long as it is not. `pid` 0: it
+/// is, and only the pidfd will do. -ENOSYS: it does not; -ESRCH: there is no such group.
+pub const signalGroup = implementation.signalGroup;
 
 /// A pidfd for a process that something else has started.
 pub const openHandle = implementation.openHandle;

@@ -51,6 +51,7 @@ fn look(pid: i32, options: i32, exit: *abi.Exit) i32 {
         if (info.pid == 0) return 0;
         const status = waiting.statusWord(info.code, info.status);
         waiting.fill(exit, pid, status, &std.mem.zeroes(libc.Rusage), libc.rss_unit);
+        waiting.forgetUsage(exit);
         return 1;
     }
 }
@@ -59,6 +60,15 @@ pub fn signal(pid: i32, pidfd: i32, number: i32) i32 {
     _ = pidfd;
     const call = kill orelse return system.negative(.NOSYS);
     return libc.result(call(pid, number));
+}
+
+pub fn signalGroup(pid: i32, pidfd: i32, number: i32) i32 {
+    _ = pidfd;
+    if (pid == 0) return system.negative(.NOSYS);
+    // To kill(2), -1 is everybody.
+    if (pid <= 1) return system.negative(.SRCH);
+    const call = kill orelse return system.negative(.NOSYS);
+    return libc.result(call(-pid, number));
 }
 
 pub fn openHandle(pid: i32) i32 {

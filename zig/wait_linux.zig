@@ -114,6 +114,21 @@ pub fn signal(pid: i32, pidfd: i32, number: i32) i32 {
     return answer;
 }
 
+pub fn signalGroup(pid: i32, pidfd: i32, number: i32) i32 {
+    const PIDFD_SIGNAL_PROCESS_GROUP = 4;
+    if (pidfd >= 0) {
+        const flags = PIDFD_SIGNAL_PROCESS_GROUP;
+        const answer = linux.result(.pidfd_send_signal, .{ pidfd, number, null, flags });
+        // Linux before 6.9 knows no flag; a sandbox may know no such call.
+        const is_unknown = answer == linux.negative(.INVAL) or answer == linux.negative(.NOSYS);
+        if (!is_unknown) return answer;
+    }
+    if (pid == 0) return linux.negative(.NOSYS);
+    // To kill(2), -1 is everybody.
+    if (pid <= 1) return linux.negative(.SRCH);
+    return linux.result(.kill, .{ -pid, number });
+}
+
 pub fn openHandle(pid: i32) i32 {
     return linux.result(.pidfd_open, .{ pid, 0 });
 }
