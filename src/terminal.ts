@@ -45,7 +45,7 @@ export class Terminal implements Disposable {
   readonly #file: OSFile;
   readonly #attendant: Attendant;
   #taker: string | undefined;
-  #isRead = false;
+  #isStreamed = false;
   #writable: WritableStream<Text> | undefined;
 
   static {
@@ -133,8 +133,13 @@ export class Terminal implements Disposable {
    * then on. StateError where the command reads it itself: output() and its kin, lines(), run() and interact() do.
    */
   async read(buffer: ArrayBufferView): Promise<number | null> {
-    this.#begin();
-    return await this.#file.read(buffer);
+    this.#checkTaker();
+    this.#attendant.stepAside();
+    try {
+      return await this.#file.read(buffer);
+    } finally {
+      this.#attendant.comeBack();
+    }
   }
 
   /**
@@ -148,7 +153,10 @@ export class Terminal implements Disposable {
 
   /** A byte stream over read(), the same object each time; cancelling it closes the terminal. */
   get readable(): ReadableStream<Uint8Array> {
-    this.#begin();
+    this.#checkTaker();
+    // For good: who has a stream reads as fast as it can take it.
+    if (!this.#isStreamed) this.#attendant.stepAside();
+    this.#isStreamed = true;
     return this.#file.readable;
   }
 
@@ -179,13 +187,10 @@ export class Terminal implements Disposable {
     return [size[0] ?? 0, size[1] ?? 0];
   }
 
-  /** Before the caller's first read. */
-  #begin(): void {
-    if (this.#taker !== undefined) {
-      throw new StateError(`read ${this.name}: ${this.#taker} reads it`);
-    }
-    if (!this.#isRead) this.#attendant.stepAside();
-    this.#isRead = true;
+  /** Throws StateError where it is not the caller's to read. */
+  #checkTaker(): void {
+    if (this.#taker === undefined) return;
+    throw new StateError(`read ${this.name}: ${this.#taker} reads it`);
   }
 
   /** Throws ClosedError. */

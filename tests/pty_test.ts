@@ -233,6 +233,20 @@ test("pty: run() takes what is typed meanwhile", async () => {
   assertEquals((await running).success, true);
 });
 
+test("pty: who has read something and then only waits holds nothing back", async () => {
+  await using command = sh("echo ready; read line; seq 100000", { pty });
+  command.start();
+  const { terminal } = command;
+  await readUntil(terminal, "ready\r\n");
+  await terminal?.write("go\r");
+  const waiting = command.wait();
+  // A read() and the keeping take turns.
+  const first = await readUntil(terminal, "\r\n10\r\n");
+  await waiting;
+  const lines = Array.from({ length: 100_000 }, (_, index) => `${index + 1}\r\n`);
+  assertEquals(`${first}${decode(await rest(terminal))}` === `go\r\n${lines.join("")}`, true);
+});
+
 test("pty: a second wait() disturbs nothing", async () => {
   await using command = new Command("seq", ["100000"], { pty });
   command.start();
