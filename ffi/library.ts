@@ -154,9 +154,12 @@ function defaultPlaces(runtime: Runtime): LibraryPlace[] {
 /** What `tools/package.mjs` calls the one module that it makes, beside whose folder of libraries. */
 const packaged = "/dist/mod.js";
 
-/** Where npm's package has its library as a file, or null: `url` is not that package's module on a disk. */
-export function packagedPath(url: string, { platform, arch }: Runtime): string | null {
-  if (!url.startsWith("file:///") || !url.endsWith(packaged)) return null;
+/**
+ * Where npm's package has its library as a file, or null: `url` is not that package's module on a disk. There is none
+ * in what a bundler has made CommonJS of.
+ */
+export function packagedPath(url: string | undefined, { platform, arch }: Runtime): string | null {
+  if (!url?.startsWith("file:///") || !url.endsWith(packaged)) return null;
   return decodeURIComponent(new URL(`native/${platform}-${arch}`, url).pathname);
 }
 

@@ -40,7 +40,7 @@ function works(library: Library): void {
 
 test("npm's package has its library as a file beside the one module, and nothing else has", () => {
   const machine = currentRuntime();
-  const path = (url: string): string | null => packagedPath(url, machine);
+  const path = (url: string | undefined): string | null => packagedPath(url, machine);
   const name = `${machine.platform}-${machine.arch}`;
   assertEquals(
     path("file:///a%20b/node_modules/osexec/dist/mod.js"),
@@ -49,6 +49,8 @@ test("npm's package has its library as a file beside the one module, and nothing
   for (
     const other of [
       import.meta.url,
+      // In CommonJS that a bundler has made.
+      undefined,
       "file:///app/bundle.js",
       "file:///$bunfs/root/app",
       "https://example.org/dist/mod.js",
