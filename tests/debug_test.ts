@@ -69,7 +69,7 @@ const hangs: readonly (readonly [source: string, told: string])[] = [
   [
     // as its descriptor 3,
     `const [reading, writing] = osexec.pipe();
-     const sleep = new osexec.Command("sleep", ["9"], { label: "sleep", extraFiles: [writing] });
+     const sleep = new osexec.Command("sleep", ["30"], { label: "sleep", extraFiles: [writing] });
      sleep.start();
      sleep.wait();
      for await (const line of reading.lines()) console.log(line);`,
@@ -104,12 +104,12 @@ const hangs: readonly (readonly [source: string, told: string])[] = [
   ],
   [
     // Only slow: nothing is made up.
-    `await new osexec.Command("sleep", ["9"], { label: "sleep" }).text();`,
+    `await new osexec.Command("sleep", ["30"], { label: "sleep" }).text();`,
     "osexec: sleep (pid N): after 5 s: still runs",
   ],
   [
     // It has ended; what it has started has not.
-    `await new osexec.Command("sh", ["-c", "sleep 9 &"], { label: "sh" }).output();`,
+    `await new osexec.Command("sh", ["-c", "sleep 30 &"], { label: "sh" }).output();`,
     "osexec: sh (pid N): after 5 s: has ended, but its output is still held open",
   ],
 ];
