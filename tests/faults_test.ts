@@ -14,7 +14,7 @@ import {
   self,
 } from "./system.ts";
 import { isNode } from "./helper.ts";
-import { childPath, needsCall, needsLinuxChild } from "./refused.ts";
+import { childPath, forkRules, needsCall, needsLinuxChild } from "./refused.ts";
 
 /** A system call that is refused, or kills who makes it, and a start that comes to it. */
 interface Fault {
@@ -27,7 +27,7 @@ interface Fault {
   /** The runtimes make such a call themselves when they start, so it cannot kill. */
   readonly isOfStartup?: boolean;
   /** The calls where the child goes through libc, if it makes others there; or why none can be told. */
-  readonly throughLibc?: { readonly rule: string } | { readonly skip: string };
+  readonly throughLibc?: { readonly rules: readonly string[] } | { readonly skip: string };
   /** Why a refusal of the call shows nothing where the child goes through libc. */
   readonly ignoredByLibc?: string;
 }
@@ -55,15 +55,12 @@ const TIOCNOTTY = 0x5422;
 const TIOCSCTTY = 0x540e;
 const RLIMIT_NOFILE = 7;
 const RLIMIT_MEMLOCK = 8;
-/** What glibc's and musl's fork asks clone(2) for: CHILD_SETTID, CHILD_CLEARTID and SIGCHLD. */
-const FORK = 0x01200011;
-
 const faults = {
   "clone (refused)": {
     rule: "clone3:1=64",
     start: {},
     isAlone: true,
-    throughLibc: { rule: `clone:0=${FORK}` },
+    throughLibc: { rules: forkRules },
   },
   "clone (the descriptor table)": {
     rule: "close_range:2=2",
@@ -80,7 +77,7 @@ const faults = {
     start: {},
     isAlone: true,
     // The last one: libc keeps 32 and 33 to itself.
-    throughLibc: { rule: "rt_sigaction:0=64" },
+    throughLibc: { rules: ["rt_sigaction:0=64"] },
     ignoredByLibc: "libc's child passes over a signal that it may not look at",
   },
   "cgroup": {
@@ -203,7 +200,7 @@ const faults = {
     rule: "dup3:1=37,2=0",
     start: many,
     argument: "1 -> 37",
-    throughLibc: { rule: process.arch === "x64" ? "dup2:1=37" : "dup3:1=37,2=0" },
+    throughLibc: { rules: [process.arch === "x64" ? "dup2:1=37" : "dup3:1=37,2=0"] },
   },
   "fd (a source that is in the way)": {
     rule: `fcntl:1=${F_DUPFD_CLOEXEC},2=38`,
@@ -211,7 +208,7 @@ const faults = {
     argument: "1 -> 37",
     isAlone: true,
     // Not of the bell, which the parent moves out of the way just so: see keepApart in zig/spawn_libc.zig.
-    throughLibc: { rule: `fcntl:0=1,1=${F_DUPFD_CLOEXEC},2=38` },
+    throughLibc: { rules: [`fcntl:0=1,1=${F_DUPFD_CLOEXEC},2=38`] },
   },
   "close_range": {
     rule: "close_range:0=38,2=0",
@@ -254,8 +251,8 @@ const together = Object.values<Fault>(faults).filter((fault) => !fault.isAlone);
 const batches = new Map<string, DriverResult[]>();
 
 /** Where the child goes through libc the rules are for what libc calls. */
-function ruleOf({ rule, throughLibc }: Fault): string {
-  return childPath === "libc" && throughLibc && "rule" in throughLibc ? throughLibc.rule : rule;
+function rulesOf({ rule, throughLibc }: Fault): readonly string[] {
+  return childPath === "libc" && throughLibc && "rules" in throughLibc ? throughLibc.rules : [rule];
 }
 
 /** Whether a fault can be looked at on this library's child path: a reason to skip its test, or false. */
@@ -276,7 +273,7 @@ function outcome(fault: Fault, action: string): DriverResult | undefined {
 function runUnder(chosen: readonly Fault[], action: string): DriverResult[] {
   const rules = chosen
     .filter(({ isOfStartup }) => !isOfStartup || action !== "KILL")
-    .flatMap((fault) => [ruleOf(fault), action]);
+    .flatMap((fault) => rulesOf(fault).flatMap((rule) => [rule, action]));
   return drive(chosen.map(({ start }) => start), {
     under: [helper, "deny", ...rules, "--"],
     // SIGSYS dumps core.

@@ -19,7 +19,7 @@ import {
   type SysProcAttr,
 } from "../mod.ts";
 import { linuxOnly, planStart } from "../src/plan.ts";
-import { childPath, needsLibcChild } from "./refused.ts";
+import { childPath, forkRules, needsLibcChild } from "./refused.ts";
 import {
   changesSince,
   childrenOf,
@@ -78,14 +78,11 @@ const refusals: Readonly<Record<string, Refusal>> = {
   noNewPrivs: { start: { sys: { noNewPrivs: true } }, step: "no_new_privs", argument: null },
 };
 
-/** clone(2)'s flags of glibc's fork, CHILD_SETTID, CHILD_CLEARTID and SIGCHLD, and the last alone. */
-const forks = [0x01200011, 17];
-
 let outcomes: readonly DriverResult[] | undefined;
 
 /** What comes of each, and of a start that asks for nothing, in a process that cannot fork. */
 function withoutFork(index: number): DriverResult | undefined {
-  const rules = forks.flatMap((flags) => [`clone:0=${flags}`, "EIO"]);
+  const rules = forkRules.flatMap((rule) => [rule, "EIO"]);
   const cases = [...Object.values(refusals).map(({ start }) => start), {}];
   outcomes ??= drive(cases, { under: [helper, "deny", ...rules, "--"] });
   return outcomes.at(index);

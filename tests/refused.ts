@@ -52,3 +52,13 @@ export const needsLibcChild: string | false = childPath === "libc"
 
 /** The reason to skip a test about pidfds, which macOS and old kernels have none of, or false. */
 export const needsPidfd: string | false = plain.pidfd ? false : "needs pidfds";
+
+/**
+ * libc's fork(), as rules of zig/filter.zig: glibc asks clone(2) for CHILD_SETTID, CHILD_CLEARTID and
+ * SIGCHLD; musl calls fork(2) where the processor has it, else clone(2) for SIGCHLD alone.
+ */
+export const forkRules: readonly string[] = [
+  "clone:0=18874385",
+  "clone:0=17",
+  ...process.arch === "x64" ? ["fork"] : [],
+];
