@@ -38,7 +38,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof ReapOptions>(["onOrphan"]
 export function reapOrphans(options: ReapOptions = {}): Disposable {
   const { onOrphan } = readOptions("reapOrphans", "ReapOptions", options, optionNames);
   if (onOrphan !== undefined && typeof onOrphan !== "function") {
-    throw new TypeError("onOrphan is not a function");
+    throw new TypeError("onOrphan is no function");
   }
   if (isReaping) {
     throw new StateError("os: orphans are reaped already", { hint: "dispose of the other one" });

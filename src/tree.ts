@@ -212,7 +212,8 @@ const dyingMax = 1000;
 export async function endTree(process: Process, deadline: number | undefined): Promise<void> {
   if (!hasReach(process)) return;
   if (deadline !== undefined) {
-    letGoEarly(process);
+    // Then it need not be kept, as a zombie that is left until the deadline.
+    if (outlives(process)) letGo(process);
     await untilEmpty(process, deadline);
     killRest(process);
   }
@@ -240,6 +241,7 @@ async function untilEmpty(process: Process, deadline: number): Promise<void> {
 /** endTree() of a Sync method's, before it reaps the child. */
 export function endTreeSync(process: Process, deadline: number): void {
   if (!hasReach(process)) return;
+  if (outlives(process)) process.waitSync();
   untilEmptySync(process, deadline);
   killRest(process);
 }
@@ -267,10 +269,10 @@ function isLeft(process: Process): boolean {
   return signalRest(process, 0) !== -Errno.ESRCH;
 }
 
-/** Where its pidfd will do for the group, a leader need not be kept until the deadline. */
-function letGoEarly(process: Process): void {
-  const answer = group.signal(0, 0, process.pidfd ?? -1);
-  if (answer === 0 || answer === -Errno.EPERM) letGo(process);
+/** Whether an ended child's pidfd will do for its group when it has been reaped. */
+function outlives({ pidfd }: Process): boolean {
+  const answer = group.signal(0, 0, pidfd ?? -1);
+  return answer === 0 || answer === -Errno.EPERM;
 }
 
 /** A timer after the other, for as long as the process keeps the event loop alive. */

@@ -224,6 +224,15 @@ test("issue 18, 4: what heeds it is not waited for until waitDelay's end", {
   }
 });
 
+test("issue 18, 4: a group whose leader alone was in it is not waited for", {
+  skip: needsGroups,
+}, async () => {
+  for (const run of ["run", "runSync"] as const) {
+    const options = { tree: "group", timeout: 200, cancel: "SIGTERM", waitDelay: 6e8 } as const;
+    await assertRejects(async () => await sh("exec sleep 1000", options)[run](), ExitError);
+  }
+});
+
 test("issue 18, 4: without pidfds a group is signalled before its leader is reaped", async () => {
   forceRungs(Rung.pidfd);
   try {

@@ -24,10 +24,9 @@ pub fn ended(pids: [*]i32, length: i32) i32 {
     // Most often nobody has.
     const any = peek(linux.P_ALL, 0);
     if (any <= 0) return if (any == linux.negative(.CHILD)) 0 else any;
-    var path_buffer: [64]u8 = undefined;
-    const self = linux.result(.getpid, .{});
-    const path = std.fmt.bufPrintSentinel(&path_buffer, "/proc/self/task/{d}/children", .{self}, 0) catch unreachable;
-    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, path.ptr, linux.O_CLOEXEC, 0 });
+    var path: [64]u8 = undefined;
+    write(&path, "/proc/self/task/", linux.result(.getpid, .{}), "/children");
+    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, &path, linux.O_CLOEXEC, 0 });
     if (fd < 0) return fd;
     defer linux.close(fd);
     var count: u32 = 0;
@@ -91,9 +90,9 @@ fn isPidfd(fd: i32) bool {
 
 /// 0: none, or of one that has been reaped. proc_pid_fdinfo(5).
 fn pidOf(pidfd: i32) i32 {
-    var path_buffer: [64]u8 = undefined;
-    const path = std.fmt.bufPrintSentinel(&path_buffer, "/proc/thread-self/fdinfo/{d}", .{pidfd}, 0) catch unreachable;
-    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, path.ptr, linux.O_CLOEXEC, 0 });
+    var path: [64]u8 = undefined;
+    write(&path, "/proc/thread-self/fdinfo/", pidfd, "");
+    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, &path, linux.O_CLOEXEC, 0 });
     // Closed meanwhile.
     if (fd == linux.negative(.NOENT)) return linux.negative(.BADF);
     if (fd < 0) return fd;
@@ -102,9 +101,39 @@ fn pidOf(pidfd: i32) i32 {
     const read = linux.retry(.read, .{ fd, &text, text.len });
     if (read < 0) return read;
     const key = "\nPid:\t";
-    const at = std.mem.find(u8, text[0..@intCast(read)], key) orelse return 0;
-    const digits = std.mem.sliceTo(text[at + key.len .. @intCast(read)], '\n');
-    return @max(0, std.fmt.parseInt(i32, digits, 10) catch 0);
+    var rest: []const u8 = text[0..@intCast(read)];
+    while (!std.mem.startsWith(u8, rest, key)) {
+        if (rest.len == 0) return 0;
+        rest = rest[1..];
+    }
+    var pid: i32 = 0;
+    for (rest[key.len..]) |digit| {
+        // -1: it has been reaped.
+        if (digit < '0' or digit > '9') break;
+        pid = pid *% 10 +% (digit - '0');
+    }
+    return pid;
+}
+
+/// A path with a number in it, without the weight of std.fmt.
+fn write(path: *[64]u8, before: []const u8, number: i32, after: []const u8) void {
+    @memcpy(path[0..before.len], before);
+    var end = before.len;
+    var left: u32 = @bitCast(number);
+    while (true) {
+        end += 1;
+        left /= 10;
+        if (left == 0) break;
+    }
+    const rest = end;
+    left = @bitCast(number);
+    while (end > before.len) {
+        end -= 1;
+        path[end] = '0' + @as(u8, @intCast(left % 10));
+        left /= 10;
+    }
+    @memcpy(path[rest..][0..after.len], after);
+    path[rest + after.len] = 0;
 }
 
 const testing = std.testing;
