@@ -5,7 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertFalse, assertRejects, assertThrows } from "@std/assert";
 import { Command, type CommandOptions, ExitError, SpawnError } from "../mod.ts";
-import { Directory, root, runtime, sh, until, writeScript, wrong } from "./helper.ts";
+import { Directory, isRoot, root, runtime, sh, until, writeScript, wrong } from "./helper.ts";
 import { needsLinuxChild } from "./refused.ts";
 
 /** Whether it runs: a zombie that nobody has reaped yet does not. */
@@ -119,6 +119,21 @@ test("issue 18, 5: endWithParent: what a Worker has started outlives it, and not
   assertEquals([runs(one), runs(other)], [true, true]);
   program.kill();
   await until(() => !runs(one) && !runs(other));
+});
+
+test("issue 18, 5: endWithParent outlives the change of credentials of the start", {
+  skip: needsLinuxChild || (isRoot ? false : "needs root"),
+}, async () => {
+  await using program = new Program(`
+    const credential = { uid: 65534, gid: 65534 };
+    const sleep = new osexec.Command("sleep", ["1000"], { endWithParent: true, sysProcAttr: { credential } });
+    console.log(sleep.start().pid);
+    setInterval(() => {}, 1000);
+  `);
+  const [pid = 0] = await program.numbers();
+  assert(runs(pid));
+  program.kill();
+  await until(() => !runs(pid));
 });
 
 test("issue 18, 5: endWithParent: a Worker's child is waited for, and its start may fail", {
