@@ -216,8 +216,11 @@ for (const { name, needs, says, argv } of services) {
     // Crashed: as root the workers go with it, which would keep the port.
     const workers = descendants(first);
     assert(workers.length > 0);
-    if (!isRoot) { for (const worker of workers) process.kill(worker, "SIGKILL"); }
     process.kill(first, "SIGKILL");
+    // After the master, which would make others; some have ended with it.
+    for (const worker of isRoot ? [] : workers) {
+      if (!isGone(worker)) process.kill(worker, "SIGKILL");
+    }
     const again = await supervised.said(/signal: killed; again in \d+ ms$/);
     const second = supervised.pid(await supervised.said(/runs as pid/, again));
     assert(second !== first);
