@@ -299,7 +299,8 @@ test(
   { skip: needsLinuxChild },
   async () => {
     using directory = directoryFor();
-    const supervised = new Supervised(options, [directory.join("missing")]);
+    // As the init of a pid namespace it has no handler for SIGQUIT, and so does not get it.
+    const supervised = new Supervised([...options, "--drain", "50"], [directory.join("missing")]);
     await supervised.said(/no such file or directory; again in/);
     writeFileSync(directory.join("missing"), "#!/bin/sh\nexec sleep 1000\n", { mode: 0o755 });
     await supervised.said(/missing runs as pid/);
