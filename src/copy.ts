@@ -85,8 +85,9 @@ export function drain(end: OSFile, sink: OpenSink): Copy {
   async function takeRest(): Promise<void> {
     const { rest, isWhole } = restOf(end);
     const writing = rest.length === 0 ? undefined : sink.write(rest);
-    if (writing !== undefined) await Promise.race([writing, nextTurn()]);
-    if (!isWhole) ending.stop("expired");
+    const isTaken = writing === undefined ||
+      await Promise.race([writing.then(() => true), nextTurn().then(() => false)]);
+    if (!isWhole || !isTaken) ending.stop("expired");
   }
   return {
     done: ending.done,

@@ -1,5 +1,6 @@
 /** Where the contract promises more than Go does about waiting, aborting and what is left to read. */
 
+import { hasEnded } from "../src/process.ts";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
 import {
@@ -327,6 +328,14 @@ test("beyond rule 63: a sink that is stuck does not hold the wait beyond the del
     const command = impersonate("echo", ["hello"], { stdout, waitDelay: 20 });
     await assertRejects(() => command.run(), WaitDelayError);
     if (stdout instanceof WritableStream) assert(!stdout.locked);
+  }
+  // A delay that is over before anything has been read: what is taken then is not yet delivered.
+  for (let round = 0; round < 20; round++) {
+    const stdout = { write: () => never };
+    const command = new Command("echo", ["hello"], { stdout, waitDelay: 0.001 });
+    const child = command.start();
+    while (!hasEnded(child));
+    await assertRejects(() => command.wait(), WaitDelayError);
   }
   const bad = new Command("sh", ["-c", "echo; exit 3"], {
     stdout: { write: () => never },
