@@ -1,9 +1,11 @@
 /** What a command has printed and how it ended, in one object. */
 
 import { Collector } from "./capture.ts";
+import type { CapturedOutput } from "./errors.ts";
 import { type Known, readOptions } from "./fields.ts";
 import { inspectAs } from "./inspection.ts";
 import type { ProcessState } from "./process_state.ts";
+import type { Stdout } from "./stdio.ts";
 
 /** How capture() takes what is printed. */
 export interface CaptureOptions {
@@ -79,26 +81,55 @@ export class Capture {
     if (takesErrors) this.stderr = all ? this.stdout : new Collector(limit, exceeded);
   }
 
-  /** The error of too much, if it is to be one: `name` is the command's, `cause` what else is known. */
-  tooMuch(name: string, cause: unknown): RangeError | null {
+  /** Of a command, `name` to messages, that has ended well. */
+  end(name: string, state: ProcessState): Captured {
+    const tooMuch = this.#tooMuch(name, undefined);
+    if (tooMuch !== null) throw tooMuch;
+    return new CapturedRun(this, state);
+  }
+
+  /** Throws why it has failed, unless it has ended, which `state` tells, and nobody wants to know. */
+  fail(name: string, error: unknown, state: ProcessState | undefined): Captured {
+    const tooMuch = this.#tooMuch(name, error);
+    if (tooMuch !== null) throw tooMuch;
+    if (this.options.check || state === undefined) throw error;
+    return new CapturedRun(this, state);
+  }
+
+  #tooMuch(name: string, cause: unknown): RangeError | null {
     const { all, limit, onLimit } = this.options;
     if (onLimit !== "error") return null;
-    for (
-      const [what, output] of [[all ? "output" : "stdout", this.stdout], [
-        "stderr",
-        this.stderr,
-      ]] as const
-    ) {
+    const outputs = { [all ? "output" : "stdout"]: this.stdout, stderr: this.stderr };
+    for (const [what, output] of Object.entries(outputs)) {
       if (!output?.isExceeded) continue;
       return new RangeError(`${name}: ${what} is longer than ${limit} bytes`, { cause });
     }
     return null;
   }
+}
 
-  /** Of a command that has ended. */
-  result(state: ProcessState): Captured {
-    return new CapturedRun(this, state);
-  }
+/** What stdout is to be already, and one more: as by tee(1). */
+export function withSink(
+  stdout: Stdout | readonly Stdout[] | undefined,
+  sink: Collector,
+): Stdout | readonly Stdout[] {
+  if (stdout === undefined || stdout === "null") return sink;
+  return [stdout, sink].flat();
+}
+
+/** What has been taken so far, for errors. */
+export function takenBy(
+  output: { bytes(): Uint8Array } | undefined,
+  errors: { bytes(): Uint8Array } | undefined,
+): CapturedOutput {
+  return {
+    get stdout() {
+      return output?.bytes();
+    },
+    get stderr() {
+      return errors?.bytes();
+    },
+  };
 }
 
 const none = new Uint8Array(0);

@@ -1,7 +1,7 @@
 /** External commands: Go's exec.Cmd. */
 
 import { showText, type Text, toText } from "../ffi/text.ts";
-import type { ProcAttr, SysProcAttr } from "./attributes.ts";
+import type { SysProcAttr } from "./attributes.ts";
 import type { Cancel } from "./abort.ts";
 import { Collector, EndsCollector } from "./capture.ts";
 import {
@@ -11,9 +11,10 @@ import {
   decodeOutput,
   parseOutput,
   readCaptureOptions,
+  takenBy,
+  withSink,
 } from "./captured.ts";
-import { planContext } from "./checks.ts";
-import { childEnvironment } from "./child_environment.ts";
+import { attributesOf, childEnvironment, seedOf } from "./child.ts";
 import { converse, type Dialogue } from "./dialogue.ts";
 import { dedupEnvironment, type Env, type ExtraEnv } from "./environment.ts";
 import {
@@ -34,7 +35,7 @@ import {
   refuseAttribute,
 } from "./command_options.ts";
 import { closeQuietly, type Fd, type OSFile, pipe } from "./file.ts";
-import { ptyOptions, withSession } from "./pty.ts";
+import { ptyOptions } from "./pty.ts";
 import { inspectAs } from "./inspection.ts";
 import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
 import { Listener } from "./listener.ts";
@@ -62,14 +63,9 @@ import {
   type Stdout,
 } from "./stdio.ts";
 import { runToEnd, type SyncResult } from "./sync.ts";
-import { OwnAttributes, readSys } from "./sys.ts";
+import { readSys } from "./sys.ts";
 import type { PtyOptions, Terminal } from "./terminal.ts";
-import { disposeTree, killTree, type Seed, seed, type Tree } from "./tree.ts";
-
-/** A list is a command's own. */
-function copyOf<T>(output: T): T {
-  return Array.isArray(output) ? [...output] as typeof output : output;
-}
+import { disposeTree, killTree, type Seed, type Tree } from "./tree.ts";
 
 /** For who uses a command a second time. */
 const again = "clone() makes a fresh one";
@@ -316,18 +312,18 @@ export class Command implements AsyncDisposable {
    * if that was not taken, and whose .stdout what was printed.
    */
   async output(): Promise<Uint8Array> {
-    const capture = this.#capture();
+    const output = this.#capture();
     this.#start({ deferred: true });
     await this.wait();
-    return capture.stdout;
+    return output.bytes();
   }
 
   /** stdout and stderr through one pipe; a failing exit's ExitError has it in .stdout. */
   async combinedOutput(): Promise<Uint8Array> {
-    const capture = this.#captureCombined();
+    const output = this.#captureCombined();
     this.#start({ deferred: true });
     await this.wait();
-    return capture.stdout;
+    return output.bytes();
   }
 
   /** output(), decoded as new TextDecoder() does. RangeError for more than a string can hold: half a GB. */
@@ -337,13 +333,14 @@ export class Command implements AsyncDisposable {
 
   /**
    * run(), with all that it printed and how it ended. Rejects as output() does, unless options.check is false: then of
-   * what could not be started, and of more than options.limit (RangeError), alone. stderr is taken if nobody else has.
+   * what could not be started, and of more than options.limit (RangeError), alone. stderr is taken if nobody else has;
+   * what `stdout` is already ("inherit", a file) gets it as well.
    */
   async capture(options: CaptureOptions = {}): Promise<Captured> {
     const capture = this.#beginCapture(options);
     return await this.run().then(
-      (state) => this.#endCapture(capture, state),
-      (error) => this.#failCapture(capture, error),
+      (state) => capture.end(this.#name(), state),
+      (error) => capture.fail(this.#name(), error, this.#processState),
     );
   }
 
@@ -354,9 +351,9 @@ export class Command implements AsyncDisposable {
     try {
       state = this.#runSync();
     } catch (error) {
-      return this.#failCapture(capture, error);
+      return capture.fail(this.#name(), error, this.#processState);
     }
-    return this.#endCapture(capture, state);
+    return capture.end(this.#name(), state);
   }
 
   /** text(), parsed as JSON. SyntaxError, which names the command, for what is none. */
@@ -400,16 +397,16 @@ export class Command implements AsyncDisposable {
 
   /** output(), as runSync(). */
   outputSync(): Uint8Array {
-    const capture = this.#capture();
+    const output = this.#capture();
     this.#runSync();
-    return capture.stdout;
+    return output.bytes();
   }
 
   /** combinedOutput(), as runSync(). */
   combinedOutputSync(): Uint8Array {
-    const capture = this.#captureCombined();
+    const output = this.#captureCombined();
     this.#runSync();
-    return capture.stdout;
+    return output.bytes();
   }
 
   /**
@@ -484,7 +481,7 @@ export class Command implements AsyncDisposable {
    */
   explain(): string {
     this.#checkStartable();
-    const attributes = this.#attributes(describeStdio(this), this.#seed(true));
+    const attributes = attributesOf(this, describeStdio(this), seedOf(this, true));
     const plan = planStart(this.path, this.#argv(), attributes);
     return explainPlan(plan);
   }
@@ -511,6 +508,9 @@ export class Command implements AsyncDisposable {
     if (stdin !== undefined && !own(stdin)) copy.stdin = stdin;
     if (input !== undefined) copy.input = input;
     if (label !== undefined) copy.label = label;
+    // A list is a command's own, and what capture() has put into it is not for another one.
+    const copyOf = <T>(output: T): T =>
+      Array.isArray(output) ? output.filter((each) => !own(each)) as typeof output : output;
     if (stdout !== undefined && !own(stdout)) copy.stdout = copyOf(stdout);
     if (stderr !== undefined && !own(stderr)) {
       copy.stderr = stderr === stdout && copy.stdout !== undefined ? copy.stdout : copyOf(stderr);
@@ -589,13 +589,13 @@ export class Command implements AsyncDisposable {
       this.#checkStartable();
       // What runs it to its end takes a terminal's output.
       stdio = openStdio(this, blocking, !deferred);
-      planted = this.#seed(false);
+      planted = seedOf(this, false);
       // Without a feed or a bound the outputs' ends are all there is to wait for before the exit.
       const pidfd = !blocking || stdio.feed !== null || this.waitDelay > 0 ||
         this.timeout !== undefined || planted !== undefined;
       // A start that fails later than it is made must have done nothing that cannot be undone.
       const mayDefer = stdio.isInert && this.#pipes.childEnds.length === 0;
-      const attributes = this.#attributes(stdio.files, planted);
+      const attributes = attributesOf(this, stdio.files, planted);
       // Another user's child opens them by their paths only if they are that user's.
       const pipes = attributes.sys?.credential === undefined
         ? []
@@ -644,26 +644,6 @@ export class Command implements AsyncDisposable {
 
   #argv(): readonly string[] {
     return this.args.length === 0 ? [this.path] : this.args;
-  }
-
-  /** What a terminal asks of the child. */
-  #sys(): SysProcAttr | undefined {
-    if (ptyOptions(this.pty) === undefined) return this.sysProcAttr;
-    return withSession(this.sysProcAttr, planContext(this.path));
-  }
-
-  #seed(explains: boolean): Seed | undefined {
-    const { tree, endWithParent, path } = this;
-    return seed({ tree, endWithParent, path, sysProcAttr: this.#sys() }, explains);
-  }
-
-  #attributes(streams: readonly Fd[], planted: Seed | undefined): ProcAttr {
-    const { dir } = this;
-    const { refuse } = planContext(this.path);
-    const sys = planted === undefined ? this.#sys() : planted.sys;
-    const files = [...streams, ...this.extraFiles];
-    const env = this.#startEnvironment();
-    return new OwnAttributes({ dir, env, files, sys }, refuse);
   }
 
   #checkStartable(): void {
@@ -717,53 +697,26 @@ export class Command implements AsyncDisposable {
 
   #beginCapture(options: CaptureOptions): Capture {
     const read = readCaptureOptions(options);
-    this.#checkUnused("Stdout", ...read.all ? ["Stderr" as const] : []);
+    const { stdout } = this;
+    // A pipe of stdoutPipe() is that one reader's alone.
+    const isOwn = this.#pipes.childEnds.some((end) => end === stdout);
+    this.#checkUnused(...isOwn ? ["Stdout" as const] : [], ...read.all ? ["Stderr" as const] : []);
     const capture = new Capture(read, this.#takesErrors, () => {
       const { process } = this;
       if (process !== undefined) killTree(process);
     });
-    this.stdout = capture.stdout;
-    if (capture.stderr !== undefined) this.stderr = capture.stderr;
-    this.#captured = {
-      get stdout() {
-        return capture.stdout.bytes();
-      },
-      get stderr() {
-        return read.all ? undefined : capture.stderr?.bytes();
-      },
-    };
+    this.stdout = withSink(stdout, capture.stdout);
+    if (capture.stderr !== undefined) this.stderr = read.all ? "stdout" : capture.stderr;
+    this.#captured = takenBy(capture.stdout, read.all ? undefined : capture.stderr);
     return capture;
   }
 
-  #endCapture(capture: Capture, state: ProcessState): Captured {
-    const error = capture.tooMuch(this.#name(), undefined);
-    if (error !== null) throw error;
-    return capture.result(state);
-  }
-
-  /** Throws, unless it has ended and nobody wants to know. */
-  #failCapture(capture: Capture, error: unknown): Captured {
-    const tooMuch = capture.tooMuch(this.#name(), error);
-    if (tooMuch !== null) throw tooMuch;
-    if (capture.options.check || this.#processState === undefined) throw error;
-    return capture.result(this.#processState);
-  }
-
-  #capture(): { readonly stdout: Uint8Array } {
+  #capture(): Collector {
     this.#checkUnused("Stdout");
     const output = new Collector();
     this.stdout = output;
-    const errors = this.#captureErrors();
-    const captured = {
-      get stdout() {
-        return output.bytes();
-      },
-      get stderr() {
-        return errors?.bytes();
-      },
-    };
-    this.#captured = captured;
-    return captured;
+    this.#captured = takenBy(output, this.#captureErrors());
+    return output;
   }
 
   /** Not of a terminal, which has both in one. */
@@ -781,26 +734,16 @@ export class Command implements AsyncDisposable {
 
   /** For the error's sake alone. */
   #keepErrors(): void {
-    const errors = this.#captureErrors();
-    this.#captured = {
-      get stderr() {
-        return errors?.bytes();
-      },
-    };
+    this.#captured = takenBy(undefined, this.#captureErrors());
   }
 
-  #captureCombined(): { readonly stdout: Uint8Array } {
+  #captureCombined(): Collector {
     this.#checkUnused("Stdout", "Stderr");
     const output = new Collector();
     this.stdout = output;
     this.stderr = output;
-    const captured = {
-      get stdout() {
-        return output.bytes();
-      },
-    };
-    this.#captured = captured;
-    return captured;
+    this.#captured = takenBy(output, undefined);
+    return output;
   }
 
   /** Before output() and its kin: what a second one would otherwise be told is that stdout is set, by the first. */
@@ -831,12 +774,5 @@ export class Command implements AsyncDisposable {
     markCommandPipe(reading);
     tellPipe(this);
     return [reading, writing];
-  }
-
-  /** As the start gets it. Throws SpawnError for what no child can have. */
-  #startEnvironment(): Env {
-    const { list, problem } = childEnvironment(this);
-    if (problem !== null) planContext(this.path).refuse(problem);
-    return dedupEnvironment(list);
   }
 }

@@ -1,12 +1,12 @@
 /** Issue 18, "Shown by": the programs of docs/FIRST_DAY.md, run as they stand there, and the table of their lines. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { assert, assertEquals } from "@std/assert";
-import { Command } from "../mod.ts";
+import { Command, lookPath } from "../mod.ts";
 import { decode, Directory, findRuntime, isRoot, root, runtime, type Skip } from "./helper.ts";
 import { needsUserNamespaces } from "./system.ts";
 
@@ -63,6 +63,29 @@ async function run(kind: string, code: string): Promise<string | undefined> {
   return decode(stdout);
 }
 
+/** What is needed of the system, or false. */
+function needsPrograms(...names: string[]): string | false {
+  for (const name of names) {
+    try {
+      lookPath(name);
+    } catch {
+      return `needs ${name}`;
+    }
+  }
+  return false;
+}
+
+/** How many processes are this one, whose number is in no other test. */
+function countSleeps(): number {
+  return readdirSync("/proc").filter((pid) => {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8") === "sleep\x001018\x00";
+    } catch {
+      return false; // No process, or one that has ended since.
+    }
+  }).length;
+}
+
 const byNumber: Readonly<
   Record<string, { readonly needs?: Skip["skip"] | false; check(text: string): void }>
 > = {
@@ -83,6 +106,16 @@ const byNumber: Readonly<
   6: {
     needs: needsUserNamespaces,
     check: (text) => assertEquals(text, "1\n64\n1\nNoNewPrivs:\t1\n\n"),
+  },
+  7: {
+    needs: needsPrograms("bc", "python3"),
+    check: (text) => assertEquals(text, "42\n42\n"),
+  },
+  8: {
+    check(text) {
+      assertEquals(text, "started\n");
+      assertEquals(countSleeps(), 0);
+    },
   },
 };
 
