@@ -7,7 +7,7 @@ import { Command } from "../mod.ts";
 import {
   Directory,
   environmentWith,
-  isBun,
+  isDeno,
   runScript,
   runtime,
   type ScriptOptions,
@@ -159,9 +159,7 @@ test("issue 20, 10: a line at each start and end, with status and time", async (
 const ends: Readonly<Record<string, string>> = {
   "by itself": "sleep.process.unref();",
   "by process.exit()": "(await import('node:process')).default.exit(0);",
-  ...isBun ? {} : {
-    "by Deno.exit()": "Deno.exit(0);",
-  },
+  ...isDeno ? { "by Deno.exit()": "Deno.exit(0);" } : {},
 };
 
 for (const [name, end] of Object.entries(ends)) {
@@ -216,15 +214,16 @@ test("issue 20, 10: nothing is told where nobody has asked, or may", async () =>
     const result = await runScript(source, { env: environmentWith({ OSEXEC_DEBUG: value }) });
     assertEquals(result, { code: 0, stdout: "done\n", stderr: "" });
   }
-  if (isBun) return;
+  if (!isDeno) return;
   // Denied, and not asked for: a prompt would be on stderr.
   const program = [process.execPath, "run", "--quiet", "--allow-ffi", "--allow-env=OSEXEC_LIBRARY"];
   const result = await runScript(source, { ...debugging, runtime: program });
   assertEquals(result, { code: 0, stdout: "done\n", stderr: "" });
 });
 
-test("issue 20, 10: on Deno it is told with --allow-ffi and that variable alone", async () => {
-  if (isBun) return;
+test("issue 20, 10: on Deno it is told with --allow-ffi and that variable alone", {
+  skip: isDeno ? false : "needs Deno",
+}, async () => {
   const variables = "--allow-env=OSEXEC_LIBRARY,OSEXEC_DEBUG";
   const { code, stderr } = await runScript(
     `const cat = new osexec.Command("/bin/cat", [], { label: "cat" });

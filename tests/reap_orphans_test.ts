@@ -77,10 +77,12 @@ const ways = {
       deno: (code) => new Deno.Command("sh", { args: sh(code) }).output().then((output) => output.code),
       denoSync: (code) => new Deno.Command("sh", { args: sh(code) }).outputSync().code,
     }
-    : {
+    : "Bun" in globalThis
+    ? {
       bun: (code) => Bun.spawn(["sh", ...sh(code)]).exited,
       bunSync: (code) => Bun.spawnSync(["sh", ...sh(code)]).exitCode,
-    }),
+    }
+    : {}),
 };
 async function checkAll(round) {
   const all = Object.entries(ways).map(async ([name, way], index) => {

@@ -30,7 +30,7 @@ export const HELP = `node bench/run.mjs [OPTION...]
   --results FILE        where the runs are noted; bench/results/last.jsonl unless given
   --append              keep what is noted there, and add rounds to it
   --report              run nothing, and report what is noted there
-  --write-readme        put the tables into README.md and docs/PERFORMANCE.md
+  --write-docs        put the tables into docs/PERFORMANCE.md
   --list                what there is to choose from
   --help`;
 
@@ -49,7 +49,7 @@ export function readOptions() {
     results: resolve(values.results ?? join(benchFolder, "results/last.jsonl")),
     isAppending: values.append ?? false,
     isReporting: values.report ?? false,
-    isWriting: values["write-readme"] ?? false,
+    isWriting: values["write-docs"] ?? false,
     isListing: values.list ?? false,
   };
 }
@@ -69,7 +69,7 @@ function parse() {
         "results": text,
         "append": flag,
         "report": flag,
-        "write-readme": flag,
+        "write-docs": flag,
         "list": flag,
         "help": flag,
       },

@@ -18,7 +18,6 @@ import { checklist, checks, reservation } from "./targets.mjs";
 const folder = join(benchFolder, "results");
 
 /** What is written into, and between which markers. */
-const SUMMARY = { file: join(root, "README.md"), marker: "bench summary" };
 const REPORT = { file: join(root, "docs/PERFORMANCE.md"), marker: "bench report" };
 
 /**
@@ -62,24 +61,21 @@ export function report(results, setting, picture = () => "") {
 
 /** Throws if there is no place to write into: better before hours of measuring than after. */
 export function checkDocuments() {
-  for (const { file, marker } of [SUMMARY, REPORT]) splitAt(file, marker);
+  splitAt(REPORT.file, REPORT.marker);
 }
 
 /**
- * Replaces what stands between the markers of README.md and docs/PERFORMANCE.md.
+ * Replaces what stands between the markers of docs/PERFORMANCE.md.
  *
  * @param {Results} results
  * @param {Setting} setting
  * @param {string} deno
  */
 export function writeDocuments(results, setting, deno) {
-  const warning = reservation(results, setting.isQuick) ?? "";
-  const summary = [summaryTable(results), referenceLine(results), warning].join("\n\n").trim();
   const picture = (/** @type {Workload} */ { name, title }) =>
     `![${title}](../bench/results/${name}.svg)`;
-  write(SUMMARY, summary);
   write(REPORT, report(results, setting, picture));
-  format(deno, [SUMMARY.file, REPORT.file]);
+  format(deno, [REPORT.file]);
 }
 
 /**
