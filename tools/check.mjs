@@ -463,7 +463,7 @@ function nodeTest(where, wrapper = []) {
     const argv = [
       ...[...wrapper, place.node, "--disable-warning=ExperimentalWarning"],
       ...["--import", "./tests/node.mjs", "--test", "--test-isolation=none"],
-      ...["--test-reporter=dot", "--test-reporter-destination=stdout"],
+      ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
       ...["--test-reporter=junit", `--test-reporter-destination=${report}`, "tests/*_test.ts"],
     ];
     return countReport(await job.run(argv, { ...place, env }), report, job);
