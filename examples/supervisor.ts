@@ -14,7 +14,7 @@
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
-import { CLONE_NEWPID, Command, type SysProcAttr, type Writer } from "../mod.ts";
+import { Command, type CommandOptions, type Writer } from "../mod.ts";
 
 const { values, positionals: [program = "", ...args] } = parseArgs({
   allowPositionals: true,
@@ -34,18 +34,17 @@ const stable = 10_000;
 const name = program.slice(program.lastIndexOf("/") + 1);
 
 /**
- * As root: a user of its own, none of whose programs may gain privileges, and a pid namespace, whose init it is: its
- * workers cannot outlive it. nginx's do, if their master is killed, and keep its port.
+ * Its workers must not outlive it, as nginx's do if their master is killed, and keep its port. As root it is a user of
+ * its own and the init of a pid namespace, which nothing leaves; else it leads a group, and is asked to end its workers
+ * if this program dies.
  */
-const attributes: SysProcAttr = process.getuid?.() === 0
+const way: CommandOptions = process.getuid?.() === 0
   ? {
-    credential: { user: values.user },
-    cloneflags: CLONE_NEWPID,
-    noNewPrivs: true,
-    pdeathsig: "SIGKILL",
+    tree: "namespace",
+    endWithParent: true,
+    sysProcAttr: { credential: { user: values.user }, noNewPrivs: true },
   }
-  // One that can still end its workers.
-  : { noNewPrivs: true, pdeathsig: "SIGTERM" };
+  : { tree: "group", endWithParent: "SIGTERM", sysProcAttr: { noNewPrivs: true } };
 
 function report(text: string): void {
   console.error(`supervisor: ${text}`);
@@ -79,11 +78,12 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 async function runOnce(): Promise<string> {
   const stdout = forward(`${name}: `);
   const stderr = forward(`${name}! `);
-  const command = new Command(program, args, {
+  // Of what a crash has left behind nothing stays.
+  await using command = new Command(program, args, {
+    ...way,
     stdout,
     stderr,
     label: name,
-    sysProcAttr: attributes,
     signal: stopping.signal,
     cancel: "SIGQUIT",
     waitDelay: Number(values.drain),
