@@ -301,15 +301,18 @@ export class Command implements AsyncDisposable {
     }
   }
 
-  /** start() and wait(). */
+  /**
+   * Runs it to its end: start() and wait(). Rejects with ExitError for every end but exit code 0, and with ExecError or
+   * SpawnError if it could not be started. stdout and stderr go where they are set to: by default nowhere, /dev/null.
+   */
   async run(): Promise<ProcessState> {
     this.#start({ deferred: true });
     return await this.wait();
   }
 
   /**
-   * run(), and stdout's bytes. A failing exit rejects with ExitError, whose .stderr holds the ends of stderr
-   * if that was not taken, and whose .stdout what was printed.
+   * Runs it and answers stdout's bytes; rejects as run() does. stdout must be unset, StateError; of stderr, where that is
+   * unset, the ends are kept for the ExitError's .stderr, whose .stdout has what was printed.
    */
   async output(): Promise<Uint8Array> {
     const output = this.#capture();
@@ -318,7 +321,7 @@ export class Command implements AsyncDisposable {
     return output.bytes();
   }
 
-  /** stdout and stderr through one pipe; a failing exit's ExitError has it in .stdout. */
+  /** output(), of stdout and stderr through one pipe, in order; both must be unset. ExitError has it in .stdout. */
   async combinedOutput(): Promise<Uint8Array> {
     const output = this.#captureCombined();
     this.#start({ deferred: true });
@@ -326,7 +329,10 @@ export class Command implements AsyncDisposable {
     return output.bytes();
   }
 
-  /** output(), decoded as new TextDecoder() does. RangeError for more than a string can hold: half a GB. */
+  /**
+   * Runs it and answers stdout as a string, its last newline included; rejects as output() does. Decoded as new
+   * TextDecoder() does. RangeError for more than a string can hold: half a GB.
+   */
   async text(): Promise<string> {
     return decodeOutput(await this.output());
   }

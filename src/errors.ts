@@ -127,6 +127,15 @@ export interface SpawnErrorInit extends ErrorOptions {
  * file or directory"; for the exec step itself, as Go's: "fork/exec /nope: no such file or directory", and what that
  * was about where it can be found out: ": its interpreter /bin/bsh does not exist"; for an invalid request the
  * reason: "fork/exec /bin/ls: argument 2 contains a NUL".
+ *
+ * @example
+ * ```ts
+ * import { Command, SpawnError } from "osexec";
+ *
+ * await new Command("true", [], { dir: "/nope" }).run().catch((error) => {
+ *   if (error instanceof SpawnError) console.log(error.step, error.code); // chdir ENOENT
+ * });
+ * ```
  */
 export class SpawnError extends SyscallError {
   /** "SpawnError". */
@@ -248,6 +257,16 @@ export interface ExitCause {
  * sink had thrown, or the last line of a stderr that was kept, control characters escaped. `git clone /x: exit status
  * 128: fatal: …`.
  * String() of it is without the command and that line; Go's own text is `String(error.state)`.
+ *
+ * @example
+ * ```ts
+ * import { Command, ExitError } from "osexec";
+ *
+ * const grep = new Command("grep", ["nothing", "/etc/passwd"]);
+ * await grep.run().catch((error) => {
+ *   if (!(error instanceof ExitError) || error.exitCode !== 1) throw error; // 1: no line had it
+ * });
+ * ```
  */
 export class ExitError extends Error {
   /** "ExitError". */
@@ -392,6 +411,14 @@ export class CancelError extends Error {
 /**
  * A command's `timeout` was over: the cause of the ExitError of what it ended, or itself what is thrown where the child
  * exited with 0 all the same. Message: "sleep 10: timed out after 100 ms".
+ *
+ * @example
+ * ```ts
+ * import { Command, TimeoutError } from "osexec";
+ *
+ * await new Command("sleep", ["10"], { timeout: 100 }).run()
+ *   .catch((error) => console.log(error.cause instanceof TimeoutError)); // true
+ * ```
  */
 export class TimeoutError extends Error {
   /** "TimeoutError". */

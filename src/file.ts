@@ -565,7 +565,21 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
   }
 }
 
-/** A close-on-exec pipe: [read end, write end]. Throws SyscallError. pipe2(2). */
+/**
+ * A close-on-exec pipe: [read end, write end]. Throws SyscallError. pipe2(2).
+ *
+ * @example A third output
+ * ```ts
+ * import { Command, pipe } from "osexec";
+ *
+ * const [reading, writing] = pipe();
+ * const command = new Command("sh", ["-c", "echo for fd 3 >&3"], { extraFiles: [writing] });
+ * command.start();
+ * writing.close(); // the child has it; kept open here, the reading would not end
+ * for await (const line of reading.lines()) console.log(line);
+ * await command.wait();
+ * ```
+ */
 export function pipe(): [OSFile, OSFile] {
   return OSFile.pipe();
 }

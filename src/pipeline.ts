@@ -34,6 +34,17 @@ export class PipelineError extends Error {
 /**
  * Commands with real pipes between them, as one: made by pipeline(). One use, as of a Command. The first one's stdin,
  * the last one's stdout and each one's stderr, signal, timeout and all else are the commands' own.
+ *
+ * @example Which stage has failed
+ * ```ts
+ * import { Command, pipeline, PipelineError } from "osexec";
+ *
+ * const stages = pipeline(new Command("echo", ["text"]), new Command("grep", ["nothing"]));
+ * await stages.text().catch((error) => {
+ *   if (!(error instanceof PipelineError)) throw error;
+ *   console.log(error.states.map(String)); // [ "exit status 0", "exit status 1" ]
+ * });
+ * ```
  */
 export class Pipeline implements AsyncDisposable {
   /** The stages, in the order of the data. */

@@ -118,6 +118,17 @@ function hasFailed({ errno, signal }: StartAnswer): boolean {
  * signal() then throws ProcessDoneError, as in Go. RangeError for pid < 1; SyscallError where there is no
  * descriptor left for a pidfd. wait() on a process that is no child rejects with SyscallError ECHILD; where the
  * kernel can tell (Linux 6.15) it has an answer once that process has ended and been reaped by its parent.
+ *
+ * @example Whether a process is there
+ * ```ts
+ * import { findProcess, ProcessDoneError } from "osexec";
+ *
+ * try {
+ *   findProcess(2 ** 22 - 1).signal(0);
+ * } catch (error) {
+ *   console.log(error instanceof ProcessDoneError); // true: there is none
+ * }
+ * ```
  */
 export function findProcess(pid: number): Process {
   if (!Number.isInteger(pid)) throw new TypeError("A process id is an integer");
@@ -235,6 +246,17 @@ export let settleStart: (child: Process) => SpawnError | null;
  *
  * A process that is the init of a pid namespace (cloneflags CLONE_NEWPID) ignores every signal for
  * which it has no handler, SIGTERM among them: only kill() ends it, pid_namespaces(7).
+ *
+ * @example What it uses while it runs, and in the end
+ * ```ts
+ * import { Command } from "osexec";
+ *
+ * await using command = new Command("sleep", ["60"]);
+ * const child = command.start();
+ * console.log(child.pid, child.usage().maxRss);
+ * child.signal("SIGTERM");
+ * console.log(`${await child.wait()}`); // signal: terminated
+ * ```
  */
 export class Process implements AsyncDisposable {
   static {

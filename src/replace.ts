@@ -14,6 +14,13 @@ import { checkProgram, environment, type StartPlan } from "./plan.ts";
  * process's own. Signal mask, SIGPIPE and SIGXFSZ as for startProcess. Returns only by throwing SpawnError,
  * with everything as it was before. All other threads of this process end, and what they had not written
  * yet is lost; descriptors without O_CLOEXEC stay open. execve(2).
+ *
+ * @example A program that becomes another
+ * ```ts
+ * import { exec, lookPath } from "osexec";
+ *
+ * exec(lookPath("env"), ["env", "sh", "-c", "echo the same process: $$"]);
+ * ```
  */
 export function exec(program: Text, args: readonly Text[], env?: Env): never {
   const context = planContext(program);

@@ -40,6 +40,19 @@ export let makePty: (options: PtyOptions, owned: boolean) => [Terminal, OSFile];
  * `using`: one that is forgotten stays open. pty(7).
  *
  * Reading ends, by null, when nobody has the other side open any more, after the last byte.
+ *
+ * @example A shell to type into
+ * ```ts
+ * import { Command } from "osexec";
+ *
+ * await using shell = new Command("sh", [], { pty: true });
+ * shell.start();
+ * const terminal = shell.terminal!;
+ * terminal.resize(100, 40);
+ * await terminal.write("stty size; exit\r");
+ * for await (const chunk of terminal.readable) console.log(new TextDecoder().decode(chunk));
+ * await shell.wait();
+ * ```
  */
 export class Terminal implements Disposable {
   readonly #file: OSFile;

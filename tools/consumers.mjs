@@ -3,7 +3,7 @@
  * use. check.mjs has the quick part of it, `npm-package`; these are slow, and so CI's.
  */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { checkout, scratch } from "./job.mjs";
@@ -85,6 +85,7 @@ export function consumers(tools) {
     { name: "package-types", title: "its types, from TypeScript 5.4 on", run: types(tools) },
     { name: "package-bundles", title: "bundles of it, for one platform too", run: bundles(tools) },
     { name: "package-managers", title: "it by pnpm, and by Yarn PnP", run: managers(tools) },
+    { name: "package-vitest", title: "it in vitest, run by Node", run: vitest(tools) },
   ];
 }
 
@@ -172,7 +173,7 @@ function types({ deno, tsc }) {
  * @param {Tools} tools
  * @returns {Succeeds}
  */
-function bundles({ bun, deno }) {
+function bundles({ bun, deno, node }) {
   return async (job) => {
     const plugins = pluginsOfRollup();
     const place = await npmProject(job, "bundles", {
@@ -210,6 +211,7 @@ function bundles({ bun, deno }) {
         if (!carries(job, join(place.cwd, file), platform)) return false;
         if (!await job.run([bun, file], there)) return false;
         if (!await job.run([deno, "run", "-A", file], there)) return false;
+        if (!await job.run([node, file], there)) return false;
       }
     }
     const compile = [bun, "build", "--compile", "use.ts", "--outfile=use"];
@@ -262,7 +264,7 @@ function carries(job, file, platform) {
  * @param {Tools} tools
  * @returns {Succeeds}
  */
-function managers({ bun, deno }) {
+function managers({ bun, deno, node }) {
   return async (job) => {
     const dependencies = { [name]: `file:${await packOnce(job)}` };
     const files = {
@@ -282,10 +284,47 @@ function managers({ bun, deno }) {
     return await job.run([bin("pnpm"), "install", "--offline", "--store-dir", store], pnpm) &&
       await job.run([bun, "use.ts"], pnpm) &&
       await job.run([deno, "run", "-A", "use.ts"], pnpm) &&
+      await job.run([node, "use.ts"], pnpm) &&
       // CI makes it refuse to write the lock file of a new project.
       await job.run([bin("yarn"), "install", "--no-immutable"], yarn) &&
       await job.run([bin("esbuild"), ...bundle], yarn) &&
       await job.run([bun, "out.js"], yarn) &&
-      await job.run([deno, "run", "-A", "out.js"], yarn);
+      await job.run([deno, "run", "-A", "out.js"], yarn) &&
+      await job.run([node, "out.js"], yarn);
+  };
+}
+
+/** A suite that stops the clocks, changes the environment, and runs in threads and in processes. */
+const suite = `
+  import { expect, test, vi } from "vitest";
+  import { Command, ExitError, TimeoutError } from "${name}";
+  test("output", async () => {
+    vi.stubEnv("OF_VITEST", "yes");
+    expect(await new Command("sh", ["-c", "echo $OF_VITEST"]).text()).toBe("yes\\n");
+  });
+  test("a failure", async () => {
+    await expect(new Command("false").run()).rejects.toBeInstanceOf(ExitError);
+  });
+  test("fake timers", async () => {
+    vi.useFakeTimers();
+    const run = new Command("sleep", ["60"], { timeout: 50 }).run();
+    await expect(run).rejects.toMatchObject({ cause: expect.any(TimeoutError) });
+    vi.useRealTimers();
+  });
+`;
+
+/**
+ * @param {Tools} tools
+ * @returns {Succeeds}
+ */
+function vitest({ node }) {
+  return async (job) => {
+    const place = await npmProject(job, "vitest", { "use.test.ts": suite });
+    symlinkSync(join(packagingTools(), "vitest"), join(place.cwd, "node_modules/vitest"));
+    const program = join(place.cwd, "node_modules/vitest/vitest.mjs");
+    for (const pool of ["forks", "threads", "vmThreads"]) {
+      if (!await job.run([node, program, "run", `--pool=${pool}`], place)) return false;
+    }
+    return true;
   };
 }

@@ -66,6 +66,7 @@ const PACKAGING = {
   // The last with an interface for programs, and the first that our types are promised for.
   "typescript": "5.9.3",
   "typescript-5.4": "npm:typescript@5.4.5",
+  "vitest": "5.1.2",
 };
 
 /** The exact version of `ziglang` from PyPI. Another Zig would build other bytes. */
