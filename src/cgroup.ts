@@ -99,7 +99,10 @@ export class Cgroup implements Reach {
     remove(this.#path);
   }
 
-  /** There is no file for it: to those that are in it now, each by a pidfd, which is looked at again. */
+  /**
+   * There is no file for it: to those that are in it now, each by a pidfd, which is looked at again; without pidfds by
+   * its pid, as everything is then.
+   */
   #signalEach(number: number): number {
     let answer = -Errno.ESRCH;
     for (const line of textOf(`${this.#path}/cgroup.procs`).split("\n")) {
@@ -107,9 +110,9 @@ export class Cgroup implements Reach {
       // Of one in another pid namespace there is no number here.
       if (pid <= 0) continue;
       const pidfd = library().osexec_pidfd(pid);
-      if (pidfd < 0) continue;
+      if (pidfd === -Errno.ESRCH) continue;
       const sent = this.#holds(pid) ? library().osexec_signal(pid, pidfd, number) : -Errno.ESRCH;
-      library().osexec_close(pidfd);
+      if (pidfd >= 0) library().osexec_close(pidfd);
       if (sent >= 0 || answer === -Errno.ESRCH) answer = sent;
     }
     return answer;

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Command, reapOrphans, StateError } from "../mod.ts";
 import { Directory, isRoot, runScript, runtime, writeScript, wrong } from "./helper.ts";
-import { needsPidfd } from "./refused.ts";
+import { needsPidfdOpen } from "./refused.ts";
 
 /** What makes a program the first process of a pid namespace, with a /proc of its own. */
 const first = ["unshare", ...isRoot ? [] : ["--user", "--map-root-user"], "--pid", "--fork"]
@@ -95,7 +95,7 @@ async function checkAll(round) {
 `;
 
 test("issue 18, 5: 260 orphans of process 1 are reaped, and nobody loses a status meanwhile", {
-  skip: needsPidfd || needsNamespace,
+  skip: needsPidfdOpen || needsNamespace,
 }, async () => {
   await prints(
     `${zombies}${everybody}
@@ -115,7 +115,7 @@ test("issue 18, 5: 260 orphans of process 1 are reaped, and nobody loses a statu
   );
 });
 
-test("issue 18, 5: without it they stay", { skip: needsPidfd || needsNamespace }, async () => {
+test("issue 18, 5: without it they stay", { skip: needsPidfdOpen || needsNamespace }, async () => {
   await prints(
     `${zombies} await leave(260, 3).run(); await until(() => zombies() === 260); console.log("all");`,
     "all",
@@ -124,7 +124,7 @@ test("issue 18, 5: without it they stay", { skip: needsPidfd || needsNamespace }
 });
 
 test("issue 18, 5: what has ended long ago and is waited for late keeps its status", {
-  skip: needsPidfd,
+  skip: needsPidfdOpen,
 }, async () => {
   // The reaper is a Worker's: it looks on while the thread that waits stands still.
   await prints(
@@ -160,7 +160,7 @@ test("issue 18, 5: what has ended long ago and is waited for late keeps its stat
 });
 
 test("issue 18, 5: orphans are this process's children for as long as it reaps", {
-  skip: needsPidfd,
+  skip: needsPidfdOpen,
 }, async () => {
   await prints(
     `${zombies}
@@ -178,7 +178,7 @@ test("issue 18, 5: orphans are this process's children for as long as it reaps",
 });
 
 test("issue 18, 5: it does not keep the event loop alive, and what a callback throws is uncaught", {
-  skip: needsPidfd,
+  skip: needsPidfdOpen,
 }, async () => {
   await prints(`osexec.reapOrphans(); console.log("done");`, "done");
   const { code, stderr } = await runScript(`
@@ -189,7 +189,7 @@ test("issue 18, 5: it does not keep the event loop alive, and what a callback th
   assert(code !== 0 && stderr.includes("of the callback"), stderr);
 });
 
-test("issue 18, 5: reapOrphans takes a function, once", { skip: needsPidfd }, () => {
+test("issue 18, 5: reapOrphans takes a function, once", { skip: needsPidfdOpen }, () => {
   assertThrows(() => reapOrphans({ onOrphan: wrong(1) }), TypeError, "onOrphan");
   assertThrows(() => reapOrphans(wrong({ onorphan: 1 })), TypeError, "onOrphan");
   assertThrows(() => reapOrphans(wrong(1)), TypeError);
@@ -198,7 +198,7 @@ test("issue 18, 5: reapOrphans takes a function, once", { skip: needsPidfd }, ()
 });
 
 test("issue 18, 5: where /proc tells nothing of this process it is refused", {
-  skip: needsPidfd || needsNamespace,
+  skip: needsPidfdOpen || needsNamespace,
 }, async () => {
   using directory = new Directory();
   const path = writeScript(

@@ -62,3 +62,6 @@ export const forkRules: readonly string[] = [
   "clone:0=17",
   ...process.arch === "x64" ? ["fork"] : [],
 ];
+
+/** The reason to skip a test of what asks for a pidfd of a process that is there, or false. */
+export const needsPidfdOpen: string | false = needsPidfd || needsCall("pidfd_open");

@@ -33,7 +33,7 @@ import {
 import { trace } from "../trace.ts";
 import { wrong } from "./helper.ts";
 import { withoutLeaks } from "./holdings.ts";
-import { needsLinuxChild, needsPidfd } from "./refused.ts";
+import { needsLinuxChild, needsPidfdOpen } from "./refused.ts";
 
 /** One of each kind; made anew, as some are used up. */
 function values(): unknown[] {
@@ -396,14 +396,14 @@ const trials: Trial[] = [
     names: /options|unknown|fd|length/i,
     give: (options) => reapOrphans(wrong(options))[Symbol.dispose](),
     takes: either(isAbsent, isEmpty),
-    depends: () => needsPidfd !== false,
+    depends: () => needsPidfdOpen !== false,
   },
   {
     what: "reapOrphans({ onOrphan })",
     names: /onOrphan/,
     give: (onOrphan) => reapOrphans(wrong({ onOrphan }))[Symbol.dispose](),
     takes: either(isAbsent, (value) => typeof value === "function"),
-    depends: () => needsPidfd !== false,
+    depends: () => needsPidfdOpen !== false,
   },
   {
     what: "lookPath(file)",
