@@ -55,6 +55,8 @@ export interface ChildOptions extends EnvironmentOptions {
 /** What is to be done for its tree: see seed(). */
 export function seedOf(command: ChildOptions, explains: boolean): Seed | undefined {
   const { tree, endWithParent, path } = command;
+  // Most starts are asked neither, and what a terminal asks is then read once.
+  if (tree === undefined && endWithParent === undefined) return undefined;
   return seed({ tree, endWithParent, path, sysProcAttr: sysOf(command) }, explains);
 }
 

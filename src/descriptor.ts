@@ -62,11 +62,16 @@ export function whenReady(
 
 /** Stands still until a descriptor is ready, or has ended, or has failed. */
 export function block({ fd }: Descriptor, direction: Direction): void {
+  check(pollOne(fd, direction, -1), "poll");
+}
+
+/** poll(2) of one descriptor: 0, it is not ready; negative, -errno. Milliseconds; -1: no bound. */
+export function pollOne(fd: number, direction: Direction, milliseconds: number): number {
   const entry = new Uint8Array(Poll.size);
   const view = new DataView(entry.buffer);
   view.setInt32(Poll.fd, fd, true);
   view.setInt16(Poll.events, Ready[direction], true);
-  check(library().osexec_poll(entry, 1, -1), "poll");
+  return library().osexec_poll(entry, 1, milliseconds);
 }
 
 /** What a pipe holds until it is grown. */

@@ -1,9 +1,9 @@
 /** What a command that does not end waits for, by what the kernel says of its pipes: for OSEXEC_DEBUG. */
 
-import { Poll, Ready } from "../ffi/abi.ts";
 import { library } from "../ffi/library.ts";
 import { decodeText } from "../ffi/text.ts";
 import type { Command } from "./command.ts";
+import { pollOne } from "./descriptor.ts";
 import { fdNumber, OSFile, ownPipe } from "./file.ts";
 import { cString } from "./native.ts";
 import { hasEnded } from "./process.ts";
@@ -124,11 +124,7 @@ function isFull(reading: number): boolean {
   const path = cString(`/proc/self/fd/${reading}`);
   const fd = library().osexec_open(path, path.length, O_WRONLY | O_NONBLOCK, 0);
   if (fd < 0) return false;
-  const entry = new Uint8Array(Poll.size);
-  const view = new DataView(entry.buffer);
-  view.setInt32(Poll.fd, fd, true);
-  view.setInt16(Poll.events, Ready.out, true);
-  const answer = library().osexec_poll(entry, 1, 0);
+  const answer = pollOne(fd, "out", 0);
   library().osexec_close(fd);
   return answer === 0;
 }
