@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const child = @import("child.zig");
 const linux = @import("linux.zig");
 const system = @import("system.zig").system;
 
@@ -118,22 +119,9 @@ fn pidOf(pidfd: i32) i32 {
 /// A path with a number in it, without the weight of std.fmt.
 fn write(path: *[64]u8, before: []const u8, number: i32, after: []const u8) void {
     @memcpy(path[0..before.len], before);
-    var end = before.len;
-    var left: u32 = @bitCast(number);
-    while (true) {
-        end += 1;
-        left /= 10;
-        if (left == 0) break;
-    }
-    const rest = end;
-    left = @bitCast(number);
-    while (end > before.len) {
-        end -= 1;
-        path[end] = '0' + @as(u8, @intCast(left % 10));
-        left /= 10;
-    }
-    @memcpy(path[rest..][0..after.len], after);
-    path[rest + after.len] = 0;
+    const end = before.len + child.writeDecimal(path[before.len..].ptr, @bitCast(number));
+    @memcpy(path[end..][0..after.len], after);
+    path[end + after.len] = 0;
 }
 
 const testing = std.testing;
