@@ -18,6 +18,7 @@ export type {
   Credential,
   Limit,
   ProcAttr,
+  SecurityAttributes,
   SysProcAttr,
   SysProcIDMap,
 } from "./src/start/attributes.ts";

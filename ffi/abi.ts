@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-968404902, 2126145753] as const;
+export const FINGERPRINT = [-732327329, -1816819643] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -114,6 +114,14 @@ export const Wait = {
   nowait: 2,
 } as const;
 
+export const Creation = {
+  hide_window: 1,
+  no_inherit_handles: 2,
+  batch: 4,
+  inherit_process: 8,
+  inherit_thread: 16,
+} as const;
+
 /**
  * The steps in the order in which they run; the code of a step is its index. `word` is what
  * errors call it; `words` is how many 32-bit words it carries, "text" that it carries a path.
@@ -142,6 +150,12 @@ export const STEPS = [
   { step: "setuid", word: "setuid", payload: [1, 1] },
   { step: "capabilities", word: "capabilities", payload: [2, 2] },
   { step: "pdeathsig", word: "pdeathsig", payload: [1, 1] },
+  { step: "creation", word: "creation", payload: [4, 4] },
+  { step: "command_line", word: "command_line", payload: "text" },
+  { step: "process_security", word: "process_security", payload: "text" },
+  { step: "thread_security", word: "thread_security", payload: "text" },
+  { step: "job", word: "job", payload: [1, 1] },
+  { step: "inherit", word: "inherit", payload: [1, 1024] },
   { step: "chdir", word: "chdir", payload: "text" },
   { step: "no_new_privs", word: "no_new_privs", payload: [0, 0] },
   { step: "fd", word: "fd", payload: [2, 2] },
@@ -199,4 +213,5 @@ export const SYMBOLS = {
   osexec_watch: { parameters: ["i32", "i32", "i32", "i32"], result: "i32" },
   osexec_watch_pid: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_unwatch: { parameters: ["i32", "i32"], result: "i32" },
+  osexec_error: { parameters: ["i32", "buffer", "i32"], result: "i32" },
 } as const;

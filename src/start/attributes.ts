@@ -58,7 +58,8 @@ export interface SysProcIDMap {
 }
 
 /**
- * Go's syscall.SysProcAttr: fields marked L are Linux only, and are refused elsewhere with a
+ * Go's syscall.SysProcAttr: fields marked L are Linux only, those marked W Windows only, and of the others Windows has
+ * none. They are refused elsewhere with a
  * SpawnError of step "request" that names the field, as are attributes that exclude each other
  * (setctty with foreground) or lie out of range (ctty, a capability above the kernel's last).
  */
@@ -137,4 +138,40 @@ export interface SysProcAttr {
    * under these names is replaced. Refused where there is no such descriptor, or one of them is null.
    */
   listenFds?: boolean | readonly string[] | undefined;
+
+  /** W: the window that the child would open first is not shown, SW_HIDE. */
+  hideWindow?: boolean | undefined;
+  /**
+   * W: the command line as it stands, in place of the arguments, which are otherwise quoted by the rules of
+   * CommandLineToArgvW. The one way to give a batch file an argument with a quote, "%", "!" or a line's end: which
+   * cmd.exe would take for its own, and which is otherwise refused (CVE-2024-24576).
+   */
+  cmdLine?: string | undefined;
+  /** W: CREATE_*, DETACHED_PROCESS and their kin: CreateProcess's dwCreationFlags. */
+  creationFlags?: number | undefined;
+  /** W: the handle of a token, in whose security context the child runs: CreateProcessAsUser. */
+  token?: number | undefined;
+  /** W: who may do what with the child's process. */
+  processAttributes?: SecurityAttributes | undefined;
+  /** W: the same for its first thread. */
+  threadAttributes?: SecurityAttributes | undefined;
+  /** W: the child inherits no handle at all, not even its 0, 1 and 2. */
+  noInheritHandles?: boolean | undefined;
+  /** W: handles that are inheritable already, which the child gets with its 0, 1 and 2, under the same values. */
+  additionalInheritedHandles?: readonly number[] | undefined;
+  /** W: the handle of a process in whose place this one starts the child: what is inherited is that one's. */
+  parentProcess?: number | undefined;
+  /**
+   * W: beyond Go: puts the child into a job object of its own with these limits, JOB_OBJECT_LIMIT_* that take no value;
+   * 0: with none. Command's `tree` "group" and `endWithParent` make one.
+   */
+  jobFlags?: number | undefined;
+}
+
+/** Go's syscall.SecurityAttributes. */
+export interface SecurityAttributes {
+  /** In SDDL, "D:P(A;;GA;;;SY)"; absent: the default one. */
+  securityDescriptor?: string | undefined;
+  /** Whether children of this process that inherit may inherit the handle. Default false. */
+  inheritHandle?: boolean | undefined;
 }

@@ -18,7 +18,9 @@ import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inherited } from "../native.ts";
+import { currentOS } from "../os.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
+import { windowsOnly, windowsSteps } from "../windows/plan.ts";
 import { OwnAttributes, readAttributes } from "./sys.ts";
 
 /** A start, checked and in order. */
@@ -49,15 +51,20 @@ export function planStart(program: Text, args: readonly Text[], given: ProcAttr)
   const { name, argv } = checkProgram(context, program, args);
   const attr = given instanceof OwnAttributes ? given : readAttributes(given, context.refuse);
   const { sys } = attr;
-  const { first, middle, last } = sys === undefined ? nothingElse : otherSteps(context, attr, sys);
+  const isWindows = context.os === "win32";
+  const { first, middle, last } = isWindows
+    ? { ...nothingElse, first: windowsSteps(context, name, argv, attr) }
+    : sys === undefined
+    ? nothingElse
+    : otherSteps(context, attr, sys);
   const steps: PlannedStep[] = [
-    sigaction,
+    ...isWindows ? [] : [sigaction],
     ...first,
     ...directorySteps(context, attr),
     ...middle,
     ...descriptorSteps(context, attr),
     ...last,
-    sigprocmask,
+    ...isWindows ? [] : [sigprocmask],
     { step: "exec", argument: showText(name) },
   ];
   const envp = withListenFds(attr, environment(context, attr));
@@ -92,6 +99,9 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Oth
     for (const field of linuxOnly) {
       if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
     }
+  }
+  for (const field of windowsOnly) {
+    if (sys[field] !== undefined) context.refuse(`${field} is for Windows only`);
   }
   const { limits, openFiles } = limitSteps(context, sys);
   const [keepCapabilities, capabilities] = capabilitySteps(context, sys);
@@ -290,7 +300,8 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
     // explain() opens nothing, and says what would be opened instead of its number.
     steps.push(isPlanned(file) ? { ...step, argument: `${file.label} -> ${target}` } : step);
   }
-  if (sys?.closeFds ?? true) {
+  // On Windows only what is named is inherited.
+  if (currentOS() !== "win32" && (sys?.closeFds ?? true)) {
     steps.push({ step: "close_range", words: [count] });
   }
   return steps;

@@ -1,6 +1,12 @@
 /** ProcAttr and SysProcAttr as a caller has given them: read once, copied, and checked for what they are. */
 
-import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type {
+  Credential,
+  ProcAttr,
+  SecurityAttributes,
+  SysProcAttr,
+  SysProcIDMap,
+} from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
 
@@ -31,6 +37,16 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["noNewPrivs", "boolean"],
   ["closeFds", "boolean"],
   ["listenFds", "any"],
+  ["hideWindow", "boolean"],
+  ["cmdLine", "string"],
+  ["creationFlags", "number"],
+  ["token", "number"],
+  ["processAttributes", "object"],
+  ["threadAttributes", "object"],
+  ["noInheritHandles", "boolean"],
+  ["additionalInheritedHandles", "list"],
+  ["parentProcess", "number"],
+  ["jobFlags", "number"],
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -46,6 +62,11 @@ const mapNames: ReadonlySet<string> = new Set<keyof SysProcIDMap>([
   "containerID",
   "hostID",
   "size",
+]);
+
+const securityNames: ReadonlySet<string> = new Set<keyof SecurityAttributes>([
+  "securityDescriptor",
+  "inheritHandle",
 ]);
 
 const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
@@ -112,6 +133,14 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
   if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
+  for (const name of ["processAttributes", "threadAttributes"] as const) {
+    const given = fields[name];
+    if (given === undefined) continue;
+    checkRecord(name, given);
+    fields[name] = read(name, given, securityNames, refuse);
+  }
+  const { additionalInheritedHandles: handles } = fields;
+  if (handles !== undefined) fields.additionalInheritedHandles = [...handles];
   return fields;
 }
 

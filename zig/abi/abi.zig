@@ -215,6 +215,12 @@ pub const Step = enum(u16) {
     setuid,
     capabilities,
     pdeathsig,
+    creation,
+    command_line,
+    process_security,
+    thread_security,
+    job,
+    inherit,
     chdir,
     no_new_privs,
     fd,
@@ -228,14 +234,25 @@ pub const Step = enum(u16) {
     exec,
 };
 
+/// Bits of the second word of Windows' step `creation`.
+pub const Creation = enum(u32) {
+    hide_window = 1,
+    no_inherit_handles = 2,
+    /// The program is a batch file: every argument stands in quotes.
+    batch = 4,
+    /// The handles of the process and of its first thread are inheritable.
+    inherit_process = 8,
+    inherit_thread = 16,
+};
+
 /// What a step carries: a path, or so many 32-bit words.
 pub const Payload = union(enum) {
     text,
     words: struct { min: u16, max: u16 },
 };
 
-/// Who takes a step. `either`: the clone itself where the kernel can, else the child.
-pub const Side = enum { child, parent, either };
+/// Who takes a step. `either`: the clone itself where the kernel can, else the child. `windows`: no Unix has it.
+pub const Side = enum { child, parent, either, windows };
 
 pub const Row = struct {
     step: Step,
@@ -283,6 +300,17 @@ pub const table = [_]Row{
     // The set's lower and upper word.
     .{ .step = .capabilities, .word = "capabilities", .payload = words(2, 2) },
     .{ .step = .pdeathsig, .word = "pdeathsig", .payload = words(1, 1) },
+    // What creates the process on Windows, where exec is CreateProcessW. CREATE_*, bits of `Creation`, the token's handle and
+    // the parent process's, or 0.
+    .{ .step = .creation, .word = "creation", .payload = words(4, 4), .side = .windows },
+    .{ .step = .command_line, .word = "command_line", .payload = .text, .side = .windows },
+    // In SDDL; empty: the default.
+    .{ .step = .process_security, .word = "process_security", .payload = .text, .side = .windows },
+    .{ .step = .thread_security, .word = "thread_security", .payload = .text, .side = .windows },
+    // JOB_OBJECT_LIMIT_*.
+    .{ .step = .job, .word = "job", .payload = words(1, 1), .side = .windows },
+    // Handles, by their lower 32 bits.
+    .{ .step = .inherit, .word = "inherit", .payload = words(1, 1024), .side = .windows },
     .{ .step = .chdir, .word = "chdir", .payload = .text },
     .{ .step = .no_new_privs, .word = "no_new_privs", .payload = words(0, 0) },
     // Source (-1: close) and target.
@@ -317,7 +345,7 @@ pub const structs = .{
     .Event = Event,
     .Reactor = Reactor,
 };
-pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait };
+pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait, .Creation = Creation };
 
 /// A digest of every layout, code, word and signature (`symbols`: what is exported): equal digests mean that both sides were built
 /// from the same boundary.

@@ -201,6 +201,8 @@ fn run(plan: *Plan, step: abi.Step, payload: []align(8) const u8) i32 {
             const none: u64 = 0;
             break :blk linux.result(.rt_sigprocmask, .{ linux.SIG_SETMASK, &none, null, 8 });
         },
+        // Windows', and refused by the parent: see `request.zig`.
+        .creation, .command_line, .process_security, .thread_security, .job, .inherit => linux.negative(.NOSYS),
         .exec => exec(plan),
     };
 }

@@ -137,6 +137,12 @@ fn run(context: Context, step: abi.Step, payload: []align(8) const u8) i32 {
         .capabilities,
         .pdeathsig,
         .no_new_privs,
+        .creation,
+        .command_line,
+        .process_security,
+        .thread_security,
+        .job,
+        .inherit,
         => system.negative(.NOSYS),
         .sigprocmask => context.result(
             functions.sigprocmask(libc.SIG_SETMASK, &libc.sigset_none, null),
