@@ -128,6 +128,7 @@ export function nodeModule(name: "node:fs"): typeof import("node:fs");
 export function nodeModule(name: "node:net"): typeof import("node:net");
 export function nodeModule(name: "node:os"): typeof import("node:os");
 export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
+export function nodeModule(name: "node:path/win32"): typeof import("node:path/win32");
 export function nodeModule(
   name: "node:worker_threads",
 ): typeof import("node:worker_threads");

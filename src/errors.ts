@@ -1,7 +1,7 @@
 /** The errors of this package. Their messages are Go's where Go has one. */
 
 import { Errno, errnoCode, errnoText, shownErrno } from "./errno.ts";
-import type { OS } from "./os.ts";
+import { currentOS, type OS } from "./os.ts";
 import type { ProcessState } from "./process/process_state.ts";
 import { escapeControls } from "./quote.ts";
 import { type SignalName, signalName, signalText } from "./process/signals.ts";
@@ -225,6 +225,11 @@ export class ExecError extends Error {
   }
 }
 
+/** As the system's shell spells it. */
+function currentPathName(): string {
+  return currentOS() === "win32" ? "%PATH%" : "$PATH";
+}
+
 function lookupReason(init: ExecErrorInit): string {
   if ("errno" in init) {
     const text = errnoText(init.errno, init.os);
@@ -232,7 +237,7 @@ function lookupReason(init: ExecErrorInit): string {
   }
   return init.code === "ERR_DOT"
     ? "cannot run executable found relative to current directory"
-    : "executable file not found in $PATH";
+    : `executable file not found in ${currentPathName()}`;
 }
 
 /** What a command had printed before it failed, as far as it was captured. */

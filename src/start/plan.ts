@@ -177,7 +177,7 @@ export function explainPlan(plan: StartPlan): string {
     const argument = stepArgument(step);
     return argument === undefined ? word : `${word} ${argument}`;
   });
-  return [clone, ...lines].join("\n");
+  return [...currentOS() === "win32" ? [] : [clone], ...lines].join("\n");
 }
 
 function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace"): PlannedStep[] {
@@ -292,7 +292,8 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
     const file = files[target] ?? null;
     if (file === nullDevice) {
       const words = [fdNumber(file, "/dev/null"), target];
-      steps.push({ step: "fd", words, argument: `/dev/null -> ${target}` });
+      const name = currentOS() === "win32" ? "NUL" : "/dev/null";
+      steps.push({ step: "fd", words, argument: `${name} -> ${target}` });
       continue;
     }
     const source = file === null ? -1 : descriptor(context, `file ${target}`, file);

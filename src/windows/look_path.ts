@@ -1,24 +1,27 @@
 /** Finding programs on Windows: Go's exec.LookPath there, by the extensions that PATHEXT lists. */
 
+import { nodeModule } from "../../ffi/host.ts";
 import { library } from "../../ffi/library.ts";
 import { showText, type Text, toText } from "../../ffi/text.ts";
 import { Errno } from "../errno.ts";
 import { ExecError } from "../errors.ts";
-import { cString, inheritedVariable } from "../native.ts";
+import { cString, inheritedVariable, workingDirectory } from "../native.ts";
 
 /** What is asked of the system, for tests to answer in its place. */
 export interface Surroundings {
   variable(name: string): string | undefined;
-  /** 0, or the errno: it is not there, or a directory. */
-  whyNot(path: string): number;
+  directory(): string;
+  /** Whether it is there, and no directory. */
+  isFile(path: string): boolean;
 }
 
 const own: Surroundings = {
   variable: inheritedVariable,
-  whyNot(path) {
-    if (path.includes("\0")) return Errno.EINVAL;
+  directory: workingDirectory,
+  isFile(path) {
+    if (path.includes("\0")) return false;
     const bytes = cString(path);
-    return -library().osexec_executable(bytes, bytes.length);
+    return library().osexec_executable(bytes, bytes.length) === 0;
   },
 };
 
@@ -29,21 +32,19 @@ export function lookPathOnWindows(file: string, system: Surroundings = own): str
   checkName(file);
   const extensions = readExtensions(system);
   if (separators.test(file)) {
-    const { found, errno } = find(file, extensions, system);
-    if (found !== undefined) return found;
-    throw new ExecError({ command: file, errno, os: "win32" });
+    return find(file, extensions, system) ?? refuse(file);
   }
   let dot: string | undefined;
   // Windows looks in the current directory first, unless it is told not to (go.dev/issue/43947).
   if (system.variable("NoDefaultCurrentDirectoryInExePath") === undefined) {
-    ({ found: dot } = find(file, extensions, system));
+    dot = find(file, extensions, system);
   }
   for (const element of (system.variable("PATH") ?? "").split(";")) {
     const directory = element.replaceAll('"', "");
     if (directory === "") continue;
-    const { found } = find(join(directory, file), extensions, system);
+    const found = find(join(directory, file), extensions, system);
     if (found === undefined) continue;
-    if (dot !== undefined && !isSame(found, dot)) break;
+    if (dot !== undefined && !isSame(found, dot, system)) break;
     if (isAbsolute(found)) return found;
     dot ??= found;
   }
@@ -68,9 +69,8 @@ export function withExtension(
   const from = dir === undefined ? "" : toText("dir", dir);
   const isFree = from !== "" && !/^[\\/]/.test(path) && !/^.:/.test(path);
   const whole = isFree ? join(from, path) : path;
-  const { found, errno } = find(whole, extensions, system);
-  if (found !== undefined) return path + found.slice(whole.length);
-  throw new ExecError({ command: showText(given), errno, os: "win32" });
+  const found = find(whole, extensions, system) ?? refuse(showText(given));
+  return path + found.slice(whole.length);
 }
 
 function checkName(file: string): void {
@@ -85,21 +85,21 @@ function readExtensions(system: Surroundings): readonly string[] {
   return extensions.map((each) => each.startsWith(".") ? each : `.${each}`);
 }
 
-interface Found {
-  readonly found?: string;
-  readonly errno: number;
+/** As Go tells them apart: what has an extension names a file, and there is none. */
+function refuse(file: string): never {
+  if (!hasExtension(file)) throw new ExecError({ command: file, code: "ERR_NOT_FOUND" });
+  throw new ExecError({ command: file, errno: Errno.ENOENT, os: "win32" });
 }
 
 /** As it is if it has an extension, and then with each of them: "foo.bat" may be "foo.bat.exe". */
-function find(file: string, extensions: readonly string[], { whyNot }: Surroundings): Found {
-  let errno: number = Errno.ENOENT;
+function find(
+  file: string,
+  extensions: readonly string[],
+  { isFile }: Surroundings,
+): string | undefined {
   const endings = hasExtension(file) ? ["", ...extensions] : extensions;
-  for (const ending of endings) {
-    const why = whyNot(file + ending);
-    if (why === 0) return { found: file + ending, errno: 0 };
-    if (why !== Errno.ENOENT) errno = why;
-  }
-  return { errno };
+  const ending = endings.find((each) => isFile(file + each));
+  return ending === undefined ? undefined : file + ending;
 }
 
 function hasExtension(file: string): boolean {
@@ -107,16 +107,17 @@ function hasExtension(file: string): boolean {
 }
 
 function join(directory: string, file: string): string {
-  const rest = file.replace(/^(?:\.[\\/]+)+/, "");
-  return /[\\/:]$/.test(directory) ? directory + rest : `${directory}\\${rest}`;
+  return nodeModule("node:path/win32").join(directory, file);
 }
 
 /** From a drive's root on, or of another machine. */
-export function isAbsolute(path: string): boolean {
+function isAbsolute(path: string): boolean {
   return /^(?:[a-z]:[\\/]|[\\/]{2})/i.test(path);
 }
 
 /** By their text: two names of one file count as two, and the nearer one is told of. */
-function isSame(one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase();
+function isSame(one: string, other: string, { directory }: Surroundings): boolean {
+  const { resolve } = nodeModule("node:path/win32");
+  const whole = (path: string): string => resolve(directory(), path).toLowerCase();
+  return whole(one) === whole(other);
 }
