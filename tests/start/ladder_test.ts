@@ -87,7 +87,7 @@ function reference(): unknown[] {
 
 /** What a plain start goes without under such a filter. */
 function rungsUnder(...rules: readonly string[]): number {
-  const argv = ["helper", "deny", ...rules, "--", ...runtimeCommand("../driver.ts", ["rungs"])];
+  const argv = ["helper", "deny", ...rules, "--", ...runtimeCommand("./driver.ts", ["rungs"])];
   return Number(runProgram(helper, argv));
 }
 
@@ -169,7 +169,7 @@ test("rule 10: without faccessat2 a program is found by its mode", () => {
       "deny",
       ...rules,
       "--",
-      ...runtimeCommand("../driver.ts", ["look", "program"]),
+      ...runtimeCommand("./driver.ts", ["look", "program"]),
     ];
     return runProgram(helper, argv, { env });
   };
