@@ -90,6 +90,11 @@ pub const Plan = struct {
     parent_in_proc: i32 = 0,
     /// The kernel clears it, and wakes whoever waits, when the child has left our memory.
     child_tid: u32 = 0,
+    /// What "/" is to the mounts, where it is not the child's own: the step new_root has opened it. -1: it is.
+    root: i32 = -1,
+    root_path: ?String = null,
+    /// Of landlock, while its rules are being added.
+    ruleset: i32 = -1,
     /// The writing end of a close-on-exec pipe, or -1: the parent takes its end for the exec.
     exec_pipe: i32 = -1,
 
