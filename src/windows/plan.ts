@@ -44,24 +44,22 @@ export function windowsSteps(
     (isBatch ? Creation.batch : 0) |
     (sys.processAttributes?.inheritHandle ? Creation.inherit_process : 0) |
     (sys.threadAttributes?.inheritHandle ? Creation.inherit_thread : 0);
-  const words = [
-    flags,
-    bits,
+  const handles = [
     handle(context, "token", token),
     handle(context, "parentProcess", parentProcess),
-  ];
+  ] as const;
   const steps: PlannedStep[] = [
-    { step: "creation", words, argument: `0x${flags.toString(16)}` },
+    { step: "creation", values: [flags, bits, ...handles], argument: `0x${flags.toString(16)}` },
   ];
   if (cmdLine !== undefined && cmdLine !== "") {
     const text = checkText(context, "cmdLine", cmdLine);
-    steps.push({ step: "command_line", text, argument: text });
+    steps.push({ step: "command_line", values: [text], argument: text });
   }
   steps.push(...securitySteps(context, "process_security", sys.processAttributes));
   steps.push(...securitySteps(context, "thread_security", sys.threadAttributes));
   if (jobFlags !== undefined) {
     const limits = checkInteger(context, "jobFlags", jobFlags, 0, 0xffff_ffff);
-    steps.push({ step: "job", words: [limits], argument: `0x${limits.toString(16)}` });
+    steps.push({ step: "job", values: [limits], argument: `0x${limits.toString(16)}` });
   }
   return [...steps, ...inheritSteps(context, sys)];
 }
@@ -74,7 +72,7 @@ function securitySteps(
   const { securityDescriptor: given } = attributes ?? {};
   if (given === undefined || given === "") return [];
   const text = checkText(context, "securityDescriptor", given);
-  return [{ step, text, argument: text }];
+  return [{ step, values: [text], argument: text }];
 }
 
 function inheritSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
@@ -82,7 +80,7 @@ function inheritSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
   if (handles.length === 0) return [];
   if (handles.length > 1024) context.refuse(`${handles.length} inherited handles are too many`);
   const words = handles.map((each) => handle(context, "additionalInheritedHandles", each));
-  return [{ step: "inherit", words, argument: handles.join(" ") }];
+  return [{ step: "inherit", values: [words], argument: handles.join(" ") }];
 }
 
 /** The 32 bits that are significant of one. */

@@ -47,7 +47,7 @@ test("what the packages name is there, and JSR's names nothing that is not in it
   const { exports, publish, ...more } = JSON.parse(read("jsr.json"));
   assertEquals(Object.keys(more).sort(), ["compilerOptions", "license", "name", "version"]);
   for (const path of Object.values<string>(exports)) {
-    assert(publish.include.includes(path.slice("../".length)), path);
+    assert(publish.include.includes(path.slice("./".length)), path);
   }
   const { files } = JSON.parse(read("package.json"));
   // dist/ is made when it is packed.

@@ -172,7 +172,7 @@ async function killDriver(
   mark: string,
   milliseconds: number,
 ): Promise<void> {
-  const argv = runtimeCommand("../driver.ts", [mode, JSON.stringify(cases)]);
+  const argv = runtimeCommand("./driver.ts", [mode, JSON.stringify(cases)]);
   const [name = "", value = ""] = mark.split("=");
   const env = { ...process.env, [name]: value };
   const { child, stdout } = startPiped(argv[0] ?? "", argv, { env });

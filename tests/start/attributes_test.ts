@@ -295,7 +295,7 @@ test("section 1.4, Pdeathsig: it is set after the credentials, which clear it", 
 
 /** Starts children in a runtime of its own, kills that, and waits for the children's end. */
 async function orphan(sys: SysProcAttr, path: string): Promise<void> {
-  const argv = runtimeCommand("../driver.ts", [
+  const argv = runtimeCommand("./driver.ts", [
     "cases",
     JSON.stringify([{ path, argv: ["hang"], sys }]),
   ]);
@@ -343,7 +343,7 @@ async function runsAfterDeath(sys: SysProcAttr): Promise<boolean> {
   writeFileSync(`${group.path}/cgroup.freeze`, "1");
   const file = `${folder.path}/ran`;
   const one = { argv: ["write", file, "yes"], sys, cgroup: group.path };
-  const argv = runtimeCommand("../driver.ts", ["cases", JSON.stringify([one])]);
+  const argv = runtimeCommand("./driver.ts", ["cases", JSON.stringify([one])]);
   const { child: parent, stdout } = startPiped(argv[0] ?? "", argv);
   const members = (): string => readFileSync(`${group.path}/cgroup.procs`, "utf8");
   await until("the child", () => members() !== "");
@@ -634,7 +634,7 @@ function execute(
   request: { path: string; argv: string[]; env?: string[] },
   attr: ProcAttr = {},
 ): string {
-  const argv = runtimeCommand("../driver.ts", ["exec", JSON.stringify(request)]);
+  const argv = runtimeCommand("./driver.ts", ["exec", JSON.stringify(request)]);
   return runProgram(argv[0] ?? "", argv, attr);
 }
 

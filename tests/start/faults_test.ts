@@ -2,13 +2,21 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { Rung } from "../../ffi/abi.ts";
-import { CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, type SysProcAttr } from "../../mod.ts";
+import {
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  type SysProcAttr,
+} from "../../mod.ts";
 import {
   cgroupNumber,
   drive,
   type DriverCase,
   type DriverResult,
   helper,
+  namespaceNumber,
+  needsRoot,
   needsUserNamespaces,
   ownMaps,
   self,
@@ -104,6 +112,17 @@ const faults = {
     argument: gidMap,
     isAlone: true,
   },
+  "setns": {
+    rule: `setns:1=${CLONE_NEWNET}`,
+    start: { namespace: "net", forced: Rung.window },
+    argument: `net ${namespaceNumber}`,
+  },
+  "pid_namespace": {
+    // CLONE_VM, VFORK, PARENT, PARENT_SETTID, CHILD_CLEARTID and SIGCHLD.
+    rule: `clone:0=${0x30c111}`,
+    start: { namespace: "pid", forced: Rung.window },
+    isAlone: true,
+  },
   "unshare": {
     rule: `unshare:0=${CLONE_NEWUTS}`,
     start: { sys: { unshareflags: CLONE_NEWUTS } },
@@ -183,7 +202,7 @@ const faults = {
     argument: "[0 40]",
     isAlone: true,
   },
-  "capabilities": {
+  "ambient_set": {
     rule: "prctl:0=47",
     start: { sys: { ...born, ambientCaps: [0, 40] } },
     argument: "[0 40]",
@@ -290,6 +309,7 @@ const words: Readonly<Record<string, string>> = {
   self_gid_map: "gid_map",
   self_uid_map: "uid_map",
   keep_capabilities: "capabilities",
+  ambient_set: "capabilities",
   rlimit_nofile: "rlimit",
 };
 
@@ -368,6 +388,14 @@ test(
   { skip: needsUserNamespaces },
   fails("gid_map"),
 );
+
+test("step setns fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("setns"));
+
+test("step pid_namespace fails by its name, and nothing changes here", {
+  skip: needsRoot || needsLinuxChild,
+}, fails("pid_namespace"));
 
 test(
   "step unshare fails by its name, and nothing changes here",
@@ -468,9 +496,9 @@ test("step capabilities (capset) fails by its name, and nothing changes here", {
 }, fails("capabilities (capset)"));
 
 test(
-  "step capabilities fails by its name, and nothing changes here",
+  "step ambient_set fails by its name, and nothing changes here",
   { skip: needsUserNamespaces },
-  fails("capabilities"),
+  fails("ambient_set"),
 );
 
 test(
@@ -572,6 +600,14 @@ test(
   { skip: needsLinuxChild },
   kills("cgroup"),
 );
+
+test("step setns is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("setns"));
+
+test("step pid_namespace is named where the child is killed in it", {
+  skip: needsRoot || needsLinuxChild,
+}, kills("pid_namespace"));
 
 test(
   "step unshare is named where the child is killed in it",
@@ -676,9 +712,9 @@ test("step capabilities (capset) is named where the child is killed in it", {
 }, kills("capabilities (capset)"));
 
 test(
-  "step capabilities is named where the child is killed in it",
+  "step ambient_set is named where the child is killed in it",
   { skip: needsUserNamespaces },
-  kills("capabilities"),
+  kills("ambient_set"),
 );
 
 test(

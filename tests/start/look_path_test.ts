@@ -131,7 +131,7 @@ test("rule 7: what is found relative to the current directory is refused, and en
   const rows: [element: string, path: string][] = [
     [".", "prog"],
     ["", "prog"],
-    ["../", "prog"],
+    ["./", "prog"],
     ["../bin", "../bin/prog"],
     ["../bin/.", "../bin/prog"],
   ];

@@ -21,10 +21,7 @@ function steps(
   argv: readonly string[] = ["a"],
   program = "C:\\a.exe",
 ): unknown[][] {
-  return windowsSteps(context, program, argv, { sys }).map(({ step, words, text }) => [
-    step,
-    words ?? text,
-  ]);
+  return windowsSteps(context, program, argv, { sys }).map(({ step, values }) => [step, values]);
 }
 
 /** A value of the kind that a field takes. */
@@ -92,10 +89,10 @@ test("issue 21, 1: Go's attributes become the words of the native steps, in thei
   });
   assertEquals(all, [
     ["creation", [0x10, 1 | 2 | 8 | 16, 4, -4]],
-    ["command_line", "a  b"],
-    ["process_security", "D:"],
+    ["command_line", ["a  b"]],
+    ["process_security", ["D:"]],
     ["job", [0x2000]],
-    ["inherit", [8, 12]],
+    ["inherit", [[8, 12]]],
   ]);
   const order = STEPS.map(({ step }) => step as string);
   const places = all.map(([step]) => order.indexOf(step as string));
@@ -124,7 +121,7 @@ test("CVE-2024-24576: a batch file's arguments are quoted, or refused", () => {
     // The caller's own line is the caller's own.
     assertEquals(steps({ cmdLine: '"a" %X%' }, ["a", '"'], program)[1], [
       "command_line",
-      '"a" %X%',
+      ['"a" %X%'],
     ]);
   }
   assertEquals(steps({}, ["a", '"%!'], "C:\\bat.exe"), [["creation", [0, 0, 0, 0]]]);

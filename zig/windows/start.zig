@@ -13,6 +13,7 @@ const request = @import("../parent/request.zig");
 const table = @import("table.zig");
 
 const utf16 = std.unicode.utf8ToUtf16LeAllocZ;
+const fields = abi.steps.fieldsOf;
 
 /// Which step it was, and why.
 const Failure = struct { step: i32, errno: i32 };
@@ -85,7 +86,7 @@ fn tryStart(memory: std.mem.Allocator, bytes: []const u8, answer: *abi.Answer) ?
     while (records.next()) |record| : (index += 1) {
         const errno = switch (record.step) {
             .exec => create(&attempt, plan, answer),
-            else => take(&attempt, record.step, record.payload),
+            else => take(&attempt, record),
         } catch |reason| switch (reason) {
             error.OutOfMemory => errors.posix(.NOMEM),
             error.InvalidUtf8 => errors.posix(.INVAL),
@@ -95,36 +96,40 @@ fn tryStart(memory: std.mem.Allocator, bytes: []const u8, answer: *abi.Answer) ?
     return null;
 }
 
-fn take(attempt: *Start, step: abi.Step, payload: []align(8) const u8) !i32 {
-    const words = std.mem.bytesAsSlice(i32, payload[0 .. payload.len & ~@as(usize, 3)]);
-    switch (step) {
+fn take(attempt: *Start, record: plans.Iterator.Record) !i32 {
+    const payload = record.payload;
+    switch (record.step) {
         .creation => {
-            attempt.flags = @bitCast(words[0]);
-            attempt.bits = @bitCast(words[1]);
-            attempt.token = handleOf(words[2]);
-            attempt.parent = handleOf(words[3]);
+            const given = fields(.creation, payload);
+            attempt.flags = given.flags;
+            attempt.bits = given.bits;
+            attempt.token = handleOf(given.token);
+            attempt.parent = handleOf(given.parent);
             attempt.process_security.bInheritHandle = @intFromBool(has(attempt, .inherit_process));
             attempt.thread_security.bInheritHandle = @intFromBool(has(attempt, .inherit_thread));
         },
-        .command_line => attempt.line = (try utf16(attempt.memory, textOf(payload))).ptr,
-        .process_security => return readSecurity(attempt, payload, &attempt.process_security),
-        .thread_security => return readSecurity(attempt, payload, &attempt.thread_security),
-        .job => attempt.job_limits = @bitCast(words[0]),
-        .chdir => attempt.directory = try utf16(attempt.memory, textOf(payload)),
-        .fd => return give(attempt, words[0], words[1]),
+        .command_line => attempt.line = (try wide(attempt, &fields(.command_line, payload).text)).ptr,
+        .process_security => {
+            return readSecurity(attempt, &fields(.process_security, payload).descriptor, &attempt.process_security);
+        },
+        .thread_security => {
+            return readSecurity(attempt, &fields(.thread_security, payload).descriptor, &attempt.thread_security);
+        },
+        .job => attempt.job_limits = fields(.job, payload).limits,
+        .chdir => attempt.directory = try wide(attempt, &fields(.chdir, payload).path),
+        .fd => return give(attempt, fields(.fd, payload).source, fields(.fd, payload).target),
         .inherit => {
+            const words = fields(.inherit, payload).handles.slice();
             const named = try attempt.memory.alloc(kernel.Handle, words.len);
-            for (named, words) |*handle, word| handle.* = handleOf(word) orelse return errors.posix(.BADF);
+            for (named, words) |*handle, word| handle.* = handleOf(@bitCast(word)) orelse return errors.posix(.BADF);
             attempt.named = named;
         },
-        // Every start has them, and Windows has nothing for them to do.
-        .sigaction, .sigprocmask, .close_range => {},
         else => return errors.posix(.NOSYS),
     }
     return 0;
 }
 
-fn has(attempt: *const Start, bit: abi.Creation) bool {
+fn has(attempt: *const Start, bit: abi.steps.CreationBit) bool {
     return attempt.bits & @backingInt(bit) != 0;
 }
 
@@ -133,19 +138,15 @@ fn handleOf(word: i32) ?kernel.Handle {
     return @ptrFromInt(@as(usize, @bitCast(@as(isize, word))));
 }
 
-/// Without its NUL.
-fn textOf(payload: []const u8) []const u8 {
-    return payload[0 .. payload.len - 1];
+fn wide(attempt: *const Start, path: *const abi.steps.Path) ![:0]u16 {
+    return utf16(attempt.memory, std.mem.span(path.text()));
 }
 
-/// A descriptor in SDDL; empty: the default one.
-fn readSecurity(attempt: *Start, payload: []const u8, security: *kernel.SECURITY_ATTRIBUTES) !i32 {
-    const text = textOf(payload);
-    if (text.len == 0) return 0;
+fn readSecurity(attempt: *Start, given: *const abi.steps.Path, security: *kernel.SECURITY_ATTRIBUTES) !i32 {
     const SDDL_REVISION_1 = 1;
-    const wide = try utf16(attempt.memory, text);
+    const text = try wide(attempt, given);
     const place = &security.lpSecurityDescriptor;
-    const made = kernel.ConvertStringSecurityDescriptorToSecurityDescriptorW(wide, SDDL_REVISION_1, place, null);
+    const made = kernel.ConvertStringSecurityDescriptorToSecurityDescriptorW(text, SDDL_REVISION_1, place, null);
     return if (made == 0) errors.last() else 0;
 }
 
