@@ -5,8 +5,8 @@ const builtin = @import("builtin");
 test {
     _ = @import("windows/block.zig");
     _ = @import("windows/command_line.zig");
+    _ = @import("windows/console.zig");
     if (builtin.os.tag == .windows) {
-        _ = @import("windows/console.zig");
         _ = @import("windows/errors.zig");
         _ = @import("windows/exports.zig");
         _ = @import("windows/start.zig");

@@ -9,6 +9,8 @@
 //!     sleep           until it is ended
 //!     spawn           starts itself as "sleep", says its number, and sleeps
 //!     cwd             the working directory
+//!     write VALUE TEXT   writes the text to that handle
+//!     parent          the number of the process that this is a child of
 //!     window          whether STARTUPINFO hides the window
 
 const std = @import("std");
@@ -22,6 +24,7 @@ extern "kernel32" fn GetFileType(?Handle) callconv(.winapi) u32;
 extern "kernel32" fn WriteFile(?Handle, [*]const u8, u32, ?*u32, ?*anyopaque) callconv(.winapi) i32;
 extern "kernel32" fn ReadFile(?Handle, [*]u8, u32, ?*u32, ?*anyopaque) callconv(.winapi) i32;
 extern "kernel32" fn ExitProcess(u32) callconv(.winapi) noreturn;
+extern "ntdll" fn NtQueryInformationProcess(Handle, u32, *[6]usize, u32, ?*u32) callconv(.winapi) i32;
 extern "kernel32" fn Sleep(u32) callconv(.winapi) void;
 extern "kernel32" fn GetCurrentDirectoryW(u32, [*]u16) callconv(.winapi) u32;
 extern "kernel32" fn GetStartupInfoW(*[104]u8) callconv(.winapi) void;
@@ -109,6 +112,17 @@ pub fn main() void {
         const flags = std.mem.readInt(u32, info[60..64], .little);
         const show = std.mem.readInt(u16, info[64..66], .little);
         print(if (flags & 1 != 0 and show == 0) "hidden\n" else "shown\n");
+    } else if (std.mem.eql(u8, what, "write")) {
+        const handle: ?Handle = @ptrFromInt(std.fmt.parseInt(usize, operand, 10) catch 0);
+        var written: u32 = 0;
+        const text = narrow(arguments[3], &buffer);
+        if (WriteFile(handle, text.ptr, @intCast(text.len), &written, null) == 0) ExitProcess(93);
+    } else if (std.mem.eql(u8, what, "parent")) {
+        // PROCESS_BASIC_INFORMATION, whose last field it is.
+        var info: [6]usize = undefined;
+        _ = NtQueryInformationProcess(@ptrFromInt(std.math.maxInt(usize)), 0, &info, @sizeOf(@TypeOf(info)), null);
+        var text: [16]u8 = undefined;
+        print(std.fmt.bufPrint(&text, "{d}\n", .{info[5]}) catch unreachable);
     } else if (std.mem.eql(u8, what, "sleep")) {
         Sleep(0xffff_ffff);
     } else ExitProcess(95);

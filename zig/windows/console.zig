@@ -43,8 +43,7 @@ fn make(ends: *[2]i32, typed: kernel.Handle, printing: kernel.Handle, typing: ke
         _ = kernel.CloseHandle(typing);
         _ = kernel.CloseHandle(printed);
         table.destroy(console);
-        // An HRESULT whose lower half is the code.
-        return errors.ofCode(@as(u32, @bitCast(result)) & 0xffff);
+        return failure(result);
     }
     console.handle = handle;
     ends[0] = table.add(.{ .kind = .terminal, .handle = printed, .other = typing, .console = console });
@@ -61,11 +60,22 @@ pub fn setWindow(number: i32, columns: i32, rows: i32) i32 {
     defer table.release();
     const console = consoleOf(number) orelse return posix(.BADF);
     const size: kernel.COORD = .{ .X = clamp(columns), .Y = clamp(rows) };
+    if (size.X == console.columns and size.Y == console.rows) return 0;
     const result = kernel.ResizePseudoConsole(console.handle.?, size);
-    if (result < 0) return errors.ofCode(@as(u32, @bitCast(result)) & 0xffff);
+    if (result < 0) return failure(result);
     console.columns = size.X;
     console.rows = size.Y;
     return 0;
+}
+
+/// Of an HRESULT, whose lower half is a code where its upper one says so.
+fn failure(result: i32) i32 {
+    const E_NOTIMPL = 0x8000_4001;
+    const ERROR_GEN_FAILURE = 31;
+    const ERROR_CALL_NOT_IMPLEMENTED = 120;
+    const bits: u32 = @bitCast(result);
+    if (bits == E_NOTIMPL) return errors.ofCode(ERROR_CALL_NOT_IMPLEMENTED);
+    return errors.ofCode(if (bits >> 16 == 0x8007) bits & 0xffff else ERROR_GEN_FAILURE);
 }
 
 /// A console's coordinates have 15 bits.
@@ -93,6 +103,12 @@ pub fn setMode(number: i32, is_raw: bool) i32 {
 fn consoleOf(number: i32) ?*table.Console {
     const entry = table.find(number) orelse return null;
     return entry.console;
+}
+
+test "an HRESULT of Windows' own codes is that code" {
+    try std.testing.expectEqual(errors.ofCode(87), failure(@bitCast(@as(u32, 0x8007_0057))));
+    try std.testing.expectEqual(errors.ofCode(120), failure(@bitCast(@as(u32, 0x8000_4001))));
+    try std.testing.expectEqual(errors.ofCode(31), failure(@bitCast(@as(u32, 0x8000_ffff))));
 }
 
 test "sizes are cut to what a console has room for" {

@@ -56,6 +56,7 @@ const names = [_]struct { u16, []const u8 }{
     .{ 14, "ERROR_OUTOFMEMORY" },
     .{ 18, "ERROR_NO_MORE_FILES" },
     .{ 19, "ERROR_WRITE_PROTECT" },
+    .{ 31, "ERROR_GEN_FAILURE" },
     .{ 32, "ERROR_SHARING_VIOLATION" },
     .{ 33, "ERROR_LOCK_VIOLATION" },
     .{ 38, "ERROR_HANDLE_EOF" },

@@ -58,19 +58,40 @@ const Start = struct {
 };
 
 fn close(owner: kernel.Handle, handle: kernel.Handle) void {
-    // With a process to copy it to there would be a copy, which nobody knows of.
-    _ = kernel.DuplicateHandle(owner, handle, null, null, 0, 0, kernel.DUPLICATE_CLOSE_SOURCE);
+    const self = kernel.GetCurrentProcess();
+    if (owner == self) {
+        _ = kernel.CloseHandle(handle);
+        return;
+    }
+    // Of another process's there is no other way than to take it over. With nobody to take it Wine 8 leaves it open.
+    var copy: kernel.Handle = undefined;
+    const how = kernel.DUPLICATE_CLOSE_SOURCE | kernel.DUPLICATE_SAME_ACCESS;
+    if (kernel.DuplicateHandle(owner, handle, self, &copy, 0, 0, how) != 0) _ = kernel.CloseHandle(copy);
 }
 
 pub fn start(bytes: []const u8, answer: *abi.Answer) void {
     answer.* = .{ .pid = 0, .pidfd = -1, .step = 0, .errno = 0, .signal = 0, .rungs = 0, .pending = -1 };
-    var arena: std.heap.ArenaAllocator = .init(std.heap.page_allocator);
-    defer arena.deinit();
-    if (tryStart(arena.allocator(), bytes, answer)) |failure| {
-        answer.step = failure.step;
-        answer.errno = failure.errno;
+    const size = room_least + room_factor * bytes.len;
+    const memory = if (bytes.len > length_max) null else kernel.HeapAlloc(kernel.GetProcessHeap(), 0, size);
+    var failure: ?Failure = .{ .step = @backingInt(abi.Stage.clone), .errno = -errors.posix(.NOMEM) };
+    if (memory) |room| {
+        defer _ = kernel.HeapFree(kernel.GetProcessHeap(), 0, room);
+        var allocator: std.heap.FixedBufferAllocator = .init(@as([*]u8, @ptrCast(room))[0..size]);
+        failure = tryStart(allocator.allocator(), bytes, answer);
+    }
+    if (failure) |found| {
+        answer.step = found.step;
+        answer.errno = found.errno;
     }
 }
+
+/// A command line has 32767 characters at most, and an environment as many of old.
+const length_max = 4 * 1024 * 1024;
+/// A start's copies: the request's own, the lists of its strings, and all of it in UTF-16, of the arguments quoted and of
+/// lists that grow twice as much.
+const room_factor = 32;
+/// What names no byte of the request: the attributes, SYSTEMROOT, an absolute path.
+const room_least = 256 * 1024;
 
 fn tryStart(memory: std.mem.Allocator, bytes: []const u8, answer: *abi.Answer) ?Failure {
     const malformed: Failure = .{ .step = @backingInt(abi.Stage.request), .errno = -errors.posix(.INVAL) };

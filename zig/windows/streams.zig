@@ -201,9 +201,7 @@ pub fn watch(handle: i32, number: i32, events: i32, token: i32) i32 {
     const made = table.create(table.Watch) orelse return posix(.NOMEM);
     made.* = .{
         .reactor = reactor,
-        .number = number,
-        .events = @bitCast(events),
-        .token = @bitCast(token),
+        .event = .{ .token = @bitCast(token), .fd = number, .ready = @bitCast(events) },
         .next = entry.watches,
     };
     entry.watches = made;
@@ -212,7 +210,7 @@ pub fn watch(handle: i32, number: i32, events: i32, token: i32) i32 {
         remove(entry, reactor);
         return answer;
     }
-    if (table.readiness(entry) & made.events != 0) table.tell(entry);
+    if (table.readiness(entry) & made.event.ready != 0) table.tell(entry);
     return 0;
 }
 

@@ -46,12 +46,11 @@ pub const Work = struct {
 /// What a pipe of ours holds in the kernel, and so what is worth moving at once.
 pub const buffer_size = 64 * 1024;
 
-/// One interest of one JavaScript thread's.
+/// One interest of one JavaScript thread's; and what that thread is told, when it has come to that.
 pub const Watch = struct {
     reactor: *teller.Reactor,
-    number: i32,
-    events: u32,
-    token: u32,
+    /// `ready` is what is waited for, and then which of it has come.
+    event: abi.Event,
     next: ?*Watch,
 };
 
@@ -294,13 +293,13 @@ pub fn tell(entry: *Entry) void {
     const ready = readiness(entry);
     var place = &entry.watches;
     while (place.*) |watch| {
-        if (watch.events & ready == 0) {
+        if (watch.event.ready & ready == 0) {
             place = &watch.next;
             continue;
         }
-        watch.reactor.put(.{ .token = watch.token, .fd = watch.number, .ready = watch.events & ready });
         place.* = watch.next;
-        destroy(watch);
+        watch.event.ready &= ready;
+        watch.reactor.put(watch);
     }
     kernel.WakeAllConditionVariable(&changed);
 }

@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const abi = @import("../abi/abi.zig");
+const decimal = @import("../os/decimal.zig");
 const errors = @import("errors.zig");
 const kernel = @import("kernel.zig");
 const table = @import("table.zig");
@@ -10,13 +11,26 @@ const table = @import("table.zig");
 pub const Reactor = struct {
     pipe: kernel.Handle,
     wake: kernel.CONDITION_VARIABLE = .{},
-    records: std.ArrayList(abi.Event) = .empty,
+    /// What is to be told, in the order in which it came. The watches are this thread's to free.
+    first: ?*table.Watch = null,
+    last: ?*table.Watch = null,
     has_ended: bool = false,
+    handle: i32,
+    next: ?*Reactor,
 
-    /// With the lock of the table held. Memory is there or the process has none for anything.
-    pub fn put(reactor: *Reactor, event: abi.Event) void {
-        reactor.records.append(memory, event) catch return;
+    /// With the lock of the table held. It takes no memory, and so it cannot fail.
+    pub fn put(reactor: *Reactor, watch: *table.Watch) void {
+        watch.next = null;
+        if (reactor.last) |last| last.next = watch else reactor.first = watch;
+        reactor.last = watch;
         kernel.WakeAllConditionVariable(&reactor.wake);
+    }
+
+    fn take(reactor: *Reactor) ?*table.Watch {
+        const watch = reactor.first orelse return null;
+        reactor.first = watch.next;
+        if (watch.next == null) reactor.last = null;
+        return watch;
     }
 
     /// Nobody reads any more. It is never freed: what watches by it may still be told something.
@@ -28,34 +42,32 @@ pub const Reactor = struct {
     }
 };
 
-const memory = std.heap.page_allocator;
-
-/// By the handles that TypeScript has, in the order in which they were made.
-var reactors: std.ArrayList(*Reactor) = .empty;
+/// All there have ever been: one for each JavaScript thread.
+var newest: ?*Reactor = null;
 
 /// Its `fd` is also the number in the pipe's name: `\\.\pipe\osexec-PID-FD`.
 pub fn create(answer: *abi.Reactor) i32 {
     const reactor = table.create(Reactor) orelse return errors.posix(.NOMEM);
-    reactor.* = .{ .pipe = kernel.invalid };
+    reactor.* = .{ .pipe = kernel.invalid, .handle = 0, .next = null };
     const number = reserve(reactor);
     if (number < 0) {
         table.destroy(reactor);
         return number;
     }
     table.acquire();
-    const handle: i32 = @intCast(reactors.items.len);
-    const is_kept = if (reactors.append(memory, reactor)) |_| true else |_| false;
+    reactor.next = newest;
+    if (newest) |before| reactor.handle = before.handle + 1;
+    newest = reactor;
     table.release();
     const flags = kernel.STACK_SIZE_PARAM_IS_A_RESERVATION;
-    const thread = if (is_kept) kernel.CreateThread(null, 64 * 1024, run, reactor, flags, null) else null;
-    if (thread == null) {
-        const reason = if (is_kept) errors.last() else errors.posix(.NOMEM);
+    const thread = kernel.CreateThread(null, 64 * 1024, run, reactor, flags, null) orelse {
+        const reason = errors.last();
         _ = kernel.CloseHandle(reactor.pipe);
         _ = table.close(number);
         return reason;
-    }
-    _ = kernel.CloseHandle(thread.?);
-    answer.* = .{ .handle = handle, .fd = number };
+    };
+    _ = kernel.CloseHandle(thread);
+    answer.* = .{ .handle = reactor.handle, .fd = number };
     return 0;
 }
 
@@ -97,15 +109,21 @@ fn makePipe(number: i32) ?kernel.Handle {
 }
 
 fn writeName(name: *[64:0]u16, pid: u32, number: u32) void {
-    var text: [64]u8 = undefined;
-    const written = std.fmt.bufPrint(&text, "\\\\.\\pipe\\osexec-{d}-{d}", .{ pid, number }) catch unreachable;
-    for (written, 0..) |byte, index| name[index] = byte;
-    name[written.len] = 0;
+    const prefix = "\\\\.\\pipe\\osexec-";
+    var text: [prefix.len + 21]u8 = undefined;
+    @memcpy(text[0..prefix.len], prefix);
+    var length = prefix.len + decimal.write(text[prefix.len..].ptr, pid);
+    text[length] = '-';
+    length += 1 + decimal.write(text[length + 1 ..].ptr, number);
+    for (text[0..length], 0..) |byte, index| name[index] = byte;
+    name[length] = 0;
 }
 
+/// With the lock held.
 pub fn find(handle: i32) ?*Reactor {
-    if (handle < 0 or handle >= reactors.items.len) return null;
-    return reactors.items[@intCast(handle)];
+    var next = newest;
+    while (next) |reactor| : (next = reactor.next) if (reactor.handle == handle) return reactor;
+    return null;
 }
 
 fn run(context: ?*anyopaque) callconv(.winapi) u32 {
@@ -114,12 +132,15 @@ fn run(context: ?*anyopaque) callconv(.winapi) u32 {
     var batch: [64]abi.Event = undefined;
     while (true) {
         table.acquire();
-        while (reactor.records.items.len == 0 and !reactor.has_ended) {
+        while (reactor.first == null and !reactor.has_ended) {
             _ = table.sleep(&reactor.wake, kernel.INFINITE);
         }
-        const count = @min(batch.len, reactor.records.items.len);
-        @memcpy(batch[0..count], reactor.records.items[0..count]);
-        reactor.records.replaceRangeAssumeCapacity(0, count, &.{});
+        var count: usize = 0;
+        while (count < batch.len) : (count += 1) {
+            const watch = reactor.take() orelse break;
+            batch[count] = watch.event;
+            table.destroy(watch);
+        }
         const has_ended = reactor.has_ended;
         table.release();
         if (has_ended) break;

@@ -9,6 +9,53 @@ import { Command, OSFile, SpawnError, startProcess, SyscallError } from "../../.
 
 const child = process.env.OSEXEC_CHILD_EXE ?? "";
 
+/** What the tests themselves ask Windows for. */
+interface Windows {
+  OpenProcess(access: number, inherits: number, pid: number): number;
+  CloseHandle(handle: number): number;
+  CreateFileW(
+    path: Uint8Array,
+    access: number,
+    share: number,
+    security: Uint8Array,
+    creation: number,
+    flags: number,
+    template: number,
+  ): number;
+  OpenProcessToken(process: number, access: number, place: Int32Array): number;
+}
+
+function openWindows(): Windows {
+  const { dlopen } = process.getBuiltinModule("bun:ffi") as unknown as {
+    dlopen(name: string, symbols: object): { symbols: unknown };
+  };
+  const [i, p, h] = ["u32", "ptr", "i64_fast"];
+  const kernel = dlopen("kernel32.dll", {
+    OpenProcess: { args: [i, i, i], returns: h },
+    CloseHandle: { args: [h], returns: "i32" },
+    CreateFileW: { args: [p, i, i, p, i, i, h], returns: h },
+  });
+  const security = dlopen("advapi32.dll", {
+    OpenProcessToken: { args: [h, i, p], returns: "i32" },
+  });
+  return { ...(kernel.symbols as Windows), ...(security.symbols as object) };
+}
+
+const windows = openWindows();
+
+/** A new file, open for writing, whose handle children may inherit. */
+function inheritableFile(): { readonly value: number; readonly path: string } & Disposable {
+  const path = `${fs.mkdtempSync(`${os.tmpdir()}\\osexec-`)}\\file`;
+  const security = new DataView(new ArrayBuffer(24));
+  security.setUint32(0, 24, true);
+  security.setUint32(16, 1, true);
+  const name = new Uint8Array(Uint16Array.from(`${path}\0`, (c) => c.charCodeAt(0)).buffer);
+  const bytes = new Uint8Array(security.buffer);
+  const value = windows.CreateFileW(name, 0x4000_0000, 7, bytes, 2, 0x80, 0);
+  assert(value > 0);
+  return { value, path, [Symbol.dispose]: () => void windows.CloseHandle(value) };
+}
+
 async function linesOf(args: readonly string[], options = {}): Promise<string[]> {
   const text = await new Command(child, args, options).text();
   return text.split("\n").slice(0, -1);
@@ -109,15 +156,60 @@ test("issue 21: 0, 1 and 2 are what was given, and NUL where nothing was", async
   assertEquals(await linesOf(["std"]), ["char", "pipe", "pipe"]);
 });
 
-test("issue 21: no handle but those is inherited, however many there are", async () => {
-  const pipes = Array.from({ length: 8 }, () => OSFile.pipe());
-  const seen = await linesOf(["std"], { stdin: pipes[0]?.[0] });
-  assertEquals(seen, ["pipe", "pipe", "pipe"]);
-  for (let value = 4; value < 1200; value += 4) {
-    // The child's own three are among its first; the rest of its table is its own, too.
-    if (value % 300 === 0) assertEquals((await linesOf(["handle", `${value}`])).length, 1);
-  }
-  for (const ends of pipes) for (const end of ends) end.close();
+test("issue 21: an inheritable handle is inherited where it is named, and nowhere else", async () => {
+  using handle = inheritableFile();
+  assertEquals(await linesOf(["handle", `${handle.value}`]), ["unknown"]);
+  const sysProcAttr = { additionalInheritedHandles: [handle.value] };
+  assertEquals(await linesOf(["handle", `${handle.value}`], { sysProcAttr }), ["disk"]);
+});
+
+test("Go's TestPipePassing: a child writes to a handle that it was told of", async () => {
+  using handle = inheritableFile();
+  const sysProcAttr = { additionalInheritedHandles: [handle.value] };
+  const marker = "arrakis, dune, desert planet";
+  await new Command(child, ["write", `${handle.value}`, marker], { sysProcAttr }).run();
+  assertEquals(fs.readFileSync(handle.path, "utf8"), marker);
+});
+
+test("issue 21: starts side by side get no handles of each other's", async () => {
+  const texts = Array.from({ length: 24 }, (_, index) => `child ${index}\n`.repeat(50));
+  const outputs = await Promise.all(
+    texts.map((input) => new Command(child, ["stdin"], { input }).text()),
+  );
+  assertEquals(outputs, texts);
+});
+
+test("Go's TestChangingProcessParent: another process is the parent", async () => {
+  const other = startProcess(child, ["child", "sleep"]);
+  const PROCESS_CREATE_PROCESS = 0x80;
+  const PROCESS_DUP_HANDLE = 0x40;
+  const handle = windows.OpenProcess(PROCESS_CREATE_PROCESS | PROCESS_DUP_HANDLE, 0, other.pid);
+  const [reading, writing] = OSFile.pipe();
+  const sys = { parentProcess: handle };
+  const process = startProcess(child, ["child", "parent"], { files: [null, writing, null], sys });
+  writing.close();
+  const lines: string[] = [];
+  for await (const line of reading.lines()) lines.push(line);
+  assertEquals(lines, [`${other.pid}`]);
+  assert((await process.wait()).success);
+  other.kill();
+  await other.wait();
+  windows.CloseHandle(handle);
+  reading.close();
+});
+
+test("issue 21: a token is passed on to CreateProcessAsUser", async () => {
+  const TOKEN_ALL_ACCESS = 0xf01ff;
+  const place = new Int32Array(2);
+  assert(windows.OpenProcessToken(-1, TOKEN_ALL_ACCESS, place) !== 0);
+  const sysProcAttr = { token: place[0] ?? 0 };
+  assertEquals(await linesOf(["args"], { sysProcAttr }).then((lines) => lines.length), 3);
+  const nonsense = assertThrows(
+    () => startProcess(child, ["child", "exit", "0"], { sys: { token: 0x7ff4 } }),
+    SpawnError,
+  );
+  assertEquals([nonsense.step, nonsense.code], ["exec", "ERROR_INVALID_HANDLE"]);
+  windows.CloseHandle(place[0] ?? 0);
 });
 
 test("Go's TestNoInheritHandles", async () => {
