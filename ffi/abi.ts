@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-968404902, 2126145753] as const;
+export const FINGERPRINT = [-1358197845, -536969468] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -195,6 +195,7 @@ export const SYMBOLS = {
   osexec_executable: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_getcwd: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_environ: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_landlock_abi: { parameters: [], result: "i32" },
   osexec_reactor: { parameters: ["buffer"], result: "i32" },
   osexec_watch: { parameters: ["i32", "i32", "i32", "i32"], result: "i32" },
   osexec_watch_pid: { parameters: ["i32", "i32", "i32"], result: "i32" },
