@@ -1,4 +1,4 @@
-/** Namespaces, id maps and ambient capabilities: what Linux alone has. */
+/** Namespaces and id maps: what Linux alone has. */
 
 import type { SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import { checkInteger, type PlanContext, type PlannedStep } from "./checks.ts";
@@ -12,7 +12,6 @@ import {
   CLONE_NEWUSER,
   CLONE_NEWUTS,
 } from "./constants.ts";
-import { withFile } from "../file/file.ts";
 
 const names = [
   ["CLONE_NEWTIME", CLONE_NEWTIME],
@@ -69,25 +68,6 @@ export function selfMapSteps(context: PlanContext, sys: SysProcAttr): PlannedSte
   }
   if ((flags & CLONE_NEWNS) !== 0) steps.push({ step: "mount_private", argument: "/" });
   return steps;
-}
-
-/** PR_SET_KEEPCAPS before the credentials, and the sets after them. */
-export function capabilitySteps(
-  context: PlanContext,
-  { ambientCaps }: SysProcAttr,
-): [PlannedStep[], PlannedStep[]] {
-  if (ambientCaps === undefined || ambientCaps.length === 0) return [[], []];
-  const last = lastCapability();
-  const words: [number, number] = [0, 0];
-  for (const capability of ambientCaps) {
-    checkInteger(context, "ambientCaps: capability", capability, 0, last);
-    words[capability < 32 ? 0 : 1] |= 1 << capability % 32;
-  }
-  const argument = `[${ambientCaps.join(" ")}]`;
-  return [
-    [{ step: "keep_capabilities", argument: "keep" }],
-    [{ step: "capabilities", words: words.map((word) => word >>> 0), argument }],
-  ];
 }
 
 function checkFlags(context: PlanContext, field: string, flags: unknown): number {
@@ -156,16 +136,3 @@ function map(
 
 /** So many of a map's lines stand in messages. */
 const linesShown = 8;
-
-/** The kernel's last capability; what it cannot be asked for is the last one known, 40. */
-function lastCapability(): number {
-  try {
-    const bytes = new Uint8Array(16);
-    const path = "/proc/sys/kernel/cap_last_cap";
-    const length = withFile(path, (file) => file.readSync(bytes)) ?? 0;
-    const number = Number.parseInt(new TextDecoder().decode(bytes.subarray(0, length)), 10);
-    return Number.isNaN(number) ? 40 : number;
-  } catch {
-    return 40;
-  }
-}
