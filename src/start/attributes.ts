@@ -136,6 +136,7 @@ export interface SysProcAttr {
   /**
    * L: whether the child dumps core, and can be traced and looked into by others of its user, PR_SET_DUMPABLE: UNTIL
    * execve(2), which makes every program dumpable again but one that its user may not read, or that changes its user.
+   * Until then the child has a copy of this process's memory: true with a `credential` is refused.
    */
   dumpable?: boolean | undefined;
   /**

@@ -91,8 +91,15 @@ export function lastPrivilegeSteps(context: PlanContext, sys: SysProcAttr): Plan
 }
 
 /** After the credentials, a change of which changes it too. */
-export function dumpableSteps({ dumpable }: SysProcAttr): PlannedStep[] {
+export function dumpableSteps(
+  context: PlanContext,
+  { credential, dumpable }: SysProcAttr,
+): PlannedStep[] {
   if (dumpable === undefined) return [];
+  // Until execve it has a copy of this memory, which a change of user has hidden from that user.
+  if (dumpable && credential !== undefined) {
+    context.refuse("dumpable: true with a credential would show that user this process's memory");
+  }
   return [{ step: "dumpable", values: [dumpable ? 1 : 0], argument: `${dumpable}` }];
 }
 

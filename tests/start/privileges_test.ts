@@ -305,6 +305,10 @@ const refused: readonly (readonly [sys: SysProcAttr, detail: string])[] = [
     "capabilities.securebits 4096 is not an integer from 0 to 4095",
   ],
   [
+    { dumpable: true, credential: { uid: 1, gid: 1 } },
+    "dumpable: true with a credential would show that user this process's memory",
+  ],
+  [
     { ambientCaps: [1, 2], capabilities: { permitted: [1] } },
     "ambientCaps: 2 is not in capabilities.permitted",
   ],
