@@ -37,8 +37,18 @@ export interface Capabilities {
 /** Of the three sets that capset(2) takes, in the order of the bits of `given`. */
 const threeSets = ["permitted", "effective", "inheritable"] as const;
 
-/** The steps before the credentials. */
-export function privilegeSteps(
+/** The steps of capabilities, keys and core dumps. */
+export function privilegeSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  return [
+    ...boundingSteps(context, sys),
+    ...ambientSteps(context, sys),
+    ...setSteps(context, sys),
+    ...(sys.newKeyring ? [{ step: "keyring", values: [] } as const] : []),
+    ...dumpableSteps(context, sys),
+  ];
+}
+
+function boundingSteps(
   context: PlanContext,
   { ambientCaps, capabilities }: SysProcAttr,
 ): PlannedStep[] {
@@ -54,21 +64,24 @@ export function privilegeSteps(
   return steps;
 }
 
-/** The steps after the credentials. */
-export function lastPrivilegeSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
-  const { ambientCaps, capabilities, newKeyring } = sys;
-  const steps: PlannedStep[] = [];
-  if (ambientCaps !== undefined && hasAny(ambientCaps)) {
-    const raised = bits(context, "ambientCaps", ambientCaps);
-    for (const set of ["permitted", "inheritable"] as const) {
-      const given = capabilities?.[set];
-      const missing = given && ambientCaps.find((each) => !given.includes(each));
-      if (missing !== undefined) {
-        context.refuse(`ambientCaps: ${missing} is not in capabilities.${set}`);
-      }
+function ambientSteps(
+  context: PlanContext,
+  { ambientCaps, capabilities }: SysProcAttr,
+): PlannedStep[] {
+  if (ambientCaps === undefined || !hasAny(ambientCaps)) return [];
+  const raised = bits(context, "ambientCaps", ambientCaps);
+  for (const set of ["permitted", "inheritable"] as const) {
+    const given = capabilities?.[set];
+    const missing = given && ambientCaps.find((each) => !given.includes(each));
+    if (missing !== undefined) {
+      context.refuse(`ambientCaps: ${missing} is not in capabilities.${set}`);
     }
-    steps.push({ step: "ambient_set", values: [raised], argument: inBrackets(ambientCaps) });
   }
+  return [{ step: "ambient_set", values: [raised], argument: inBrackets(ambientCaps) }];
+}
+
+function setSteps(context: PlanContext, { capabilities }: SysProcAttr): PlannedStep[] {
+  const steps: PlannedStep[] = [];
   if (capabilities?.securebits !== undefined) {
     const value = checkInteger(context, "capabilities.securebits", capabilities.securebits, 0, 0xfff);
     steps.push({ step: "securebits", values: [value], argument: `0x${value.toString(16)}` });
@@ -86,12 +99,10 @@ export function lastPrivilegeSteps(context: PlanContext, sys: SysProcAttr): Plan
       argument: words.filter((each) => each !== undefined).join(" "),
     });
   }
-  if (newKeyring) steps.push({ step: "keyring", values: [] });
   return steps;
 }
 
-/** After the credentials, a change of which changes it too. */
-export function dumpableSteps(
+function dumpableSteps(
   context: PlanContext,
   { credential, dumpable }: SysProcAttr,
 ): PlannedStep[] {

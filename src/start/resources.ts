@@ -64,11 +64,9 @@ const memoryModes: ReadonlyMap<string, number> = new Map<MemoryPolicy["mode"], n
 const processorsMax = 8192;
 const nodesMax = 1024;
 
-/** The steps before nice: which processors, and when. */
-export function processorSteps(
-  context: PlanContext,
-  { affinity, scheduler }: SysProcAttr,
-): PlannedStep[] {
+/** The steps of all of them. */
+export function resourceSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const { affinity, scheduler, ioPriority, timerSlack, memoryPolicy } = sys;
   const steps: PlannedStep[] = [];
   if (affinity !== undefined) {
     if (affinity.length === 0) context.refuse("affinity: there is no processor in it");
@@ -78,13 +76,6 @@ export function processorSteps(
     steps.push({ step: "affinity", values: [mask(affinity)], argument: inBrackets(affinity) });
   }
   if (scheduler !== undefined) steps.push(schedulerStep(context, scheduler));
-  return steps;
-}
-
-/** The steps after nice and before the limits. */
-export function resourceSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
-  const { ioPriority, timerSlack, memoryPolicy, oomScoreAdj, coredumpFilter, personality } = sys;
-  const steps: PlannedStep[] = [];
   if (ioPriority !== undefined) steps.push(ioPriorityStep(context, ioPriority));
   if (timerSlack !== undefined) {
     // 0 would be what this process has.
@@ -92,6 +83,7 @@ export function resourceSteps(context: PlanContext, sys: SysProcAttr): PlannedSt
     steps.push({ step: "timer_slack", values: [BigInt(value)], argument: `${value} ns` });
   }
   if (memoryPolicy !== undefined) steps.push(memoryStep(context, memoryPolicy));
+  const { oomScoreAdj, coredumpFilter, personality } = sys;
   if (oomScoreAdj !== undefined) {
     const value = checkInteger(context, "oomScoreAdj", oomScoreAdj, -1000, 1000);
     steps.push({ step: "oom_score_adj", values: [value], argument: `${value}` });
