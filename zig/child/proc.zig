@@ -1,6 +1,7 @@
 //! The files of /proc/PID, as both sides of a start write them: raw system calls, and no memory but the stack's.
 
 const std = @import("std");
+const decimal = @import("../os/decimal.zig");
 const linux = @import("../os/linux.zig");
 
 /// In one write, as these files want it. `pid` 0: the caller's own.
@@ -19,7 +20,7 @@ pub fn write(pid: i32, comptime name: []const u8, text: []const u8) i32 {
 pub fn writeNumber(pid: i32, comptime name: []const u8, value: i32) i32 {
     var text: [11]u8 = undefined;
     text[0] = '-';
-    const digits = writeDecimal(text[1..], @abs(value));
+    const digits = decimal.write(text[1..], @abs(value));
     return write(pid, name, if (value < 0) text[0 .. digits + 1] else text[1 .. digits + 1]);
 }
 
@@ -32,7 +33,7 @@ fn pathOf(path: []u8, pid: i32, name: []const u8) [*]const u8 {
     if (pid == 0) {
         for ("self") |byte| append(path, &length, byte);
     } else {
-        length += writeDecimal(path[length..], @abs(pid));
+        length += decimal.write(path[length..].ptr, @abs(pid));
     }
     append(path, &length, '/');
     for (name) |byte| append(path, &length, byte);
@@ -43,20 +44,6 @@ fn pathOf(path: []u8, pid: i32, name: []const u8) [*]const u8 {
 fn append(path: []u8, length: *usize, byte: u8) void {
     path[length.*] = byte;
     length.* += 1;
-}
-
-/// Answers how many digits there are, ten at most.
-fn writeDecimal(place: []u8, value: u32) usize {
-    var count: usize = 1;
-    var rest = value;
-    while (rest >= 10) : (rest /= 10) count += 1;
-    rest = value;
-    var index = count;
-    while (index > 0) : (rest /= 10) {
-        index -= 1;
-        place[index] = '0' + @as(u8, @intCast(rest % 10));
-    }
-    return count;
 }
 
 test "a path is this process's, or another's with each of its digits" {
