@@ -153,7 +153,7 @@ function checkErrno(what: string, given: unknown): number {
 function checkNames(what: string, given: unknown): readonly string[] | undefined {
   if (given === undefined) return undefined;
   if (!Array.isArray(given)) throw new TypeError(`${what} is not a list`);
-  return given.map((name: unknown) => {
+  return Array.from(given, (name: unknown) => {
     if (typeof name !== "string") throw new TypeError(`${what} holds what is not a string`);
     if (!isSystemCall(name)) {
       throw new TypeError(`${what}: there is no system call ${JSON.stringify(name)}`);
