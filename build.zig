@@ -155,7 +155,7 @@ fn addChild(
     return b.addExecutable(.{
         .name = name,
         .root_module = b.createModule(.{
-            .root_source_file = b.path("zig/" ++ name ++ ".zig"),
+            .root_source_file = b.path("zig/tools/" ++ name ++ ".zig"),
             .target = target,
             .optimize = .small,
             .strip = true,
@@ -179,11 +179,18 @@ fn addOptions(b: *std.Build, module: *std.Build.Module, child: Child) void {
 /// A program that runs during the build, on the machine that builds.
 fn addTool(b: *std.Build, comptime name: []const u8) *std.Build.Step.Compile {
     const module = b.createModule(.{
-        .root_source_file = b.path("zig/" ++ name ++ ".zig"),
+        .root_source_file = b.path("zig/tools/" ++ name ++ ".zig"),
         .target = b.graph.host,
     });
-    addOptions(b, module, childOf(b.graph.host, .raw));
+    addSelf(b, module, childOf(b.graph.host, .raw));
     return b.addExecutable(.{ .name = name, .root_module = module });
+}
+
+/// What the programs of `zig/tools/` import as "osexec".
+fn addSelf(b: *std.Build, module: *std.Build.Module, child: Child) void {
+    const self = b.createModule(.{ .root_source_file = b.path("zig/osexec.zig") });
+    addOptions(b, self, child);
+    module.addImport("osexec", self);
 }
 
 /// With a libc, as the library has one in its host: for threads, and for the libc child.
@@ -211,12 +218,12 @@ fn addTests(
 /// The spawn storm: static, but for the child that is libc's.
 fn addStorm(b: *std.Build, target: std.Build.ResolvedTarget, child: Child) *std.Build.Step.Compile {
     const module = b.createModule(.{
-        .root_source_file = b.path("zig/storm.zig"),
+        .root_source_file = b.path("zig/tools/storm.zig"),
         .target = target,
         .optimize = .safe,
         .link_libc = child == .libc,
     });
-    addOptions(b, module, child);
+    addSelf(b, module, child);
     return b.addExecutable(.{ .name = b.fmt("storm-{t}", .{child}), .root_module = module });
 }
 

@@ -14,11 +14,17 @@
  * @module
  */
 
-export type { Credential, Limit, ProcAttr, SysProcAttr, SysProcIDMap } from "./src/attributes.ts";
-export type { Cancel } from "./src/abort.ts";
-export { type Captured, type CaptureOptions } from "./src/captured.ts";
-export { Command } from "./src/command.ts";
-export type { CommandOptions } from "./src/command_options.ts";
+export type {
+  Credential,
+  Limit,
+  ProcAttr,
+  SysProcAttr,
+  SysProcIDMap,
+} from "./src/start/attributes.ts";
+export type { Cancel } from "./src/command/abort.ts";
+export { type Captured, type CaptureOptions } from "./src/command/captured.ts";
+export { Command } from "./src/command/command.ts";
+export type { CommandOptions } from "./src/command/command_options.ts";
 export {
   Cap,
   CLONE_NEWCGROUP,
@@ -30,8 +36,8 @@ export {
   CLONE_NEWUSER,
   CLONE_NEWUTS,
   type RlimitName,
-} from "./src/constants.ts";
-export type { Env, ExtraEnv } from "./src/environment.ts";
+} from "./src/start/constants.ts";
+export type { Env, ExtraEnv } from "./src/start/environment.ts";
 export {
   CancelError,
   type CapturedOutput,
@@ -60,25 +66,30 @@ export {
   OSFile,
   pipe,
   socketPair,
-} from "./src/file.ts";
+} from "./src/file/file.ts";
 export { LibraryError } from "./ffi/library.ts";
 export { type LibraryAttempt, PlatformError } from "./ffi/runtime.ts";
 export type { Text } from "./ffi/text.ts";
-export type { LineOptions } from "./src/lines.ts";
-export { type Ended, parallel, type ParallelOptions } from "./src/parallel.ts";
-export { Pipeline, pipeline, PipelineError } from "./src/pipeline.ts";
-export { Dialogue, DialogueError, type Expectation, type ExpectOptions } from "./src/dialogue.ts";
-export { lookPath } from "./src/look_path.ts";
+export type { LineOptions } from "./src/command/lines.ts";
+export { type Ended, parallel, type ParallelOptions } from "./src/command/parallel.ts";
+export { Pipeline, pipeline, PipelineError } from "./src/command/pipeline.ts";
+export {
+  Dialogue,
+  DialogueError,
+  type Expectation,
+  type ExpectOptions,
+} from "./src/terminal/dialogue.ts";
+export { lookPath } from "./src/start/look_path.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";
-export { findProcess, Process, startProcess } from "./src/process.ts";
-export { type ReapOptions, reapOrphans } from "./src/reap_orphans.ts";
-export { exec } from "./src/replace.ts";
-export { type Observation, observe } from "./src/observe.ts";
-export type { ProcessState, Rusage } from "./src/process_state.ts";
-export type { Signal, SignalName } from "./src/signals.ts";
-export { openPty, type PtyOptions, Terminal } from "./src/terminal.ts";
-export type { Writer } from "./src/sinks.ts";
-export type { Data } from "./src/sources.ts";
-export type { Stdin, Stdout } from "./src/stdio.ts";
-export type { Tree } from "./src/tree.ts";
+export { findProcess, Process, startProcess } from "./src/process/process.ts";
+export { type ReapOptions, reapOrphans } from "./src/tree/reap_orphans.ts";
+export { exec } from "./src/start/replace.ts";
+export { type Observation, observe } from "./src/watch/observe.ts";
+export type { ProcessState, Rusage } from "./src/process/process_state.ts";
+export type { Signal, SignalName } from "./src/process/signals.ts";
+export { openPty, type PtyOptions, Terminal } from "./src/terminal/terminal.ts";
+export type { Writer } from "./src/command/sinks.ts";
+export type { Data } from "./src/command/sources.ts";
+export type { Stdin, Stdout } from "./src/command/stdio.ts";
+export type { Tree } from "./src/tree/tree.ts";

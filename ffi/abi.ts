@@ -1,12 +1,12 @@
-// Generated from zig/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
+// Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1694974222, -1999107928] as const;
+export const FINGERPRINT = [-968404902, 2126145753] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
 
-/** What stands for the child's number in its environment: see zig/abi.zig. */
+/** What stands for the child's number in its environment: see zig/abi/abi.zig. */
 export const LISTEN_PID_ROOM = "LISTEN_PID=0000000000";
 
 export const Request = {

@@ -5,7 +5,7 @@ import { denoRuntime } from "./deno.ts";
 import { hostBun, hostDeno, isNode } from "./host.ts";
 import { nodeRuntime } from "./node.ts";
 
-/** A word of the boundary's vocabulary: see `zig/abi_gen.zig`. */
+/** A word of the boundary's vocabulary: see `zig/tools/abi_gen.zig`. */
 export type Word = "i32" | "buffer" | "void";
 
 /** The type of one native function. */

@@ -2,9 +2,9 @@
 
 import { Errno, errnoCode, errnoText } from "./errno.ts";
 import type { OS } from "./os.ts";
-import type { ProcessState } from "./process_state.ts";
+import type { ProcessState } from "./process/process_state.ts";
 import { escapeControls } from "./quote.ts";
-import { type SignalName, signalName, signalText } from "./signals.ts";
+import { type SignalName, signalName, signalText } from "./process/signals.ts";
 
 /** What a message adds to Go's words; `cause` may be given too. */
 export interface Told extends ErrorOptions {

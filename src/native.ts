@@ -8,7 +8,7 @@ import {
   freezeEnvironment,
   type ReadEnvironment,
   readVariables,
-} from "./environment.ts";
+} from "./start/environment.ts";
 import { Errno, wouldBlock } from "./errno.ts";
 import { SyscallError } from "./errors.ts";
 import { currentOS } from "./os.ts";

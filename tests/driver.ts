@@ -23,8 +23,8 @@ import {
   startProcess,
   type Text,
 } from "../mod.ts";
-import { planStart } from "../src/plan.ts";
-import { startChild } from "../src/process.ts";
+import { planStart } from "../src/start/plan.ts";
+import { startChild } from "../src/process/process.ts";
 import {
   cgroupNumber,
   changesSince,

@@ -11,7 +11,7 @@ import { Command, type CommandOptions, type Env, ExitError, type OSFile } from "
 /** The root of the checkout. */
 export const root: string = fileURLToPath(new URL("..", import.meta.url));
 
-/** The static child program, `zig/helper.zig`; its verbs stand at that file's top. */
+/** The static child program, `zig/tools/helper.zig`; its verbs stand at that file's top. */
 export const helper: string = findHelper();
 
 function findHelper(): string {

@@ -13,7 +13,7 @@ import { fileURLToPath } from "node:url";
 import { Command, type CommandOptions, type OSFile, type Process, type Writer } from "../mod.ts";
 import { runtime } from "./helper.ts";
 
-/** The child program, built by `zig build` from `zig/impersonator.zig`. */
+/** The child program, built by `zig build` from `zig/tools/impersonator.zig`. */
 export const program = fileURLToPath(new URL("../zig-out/bin/impersonator", import.meta.url));
 
 /** A command that runs the child program with one of its verbs. */

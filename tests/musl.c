@@ -1,5 +1,5 @@
 /*
- * A child on musl, for tests/musl_test.ts: tools/musl.mjs builds it static and dynamic.
+ * A child on musl, for tests/host/musl_test.ts: tools/musl.mjs builds it static and dynamic.
  *
  *     musl args ARG...      argv, a line each
  *     musl cat              stdin to stdout, by stdio

@@ -7,7 +7,7 @@ import process from "node:process";
 import { Rung } from "../ffi/abi.ts";
 import { start } from "../ffi/request.ts";
 import { Process } from "../mod.ts";
-import { planStart } from "../src/plan.ts";
+import { planStart } from "../src/start/plan.ts";
 import { helper } from "./helper.ts";
 
 /** The system calls that a filter around this run refuses, by their names. */
@@ -39,7 +39,7 @@ export const childPath: "raw" | "libc" = plain.rungs === allRungs ? "libc" : "ra
 
 /**
  * The reason to skip a test of what only Linux's own child can do, or false: a library built with
- * `-Dchild=libc` makes children as on macOS. `tests/libc_child_test.ts` has what comes of it there.
+ * `-Dchild=libc` makes children as on macOS. `tests/start/libc_child_test.ts` has what comes of it there.
  */
 export const needsLinuxChild: string | false = childPath === "raw"
   ? false
@@ -54,7 +54,7 @@ export const needsLibcChild: string | false = childPath === "libc"
 export const needsPidfd: string | false = plain.pidfd ? false : "needs pidfds";
 
 /**
- * libc's fork(), as rules of zig/filter.zig: glibc asks clone(2) for CHILD_SETTID, CHILD_CLEARTID and
+ * libc's fork(), as rules of zig/tools/filter.zig: glibc asks clone(2) for CHILD_SETTID, CHILD_CLEARTID and
  * SIGCHLD; musl calls fork(2) where the processor has it, else clone(2) for SIGCHLD alone.
  */
 export const forkRules: readonly string[] = [

@@ -30,7 +30,7 @@ import {
 import { isNode, runtime } from "./helper.ts";
 import { needsLinuxChild } from "./refused.ts";
 
-/** The static program of zig/helper.zig, which `zig build` makes. */
+/** The static program of zig/tools/helper.zig, which `zig build` makes. */
 export const helper: string = fileURLToPath(new URL("../zig-out/bin/helper", import.meta.url));
 
 const uid = process.getuid?.() ?? -1;
@@ -370,7 +370,7 @@ function snapshot(): Map<string, string> {
 const thread = "thread";
 const libraryThreads = "threads of the library";
 
-/** Every signal but those that cannot be blocked, and libc's own: see zig/threads.zig. */
+/** Every signal but those that cannot be blocked, and libc's own: see zig/os/threads.zig. */
 const libraryMask = "fffffffc7ffbfeff";
 
 function readIfThere(path: string): string {

@@ -25,7 +25,7 @@ import { installTelemetry, root, ToolError, tools } from "./toolchain.mjs";
  * @typedef {{ name: string, title: string, run: Run, isSlow?: boolean }} Check
  */
 
-/** Whose blocks of code are checked; `tests/documentation_test.ts` runs them. */
+/** Whose blocks of code are checked; `tests/docs/documentation_test.ts` runs them. */
 const DOCUMENTS = ["README.md", "docs/GUIDE.md"];
 
 /** Bun's own limit of 5 s a test is too short for a busy machine; Deno has none. */
@@ -151,7 +151,7 @@ function libcChecks(zig, where, names, ending = "", remark = "") {
  * What old kernels and sandboxes refuse, and under which runtime the suite is run without it: both where
  * the runtimes' own parts go another way, as waiting does without pidfds, else whichever it is. Not clone3
  * with EPERM, under which no runtime lives: glibc makes its threads without it only for ENOSYS.
- * `tests/ladder_test.ts` refuses that to starts alone.
+ * `tests/start/ladder_test.ts` refuses that to starts alone.
  *
  * @type {[call: string, names: Runtime[]][]}
  */
@@ -216,7 +216,8 @@ function muslChecks(zig, here) {
 function typeScript(folder) {
   const path = join(root, folder);
   if (!existsSync(path)) return [];
-  return readdirSync(path).filter((name) => name.endsWith(".ts")).map((name) => join(folder, name));
+  return readdirSync(path, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts")).map((name) => join(folder, name));
 }
 
 /**
@@ -464,7 +465,7 @@ function nodeTest(where, wrapper = []) {
       ...[...wrapper, place.node, "--disable-warning=ExperimentalWarning"],
       ...["--import", "./tests/node.mjs", "--test", "--test-isolation=none"],
       ...["--test-reporter=spec", "--test-reporter-destination=stdout"],
-      ...["--test-reporter=junit", `--test-reporter-destination=${report}`, "tests/*_test.ts"],
+      ...["--test-reporter=junit", `--test-reporter-destination=${report}`, "tests/**/*_test.ts"],
     ];
     return countReport(await job.run(argv, { ...place, env }), report, job);
   };

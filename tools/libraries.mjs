@@ -44,7 +44,7 @@ export function findLibraries(folder) {
 }
 
 /**
- * The text that zig/embed_gen.zig writes, also after a bundler has printed it its own way.
+ * The text that zig/tools/embed_gen.zig writes, also after a bundler has printed it its own way.
  *
  * @param {string} text
  * @param {string} place

@@ -1,5 +1,5 @@
 /**
- * Debian's nginx for this machine, unpacked below .tools/ and not installed: what tests/supervisor_test.ts runs, if it is
+ * Debian's nginx for this machine, unpacked below .tools/ and not installed: what tests/command/supervisor_test.ts runs, if it is
  * there or in PATH.
  *
  *     node tools/nginx.mjs     gets it, and prints its path

@@ -52,8 +52,8 @@ export function makePackage({ bun }) {
 }
 
 /**
- * Makes traces say "npm:osexec@0.1.0/src/command.ts:724" on Deno, which takes no path from a map, and
- * ".../osexec/dist/src/command.ts:724" on Bun; and takes out the text of the libraries, which nobody debugs.
+ * Makes traces say "npm:osexec@0.1.0/src/command/command.ts:724" on Deno, which takes no path from a map, and
+ * ".../osexec/dist/src/command/command.ts:724" on Bun; and takes out the text of the libraries, which nobody debugs.
  *
  * @param {string} path of the map
  */

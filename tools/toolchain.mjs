@@ -43,7 +43,7 @@ const NPM_PACKAGES = {
   "@types/node": "26.6.6",
 };
 
-/** What `tests/trace_test.ts` makes spans with, in a folder of its own: exact versions from npm. */
+/** What `tests/watch/trace_test.ts` makes spans with, in a folder of its own: exact versions from npm. */
 const TELEMETRY_PACKAGES = {
   "@opentelemetry/api": "1.9.0",
   "@opentelemetry/sdk-trace-base": "2.12.1",

@@ -2,24 +2,27 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const abi = @import("abi.zig");
-const environ = @import("environ.zig");
-const files = @import("files.zig");
-const launcher = @import("launcher.zig");
-const nowait = @import("nowait.zig");
-const opener = @import("opener.zig");
-const orphans = @import("orphans.zig");
-const processors = @import("processors.zig");
-const pty = @import("pty.zig");
-const reactor = @import("reactor.zig");
-const shared = @import("shared.zig");
-const spawn = @import("spawn.zig");
-const system = @import("system.zig").system;
-const usage = @import("usage.zig");
-const waiting = @import("wait.zig");
+const abi = @import("abi/abi.zig");
+const environ = @import("os/environ.zig");
+const files = @import("files/files.zig");
+const launcher = @import("parent/launcher.zig");
+const nowait = @import("files/nowait.zig");
+const opener = @import("files/opener.zig");
+const orphans = @import("wait/orphans.zig");
+const processors = @import("os/processors.zig");
+const pty = @import("files/pty.zig");
+const reactor = @import("reactor/reactor.zig");
+const shared = @import("os/shared.zig");
+const spawn = @import("parent/spawn.zig");
+const system = @import("os/system.zig").system;
+const usage = @import("wait/usage.zig");
+const waiting = @import("wait/wait.zig");
 
 /// A library must not print or unwind inside its host: a broken invariant traps.
 pub const panic = std.debug.no_panic;
+
+/// What both sides compare at load.
+pub const fingerprint = abi.fingerprintOf(symbols);
 
 /// `abi_gen.zig` reflects over this to write the signatures into `ffi/abi.ts`.
 pub const symbols = struct {
@@ -28,7 +31,7 @@ pub const symbols = struct {
     pub fn osexec_abi(half: i32) callconv(.c) i32 {
         if (half == 2) return shared.firstLibrary();
         const shift: u6 = if (half == 0) 0 else 32;
-        return @bitCast(@as(u32, @truncate(abi.fingerprint >> shift)));
+        return @bitCast(@as(u32, @truncate(fingerprint >> shift)));
     }
 
     /// The outcome is in `answer`.

@@ -3,31 +3,31 @@
 const builtin = @import("builtin");
 
 test {
-    _ = @import("abi.zig");
-    _ = @import("arena.zig");
-    _ = @import("embed_gen.zig");
-    _ = @import("environ.zig");
-    _ = @import("files.zig");
-    _ = @import("filter.zig");
-    _ = @import("ledger.zig");
-    _ = @import("nowait.zig");
-    _ = @import("opener.zig");
-    _ = @import("orphans.zig");
-    _ = @import("processors.zig");
-    _ = @import("pty.zig");
-    _ = @import("request.zig");
-    _ = @import("reactor_test.zig");
-    _ = @import("spawn.zig");
-    _ = @import("spawn_test.zig");
-    _ = @import("usage.zig");
-    _ = @import("wait.zig");
-    _ = @import("words.zig");
+    _ = @import("abi/abi.zig");
+    _ = @import("parent/arena.zig");
+    _ = @import("tools/embed_gen.zig");
+    _ = @import("os/environ.zig");
+    _ = @import("files/files.zig");
+    _ = @import("tools/filter.zig");
+    _ = @import("files/ledger.zig");
+    _ = @import("files/nowait.zig");
+    _ = @import("files/opener.zig");
+    _ = @import("wait/orphans.zig");
+    _ = @import("os/processors.zig");
+    _ = @import("files/pty.zig");
+    _ = @import("parent/request.zig");
+    _ = @import("tests/reactor_test.zig");
+    _ = @import("parent/spawn.zig");
+    _ = @import("tests/spawn_test.zig");
+    _ = @import("wait/usage.zig");
+    _ = @import("wait/wait.zig");
+    _ = @import("os/words.zig");
     if (builtin.os.tag == .linux) {
-        _ = @import("child.zig");
-        _ = @import("dumpable.zig");
-        _ = @import("linux.zig");
-        _ = @import("orphan_test.zig");
-        _ = @import("pending.zig");
-        _ = @import("window.zig");
+        _ = @import("child/child.zig");
+        _ = @import("parent/dumpable.zig");
+        _ = @import("os/linux.zig");
+        _ = @import("tests/orphan_test.zig");
+        _ = @import("parent/pending.zig");
+        _ = @import("parent/window.zig");
     }
 }

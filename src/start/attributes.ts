@@ -1,0 +1,140 @@
+/** What a process is started with: Go's os.ProcAttr and syscall.SysProcAttr, and what lies beyond. */
+
+import type { Text } from "../../ffi/text.ts";
+import type { RlimitName } from "./constants.ts";
+import type { Env } from "./environment.ts";
+import type { Fd } from "../file/file.ts";
+import type { Signal } from "../process/signals.ts";
+
+/** How startProcess() starts a process: Go's os.ProcAttr. */
+export interface ProcAttr {
+  /** The child's working directory. Default: this process's own. */
+  dir?: Text | undefined;
+  /** The child's whole environment. Default: this process's own. */
+  env?: Env | undefined;
+  /**
+   * Entry i becomes the child's descriptor i; null closes descriptor i. When absent, the child has
+   * 0, 1 and 2 closed, as in Go.
+   */
+  files?: readonly (Fd | null)[] | undefined;
+  /** What the system does beyond that. */
+  sys?: SysProcAttr | undefined;
+}
+
+/**
+ * Who the child runs as: Go's syscall.Credential. A user, by `uid` or `user`, and a group must be known; a user's name
+ * brings its own group.
+ */
+export interface Credential {
+  /** User id: real, effective and saved. */
+  uid?: number | undefined;
+  /** Group id: real, effective and saved. */
+  gid?: number | undefined;
+  /** Supplementary groups; empty drops them all, and so does absent where `user` is no name, as in Go. */
+  groups?: readonly number[] | undefined;
+  /**
+   * In place of uid: a name, or a number. A name brings its group and its supplementary groups unless they are given. It
+   * is looked up at the start, in this process's root: in /etc/passwd and /etc/group, and if it is not there by getent(1).
+   * A name that nobody has is refused (SpawnError, step "request").
+   */
+  user?: string | number | undefined;
+  /** In place of gid: a name, or a number. */
+  group?: string | number | undefined;
+  /** Leaves the supplementary groups as they are. */
+  noSetGroups?: boolean | undefined;
+}
+
+/** A resource limit in the resource's own unit, getrlimit(2); Infinity is none. */
+export type Limit = number | bigint;
+
+/** One line of an id map, user_namespaces(7): Go's syscall.SysProcIDMap. */
+export interface SysProcIDMap {
+  /** First id inside the namespace. */
+  containerID: number;
+  /** First id outside. */
+  hostID: number;
+  /** How many ids. */
+  size: number;
+}
+
+/**
+ * Go's syscall.SysProcAttr: fields marked L are Linux only, and are refused elsewhere with a
+ * SpawnError of step "request" that names the field, as are attributes that exclude each other
+ * (setctty with foreground) or lie out of range (ctty, a capability above the kernel's last).
+ */
+export interface SysProcAttr {
+  /**
+   * The child's root directory, chroot(2). Without a dir the child starts in the new root's "/"; Go
+   * leaves it outside, which is an escape.
+   */
+  chroot?: Text | undefined;
+  /** Who the child runs as; absent: who this process is. */
+  credential?: Credential | undefined;
+  /** The child is traced by this thread from exec on, PTRACE_TRACEME of ptrace(2). */
+  ptrace?: boolean | undefined;
+  /** The child leads a new session, setsid(2). */
+  setsid?: boolean | undefined;
+  /** The child joins the group `pgid`. With setsid the kernel refuses it: step "setpgid", EPERM. */
+  setpgid?: boolean | undefined;
+  /** With setpgid: the process group; 0 or absent: a new one, the child's own. */
+  pgid?: number | undefined;
+  /** Makes ctty, a CHILD fd, the controlling terminal; needs setsid. */
+  setctty?: boolean | undefined;
+  /** Gives up the controlling terminal on the child's fd 0. */
+  noctty?: boolean | undefined;
+  /** The child's fd with setctty, the PARENT's with foreground. */
+  ctty?: number | undefined;
+  /** Puts the child's process group in the foreground of the terminal ctty; implies setpgid. */
+  foreground?: boolean | undefined;
+  /**
+   * L: the signal the child gets when the thread that started it ends, PR_SET_PDEATHSIG of prctl(2).
+   * That thread is the JavaScript thread of the start: a Worker's children die with the Worker.
+   */
+  pdeathsig?: Signal | undefined;
+  /** L: CLONE_NEW*: namespaces that the child is born into. */
+  cloneflags?: number | undefined;
+  /** L: CLONE_NEW*: namespaces that the child makes for itself, unshare(2). */
+  unshareflags?: number | undefined;
+  /** L: /proc/PID/uid_map of a new user namespace. */
+  uidMappings?: readonly SysProcIDMap[] | undefined;
+  /** L: /proc/PID/gid_map of a new user namespace. */
+  gidMappings?: readonly SysProcIDMap[] | undefined;
+  /** L: what /proc/PID/setgroups gets with gidMappings: default false writes "deny". */
+  gidMappingsEnableSetgroups?: boolean | undefined;
+  /** L: CAP_*: capabilities that outlive exec, capabilities(7). */
+  ambientCaps?: readonly number[] | undefined;
+  /**
+   * L: a cgroup v2 directory, in which the child is born: Go's UseCgroupFD and CgroupFD. A bad one
+   * fails in step "cgroup".
+   */
+  cgroupFD?: Fd | undefined;
+
+  /** The child's file mode creation mask, umask(2). */
+  umask?: number | undefined;
+  /**
+   * Soft and hard limits set in the child; a number sets both, Infinity is no limit, and what is above 2^53 is a
+   * bigint. NOFILE is set
+   * after the descriptors are in place. The JavaScript runtimes raise the soft NOFILE limit and their
+   * children inherit that.
+   */
+  rlimits?:
+    | Readonly<Partial<Record<RlimitName, Limit | { soft: Limit; hard: Limit }>>>
+    | undefined;
+  /** The child's nice value itself, -20 to 19. */
+  nice?: number | undefined;
+  /** L: prctl(PR_SET_NO_NEW_PRIVS). */
+  noNewPrivs?: boolean | undefined;
+  /**
+   * Close every other descriptor from max(3, number of files) on, even one opened without O_CLOEXEC.
+   * Default true; false is Go's behaviour. On Bun false hands down little: Bun marks what it opens, and on its start
+   * whatever it finds from 4 on, close-on-exec. What is to be handed down (make's jobserver) belongs in `files`.
+   */
+  closeFds?: boolean | undefined;
+  /**
+   * The descriptors from 3 on (`extraFiles`) are handed over as systemd hands sockets over, sd_listen_fds(3): the child's
+   * environment has LISTEN_FDS, their number, LISTEN_PID, the child's own pid, which the child itself puts there, and with
+   * a list LISTEN_FDNAMES, a name for each, in order: ASCII without control characters and ":", 255 at most. What it had
+   * under these names is replaced. Refused where there is no such descriptor, or one of them is null.
+   */
+  listenFds?: boolean | readonly string[] | undefined;
+}

@@ -1,0 +1,98 @@
+/** Numbers of the kernel's interface that callers of SysProcAttr need by name. */
+
+import type { OS } from "../os.ts";
+
+/** A new time namespace, for `cloneflags` or `unshareflags`: time_namespaces(7). */
+export const CLONE_NEWTIME: number = 0x00000080;
+/** A new mount namespace: mount_namespaces(7). */
+export const CLONE_NEWNS: number = 0x00020000;
+/** A new cgroup namespace: cgroup_namespaces(7). */
+export const CLONE_NEWCGROUP: number = 0x02000000;
+/** A new namespace of host and domain name: uts_namespaces(7). */
+export const CLONE_NEWUTS: number = 0x04000000;
+/** A new namespace of System V IPC and POSIX message queues: ipc_namespaces(7). */
+export const CLONE_NEWIPC: number = 0x08000000;
+/** A new user namespace: user_namespaces(7). */
+export const CLONE_NEWUSER: number = 0x10000000;
+/** A new process id namespace: pid_namespaces(7). */
+export const CLONE_NEWPID: number = 0x20000000;
+/** A new network namespace: network_namespaces(7). */
+export const CLONE_NEWNET: number = 0x40000000;
+
+/**
+ * Linux capability numbers by name, without the CAP_ of capabilities(7), for `ambientCaps`:
+ * `Cap.NET_BIND_SERVICE === 10`. Those of Linux 5.9, to which none was added up to 6.18.
+ */
+export const Cap: Readonly<Record<string, number>> = Object.freeze({
+  CHOWN: 0,
+  DAC_OVERRIDE: 1,
+  DAC_READ_SEARCH: 2,
+  FOWNER: 3,
+  FSETID: 4,
+  KILL: 5,
+  SETGID: 6,
+  SETUID: 7,
+  SETPCAP: 8,
+  LINUX_IMMUTABLE: 9,
+  NET_BIND_SERVICE: 10,
+  NET_BROADCAST: 11,
+  NET_ADMIN: 12,
+  NET_RAW: 13,
+  IPC_LOCK: 14,
+  IPC_OWNER: 15,
+  SYS_MODULE: 16,
+  SYS_RAWIO: 17,
+  SYS_CHROOT: 18,
+  SYS_PTRACE: 19,
+  SYS_PACCT: 20,
+  SYS_ADMIN: 21,
+  SYS_BOOT: 22,
+  SYS_NICE: 23,
+  SYS_RESOURCE: 24,
+  SYS_TIME: 25,
+  SYS_TTY_CONFIG: 26,
+  MKNOD: 27,
+  LEASE: 28,
+  AUDIT_WRITE: 29,
+  AUDIT_CONTROL: 30,
+  SETFCAP: 31,
+  MAC_OVERRIDE: 32,
+  MAC_ADMIN: 33,
+  SYSLOG: 34,
+  WAKE_ALARM: 35,
+  BLOCK_SUSPEND: 36,
+  AUDIT_READ: 37,
+  PERFMON: 38,
+  BPF: 39,
+  CHECKPOINT_RESTORE: 40,
+});
+
+/** A resource limit, as getrlimit(2) names it without RLIMIT_; the second row is Linux's alone. */
+export type RlimitName =
+  | ("AS" | "CORE" | "CPU" | "DATA" | "FSIZE" | "MEMLOCK" | "NOFILE" | "NPROC" | "RSS" | "STACK")
+  | ("LOCKS" | "MSGQUEUE" | "NICE" | "RTPRIO" | "RTTIME" | "SIGPENDING");
+
+/** Linux's number, then macOS's where it has the limit; AS and RSS are one limit there. */
+const RLIMITS: ReadonlyMap<string, readonly [linux: number, darwin?: number]> = new Map([
+  ["CPU", [0, 0]],
+  ["FSIZE", [1, 1]],
+  ["DATA", [2, 2]],
+  ["STACK", [3, 3]],
+  ["CORE", [4, 4]],
+  ["RSS", [5, 5]],
+  ["NPROC", [6, 7]],
+  ["NOFILE", [7, 8]],
+  ["MEMLOCK", [8, 6]],
+  ["AS", [9, 5]],
+  ["LOCKS", [10]],
+  ["SIGPENDING", [11]],
+  ["MSGQUEUE", [12]],
+  ["NICE", [13]],
+  ["RTPRIO", [14]],
+  ["RTTIME", [15]],
+]);
+
+/** The number of a resource limit, or undefined where the system has none of that name. */
+export function rlimitNumber(name: string, os: OS): number | undefined {
+  return RLIMITS.get(name)?.[os === "linux" ? 0 : 1];
+}

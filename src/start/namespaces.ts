@@ -1,0 +1,171 @@
+/** Namespaces, id maps and ambient capabilities: what Linux alone has. */
+
+import type { SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import { checkInteger, type PlanContext, type PlannedStep } from "./checks.ts";
+import {
+  CLONE_NEWCGROUP,
+  CLONE_NEWIPC,
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWPID,
+  CLONE_NEWTIME,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+} from "./constants.ts";
+import { withFile } from "../file/file.ts";
+
+const names = [
+  ["CLONE_NEWTIME", CLONE_NEWTIME],
+  ["CLONE_NEWNS", CLONE_NEWNS],
+  ["CLONE_NEWCGROUP", CLONE_NEWCGROUP],
+  ["CLONE_NEWUTS", CLONE_NEWUTS],
+  ["CLONE_NEWIPC", CLONE_NEWIPC],
+  ["CLONE_NEWUSER", CLONE_NEWUSER],
+  ["CLONE_NEWPID", CLONE_NEWPID],
+  ["CLONE_NEWNET", CLONE_NEWNET],
+] as const;
+
+const allNamespaces = names.reduce((bits, [, bit]) => bits | bit, 0);
+
+/** CLONE_NEW* bits in words. */
+export function namespaceNames(flags: number): string {
+  return names.filter(([, bit]) => (flags & bit) !== 0).map(([name]) => name).join("|");
+}
+
+/** The maps that the parent writes, for a child that is born into a user namespace. */
+export function namespaceSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const born = checkFlags(context, "cloneflags", sys.cloneflags);
+  const made = checkFlags(context, "unshareflags", sys.unshareflags);
+  checkMapsWanted(context, sys, born, made);
+  if ((born & CLONE_NEWUSER) === 0) return [];
+  const { uidMappings, gidMappings } = sys;
+  const steps: PlannedStep[] = [];
+  if (uidMappings !== undefined) {
+    steps.push({ step: "uid_map", ...map(context, "uidMappings", uidMappings) });
+  }
+  if (gidMappings !== undefined) {
+    steps.push({ step: "setgroups_policy", ...policy(sys) });
+    steps.push({ step: "gid_map", ...map(context, "gidMappings", gidMappings) });
+  }
+  return steps;
+}
+
+/** unshare(2), and the maps that a child writes for itself: Go's rule 102. */
+export function selfMapSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const flags = checkFlags(context, "unshareflags", sys.unshareflags);
+  if (flags === 0) return [];
+  const steps: PlannedStep[] = [
+    { step: "unshare", words: [flags], argument: namespaceNames(flags) },
+  ];
+  const { uidMappings, gidMappings } = sys;
+  if ((flags & CLONE_NEWUSER) !== 0) {
+    if (gidMappings !== undefined) {
+      steps.push({ step: "self_setgroups_policy", ...policy(sys) });
+      steps.push({ step: "self_gid_map", ...map(context, "gidMappings", gidMappings) });
+    }
+    if (uidMappings !== undefined) {
+      steps.push({ step: "self_uid_map", ...map(context, "uidMappings", uidMappings) });
+    }
+  }
+  if ((flags & CLONE_NEWNS) !== 0) steps.push({ step: "mount_private", argument: "/" });
+  return steps;
+}
+
+/** PR_SET_KEEPCAPS before the credentials, and the sets after them. */
+export function capabilitySteps(
+  context: PlanContext,
+  { ambientCaps }: SysProcAttr,
+): [PlannedStep[], PlannedStep[]] {
+  if (ambientCaps === undefined || ambientCaps.length === 0) return [[], []];
+  const last = lastCapability();
+  const words: [number, number] = [0, 0];
+  for (const capability of ambientCaps) {
+    checkInteger(context, "ambientCaps: capability", capability, 0, last);
+    words[capability < 32 ? 0 : 1] |= 1 << capability % 32;
+  }
+  const argument = `[${ambientCaps.join(" ")}]`;
+  return [
+    [{ step: "keep_capabilities", argument: "keep" }],
+    [{ step: "capabilities", words: words.map((word) => word >>> 0), argument }],
+  ];
+}
+
+function checkFlags(context: PlanContext, field: string, flags: unknown): number {
+  if (flags === undefined) return 0;
+  if (typeof flags !== "number") throw new TypeError(`${field} is not a number`);
+  // Compared before the operators on bits, which look at the lower 32 alone.
+  const within = Number.isInteger(flags) && flags >= 0 && flags <= allNamespaces;
+  if (!within || (flags & ~allNamespaces) !== 0) {
+    context.refuse(`${field} 0x${flags.toString(16)} holds other flags than CLONE_NEW*`);
+  }
+  return flags;
+}
+
+function checkMapsWanted(context: PlanContext, sys: SysProcAttr, born: number, made: number): void {
+  const bornUser = (born & CLONE_NEWUSER) !== 0;
+  const madeUser = (made & CLONE_NEWUSER) !== 0;
+  for (const field of ["uidMappings", "gidMappings"] as const) {
+    if (sys[field] === undefined) continue;
+    if (!bornUser && !madeUser) {
+      context.refuse(`${field} needs CLONE_NEWUSER in cloneflags or in unshareflags`);
+    }
+    if (bornUser && madeUser) {
+      context.refuse(`${field}: CLONE_NEWUSER stands in both cloneflags and unshareflags`);
+    }
+  }
+}
+
+function policy({ gidMappingsEnableSetgroups }: SysProcAttr): {
+  words: readonly number[];
+  argument: string;
+} {
+  return gidMappingsEnableSetgroups
+    ? { words: [1], argument: "allow" }
+    : { words: [0], argument: "deny" };
+}
+
+/** A map's text, a line each. Ranges that overlap the kernel would only call EINVAL. */
+function map(
+  context: PlanContext,
+  field: string,
+  lines: readonly SysProcIDMap[],
+): { text: string; argument: string } {
+  if (lines.length === 0) context.refuse(`${field} is empty`);
+  const last = 0xffffffff;
+  for (const { containerID, hostID, size } of lines) {
+    checkInteger(context, `${field}: containerID`, containerID, 0, last);
+    checkInteger(context, `${field}: hostID`, hostID, 0, last);
+    checkInteger(context, `${field}: size`, size, 1, last);
+  }
+  for (const side of ["containerID", "hostID"] as const) {
+    const sorted = lines.toSorted((a, b) => a[side] - b[side]);
+    for (const [index, line] of sorted.entries()) {
+      const end = line[side] + line.size;
+      const next = sorted[index + 1];
+      if (end > last || (next !== undefined && next[side] < end)) {
+        context.refuse(`${field}: the ranges of ${side} overlap or end beyond the last id`);
+      }
+    }
+  }
+  const rows = lines.map(({ containerID, hostID, size }) => `${containerID} ${hostID} ${size}`);
+  const shown = rows.length > linesShown
+    ? [...rows.slice(0, linesShown), `… (${rows.length} lines)`]
+    : rows;
+  return { text: rows.map((row) => `${row}\n`).join(""), argument: shown.join(", ") };
+}
+
+/** So many of a map's lines stand in messages. */
+const linesShown = 8;
+
+/** The kernel's last capability; what it cannot be asked for is the last one known, 40. */
+function lastCapability(): number {
+  try {
+    const bytes = new Uint8Array(16);
+    const path = "/proc/sys/kernel/cap_last_cap";
+    const length = withFile(path, (file) => file.readSync(bytes)) ?? 0;
+    const number = Number.parseInt(new TextDecoder().decode(bytes.subarray(0, length)), 10);
+    return Number.isNaN(number) ? 40 : number;
+  } catch {
+    return 40;
+  }
+}

@@ -1,0 +1,297 @@
+/** From ProcAttr to the ordered list of steps that the child will take; nothing is opened or started. */
+
+import { STEPS } from "../../ffi/abi.ts";
+import type { StartRequest } from "../../ffi/request.ts";
+import { showText, type Text } from "../../ffi/text.ts";
+import { resolveCredential } from "./accounts.ts";
+import type { ProcAttr, SysProcAttr } from "./attributes.ts";
+import {
+  checkInteger,
+  checkText,
+  type PlanContext,
+  planContext,
+  type PlannedStep,
+} from "./checks.ts";
+import { isCleanEnvironment, readEnvironment } from "./environment.ts";
+import { type Fd, fdMax, fdNumber, heldBytes, nullDevice, type PlannedFd } from "../file/file.ts";
+import { limitSteps } from "./limits.ts";
+import { listenSteps, withListenFds } from "./listen.ts";
+import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
+import { inherited } from "../native.ts";
+import { signalName, signalNumber } from "../process/signals.ts";
+import { OwnAttributes, readAttributes } from "./sys.ts";
+
+/** A start, checked and in order. */
+export interface StartPlan extends StartRequest {
+  readonly steps: readonly PlannedStep[];
+}
+
+/** Fields that only Linux has. */
+export const linuxOnly = [
+  "pdeathsig",
+  "cloneflags",
+  "unshareflags",
+  "uidMappings",
+  "gidMappings",
+  "gidMappingsEnableSetgroups",
+  "ambientCaps",
+  "cgroupFD",
+  "noNewPrivs",
+] as const;
+
+/**
+ * Plans the start of a process. Throws SpawnError of step "request" for what can never start, and
+ * TypeError for a value of the wrong type.
+ */
+export function planStart(program: Text, args: readonly Text[], given: ProcAttr): StartPlan {
+  const context = planContext(program);
+  // Nothing of the caller's is looked at twice: what has been checked is what is run.
+  const { name, argv } = checkProgram(context, program, args);
+  const attr = given instanceof OwnAttributes ? given : readAttributes(given, context.refuse);
+  const { sys } = attr;
+  const { first, middle, last } = sys === undefined ? nothingElse : otherSteps(context, attr, sys);
+  const steps: PlannedStep[] = [
+    sigaction,
+    ...first,
+    ...directorySteps(context, attr),
+    ...middle,
+    ...descriptorSteps(context, attr),
+    ...last,
+    sigprocmask,
+    { step: "exec", argument: showText(name) },
+  ];
+  const envp = withListenFds(attr, environment(context, attr));
+  return {
+    path: name,
+    argv,
+    envp,
+    envpLasts: isCleanEnvironment(envp),
+    steps,
+    cloneFlags: (sys?.cloneflags ?? 0) >>> 0,
+  };
+}
+
+const sigaction: PlannedStep = { step: "sigaction" };
+const sigprocmask: PlannedStep = { step: "sigprocmask" };
+
+/** What `sys` asks for, by its place among the steps that every start has. */
+interface OtherSteps {
+  /** Before the directory. */
+  readonly first: readonly PlannedStep[];
+  /** Between the directory and the descriptors. */
+  readonly middle: readonly PlannedStep[];
+  /** After the descriptors. */
+  readonly last: readonly PlannedStep[];
+}
+
+/** Of most starts. */
+const nothingElse: OtherSteps = { first: [], middle: [], last: [] };
+
+function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): OtherSteps {
+  if (context.os !== "linux") {
+    for (const field of linuxOnly) {
+      if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
+    }
+  }
+  const { limits, openFiles } = limitSteps(context, sys);
+  const [keepCapabilities, capabilities] = capabilitySteps(context, sys);
+  return {
+    first: [
+      ...cgroupSteps(context, sys),
+      ...namespaceSteps(context, sys),
+      ...selfMapSteps(context, sys),
+      ...sessionSteps(context, sys),
+      ...terminalSteps(context, attr),
+      ...rootSteps(context, sys),
+      ...limits,
+      ...keepCapabilities,
+      ...credentialSteps(context, sys),
+      ...capabilities,
+      ...deathSignalSteps(context, sys),
+    ],
+    middle: flag(sys.noNewPrivs, "no_new_privs"),
+    last: [
+      ...listenSteps(context, attr),
+      ...flag(sys.noctty, "noctty"),
+      ...controllingTerminalSteps(context, attr),
+      ...openFiles,
+      ...flag(sys.ptrace, "ptrace"),
+    ],
+  };
+}
+
+/** Checks what every start and exec() have in common, and answers copies as strings. */
+export function checkProgram(
+  context: PlanContext,
+  program: Text,
+  args: readonly Text[],
+): { readonly name: string; readonly argv: readonly string[] } {
+  const name = checkText(context, "the path", program);
+  if (!Array.isArray(args)) throw new TypeError("The arguments are not a list");
+  const argv: string[] = [];
+  for (let index = 0; index < args.length; index++) {
+    const argument = args[index];
+    const isPlain = typeof argument === "string" && argument.isWellFormed() &&
+      !argument.includes("\0");
+    argv.push(isPlain ? argument : checkText(context, `argument ${index}`, argument));
+  }
+  return { name, argv };
+}
+
+/** The environment as a list. */
+export function environment(context: PlanContext, { env }: ProcAttr): readonly string[] {
+  const { list, problem } = env === undefined ? inherited() : readEnvironment(env);
+  if (problem !== null) context.refuse(problem);
+  return list;
+}
+
+/** The word of SpawnStep for a step of the native table. */
+export function stepWord(step: PlannedStep): string {
+  return STEPS.find((row) => row.step === step.step)?.word ?? step.step;
+}
+
+/** The argument of a step in words. That of a descriptor, which every start has, is made when asked for. */
+export function stepArgument({ step, words, argument }: PlannedStep): string | undefined {
+  if (argument !== undefined || words === undefined) return argument;
+  const [first = -1, second = -1] = words;
+  if (step === "close_range") return `from ${first}`;
+  if (step === "fd") return first < 0 ? `close ${second}` : `${first} -> ${second}`;
+  return undefined;
+}
+
+/** The plan for a person to read: a line for each step, in the words of SpawnStep. */
+export function explainPlan(plan: StartPlan): string {
+  const clone = plan.cloneFlags === 0 ? "clone" : `clone ${namespaceNames(plan.cloneFlags)}`;
+  const lines = plan.steps.map((step) => {
+    const word = stepWord(step);
+    const argument = stepArgument(step);
+    return argument === undefined ? word : `${word} ${argument}`;
+  });
+  return [clone, ...lines].join("\n");
+}
+
+function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace"): PlannedStep[] {
+  return on ? [{ step }] : [];
+}
+
+function cgroupSteps(context: PlanContext, { cgroupFD }: SysProcAttr): PlannedStep[] {
+  if (cgroupFD === undefined) return [];
+  const fd = descriptor(context, "cgroupFD", cgroupFD);
+  const argument = isPlanned(cgroupFD) ? cgroupFD.label : `${fd}`;
+  return [{ step: "cgroup", words: [fd], argument }];
+}
+
+/** The number of a descriptor that the child is given. */
+function descriptor(context: PlanContext, what: string, file: Fd): number {
+  const fd = fdNumber(file, what);
+  // A closed OSFile says -1.
+  if (fd === -1) context.refuse(`${what} is closed`);
+  if (fd < 0 || fd > fdMax) {
+    context.refuse(`${what}: ${fd} is no descriptor, which are 0 to ${fdMax}`);
+  }
+  const held = heldBytes(file);
+  if (held > 0) {
+    context.refuse(
+      `${what} holds ${held} bytes that lines() has read: the child would not get them. Read them, or hand over readable`,
+    );
+  }
+  return fd;
+}
+
+function sessionSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const steps: PlannedStep[] = [];
+  if (sys.setsid) steps.push({ step: "setsid" });
+  if (!sys.setpgid && !sys.foreground) return steps;
+  const group = checkInteger(context, "pgid", sys.pgid ?? 0, 0, maxId);
+  steps.push({ step: "setpgid", words: [group], argument: `${group}` });
+  return steps;
+}
+
+/** pid_t. */
+const maxId = 0x7fffffff;
+
+/** Go's checks and texts: rule 69. */
+function terminalSteps(context: PlanContext, { sys = {} }: ProcAttr): PlannedStep[] {
+  if (!sys.foreground) return [];
+  if (sys.setctty) context.refuse("both Setctty and Foreground set in SysProcAttr");
+  const terminal = checkInteger(context, "ctty", sys.ctty ?? 0, 0, maxId);
+  return [{ step: "foreground", words: [terminal, sys.pgid ?? 0], argument: `${terminal}` }];
+}
+
+function controllingTerminalSteps(context: PlanContext, attr: ProcAttr): PlannedStep[] {
+  const { sys = {}, files = [] } = attr;
+  if (!sys.setctty) return [];
+  const terminal = checkInteger(context, "ctty", sys.ctty ?? 0, 0, maxId);
+  if ((files[terminal] ?? null) === null) {
+    context.refuse(`Setctty set but Ctty not valid in child: ${terminal}`);
+  }
+  return [{ step: "setctty", words: [terminal], argument: `${terminal}` }];
+}
+
+function rootSteps(context: PlanContext, { chroot }: SysProcAttr): PlannedStep[] {
+  if (chroot === undefined || chroot === "") return [];
+  const text = checkText(context, "chroot", chroot);
+  return [{ step: "chroot", text, argument: showText(text) }];
+}
+
+/** Groups, group, user: Go's rules 106 and 107. */
+function credentialSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const { credential, gidMappings, gidMappingsEnableSetgroups } = sys;
+  if (credential === undefined) return [];
+  const { uid, gid, groups } = resolveCredential(context, credential);
+  const { noSetGroups } = credential;
+  // The all-ones id means "leave it" to the kernel, so it names nobody.
+  const last = 0xfffffffe;
+  const user = checkInteger(context, "uid", uid, 0, last);
+  const group = checkInteger(context, "gid", gid, 0, last);
+  for (const each of groups) checkInteger(context, "supplementary group", each, 0, last);
+  if (groups.length > 65535) context.refuse(`${groups.length} supplementary groups are too many`);
+  const steps: PlannedStep[] = [];
+  // Where setgroups is denied there is nothing to drop that could be dropped.
+  const denied = gidMappings !== undefined && !gidMappingsEnableSetgroups && groups.length === 0;
+  if (!noSetGroups && !denied) {
+    steps.push({ step: "setgroups", words: groups, argument: `[${groups.join(" ")}]` });
+  }
+  steps.push({ step: "setgid", words: [group], argument: `${group}` });
+  steps.push({ step: "setuid", words: [user], argument: `${user}` });
+  return steps;
+}
+
+function deathSignalSteps(context: PlanContext, { pdeathsig }: SysProcAttr): PlannedStep[] {
+  if (pdeathsig === undefined) return [];
+  const number = signalNumber(pdeathsig, context.os, "pdeathsig");
+  if (number === 0) context.refuse("pdeathsig 0 is no signal");
+  return [{ step: "pdeathsig", words: [number], argument: signalName(number, context.os) }];
+}
+
+function directorySteps(context: PlanContext, { dir }: ProcAttr): PlannedStep[] {
+  if (dir === undefined || dir === "") return [];
+  const text = checkText(context, "dir", dir);
+  return [{ step: "chdir", text, argument: showText(text) }];
+}
+
+function isPlanned(file: Fd | null): file is PlannedFd {
+  return typeof file === "object" && file !== null && "label" in file;
+}
+
+/** The map of descriptors, 0 to 2 closed where it says nothing of them, and the end of all others. */
+function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): PlannedStep[] {
+  const steps: PlannedStep[] = [];
+  const count = Math.max(3, files.length);
+  for (let target = 0; target < count; target++) {
+    const file = files[target] ?? null;
+    if (file === nullDevice) {
+      const words = [fdNumber(file, "/dev/null"), target];
+      steps.push({ step: "fd", words, argument: `/dev/null -> ${target}` });
+      continue;
+    }
+    const source = file === null ? -1 : descriptor(context, `file ${target}`, file);
+    const step: PlannedStep = { step: "fd", words: [source, target] };
+    // explain() opens nothing, and says what would be opened instead of its number.
+    steps.push(isPlanned(file) ? { ...step, argument: `${file.label} -> ${target}` } : step);
+  }
+  if (sys?.closeFds ?? true) {
+    steps.push({ step: "close_range", words: [count] });
+  }
+  return steps;
+}

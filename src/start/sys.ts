@@ -1,0 +1,152 @@
+/** ProcAttr and SysProcAttr as a caller has given them: read once, copied, and checked for what they are. */
+
+import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type { PlanContext } from "./checks.ts";
+import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
+
+const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
+
+const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
+  ["chroot", "any"],
+  ["credential", "object"],
+  ["ptrace", "boolean"],
+  ["setsid", "boolean"],
+  ["setpgid", "boolean"],
+  ["pgid", "number"],
+  ["setctty", "boolean"],
+  ["noctty", "boolean"],
+  ["ctty", "number"],
+  ["foreground", "boolean"],
+  ["pdeathsig", "any"],
+  ["cloneflags", "number"],
+  ["unshareflags", "number"],
+  ["uidMappings", "list"],
+  ["gidMappings", "list"],
+  ["gidMappingsEnableSetgroups", "boolean"],
+  ["ambientCaps", "list"],
+  ["cgroupFD", "any"],
+  ["umask", "number"],
+  ["rlimits", "object"],
+  ["nice", "number"],
+  ["noNewPrivs", "boolean"],
+  ["closeFds", "boolean"],
+  ["listenFds", "any"],
+]);
+
+const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
+  "uid",
+  "gid",
+  "groups",
+  "group",
+  "noSetGroups",
+  "user",
+]);
+
+const mapNames: ReadonlySet<string> = new Set<keyof SysProcIDMap>([
+  "containerID",
+  "hostID",
+  "size",
+]);
+
+const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
+
+/** How an unknown field is refused: by SpawnError at a start, by TypeError elsewhere. */
+export type Refuse = PlanContext["refuse"];
+
+/** A Command's own, which it has read itself: every field is there, so that no prototype is asked. */
+export class OwnAttributes implements ProcAttr {
+  readonly dir: ProcAttr["dir"];
+  readonly env: ProcAttr["env"];
+  readonly files: ProcAttr["files"];
+  readonly sys: ProcAttr["sys"];
+
+  /** `sys` is read here. */
+  constructor({ dir, env, files, sys }: Required<ProcAttr>, refuse: Refuse) {
+    this.dir = dir;
+    this.env = env;
+    this.files = files;
+    this.sys = sys === undefined ? undefined : readSys(sys, refuse);
+  }
+}
+
+/** The attributes of a start. */
+export function readAttributes(attr: ProcAttr, refuse: Refuse): ProcAttr {
+  checkRecord("attr", attr);
+  const fields = read("attr", attr, attributeNames, refuse);
+  if (fields.files !== undefined) {
+    if (!Array.isArray(fields.files)) throw new TypeError("attr.files is not a list");
+    fields.files = [...fields.files];
+  }
+  if (fields.sys !== undefined) fields.sys = readSys(fields.sys, refuse);
+  return fields;
+}
+
+/**
+ * SysProcAttr, and all that lies in it, as a copy of its own. A misspelt attribute must not be left out in
+ * silence, least of all one that takes rights away; nor may a word such as "no" count as true.
+ */
+export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
+  checkRecord("sys", sys);
+  const fields = read("sys", sys, kinds, refuse);
+  for (const [field, value] of Object.entries(fields)) {
+    const kind = kinds.get(field);
+    if (value === undefined || kind === "any") continue;
+    const fits = kind === "list" ? Array.isArray(value) : typeof value === kind && value !== null;
+    if (!fits) throw new TypeError(`sys.${field} is not a ${kind}`);
+  }
+  const { credential, rlimits, uidMappings, gidMappings, ambientCaps } = fields;
+  if (credential !== undefined) {
+    checkRecord("credential", credential);
+    const given = read("credential", credential, credentialNames, refuse);
+    if (given.groups !== undefined) {
+      if (!Array.isArray(given.groups)) throw new TypeError("credential.groups is not a list");
+      given.groups = [...given.groups];
+    }
+    if (given.noSetGroups !== undefined && typeof given.noSetGroups !== "boolean") {
+      throw new TypeError("credential.noSetGroups is not a boolean");
+    }
+    fields.credential = given;
+  }
+  if (rlimits !== undefined) fields.rlimits = readLimits(rlimits, refuse);
+  if (uidMappings !== undefined) fields.uidMappings = readMaps("uidMappings", uidMappings, refuse);
+  if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
+  if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
+  if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
+  return fields;
+}
+
+function readMaps(
+  what: string,
+  maps: readonly SysProcIDMap[],
+  refuse: Refuse,
+): readonly SysProcIDMap[] {
+  return Array.from(maps, (map, index) => {
+    const name = `${what}[${index}]`;
+    checkRecord(name, map);
+    return read(name, map, mapNames, refuse);
+  });
+}
+
+type Limits = NonNullable<SysProcAttr["rlimits"]>;
+
+/** Every name is read: which there are depends on the system, and is the plan's to know. */
+function readLimits(limits: Limits, refuse: Refuse): Limits {
+  checkRecord("rlimits", limits);
+  const names = new Set(Array.from(layersOf(limits), (layer) => Object.keys(layer)).flat());
+  const fields = read("rlimits", limits, names, refuse);
+  for (const name of names) {
+    const limit: unknown = Reflect.get(fields, name);
+    if (typeof limit !== "object" || limit === null) continue;
+    Reflect.set(fields, name, read(`rlimits.${name}`, limit, limitNames, refuse));
+  }
+  return fields;
+}
+
+function read<T extends object>(
+  what: string,
+  value: T,
+  known: { has(name: string): boolean; keys(): Iterable<string> },
+  refuse: Refuse,
+): T {
+  return fieldsOf(value, known, (name) => refuse(unknownField(what, name, known.keys())));
+}

@@ -1,0 +1,734 @@
+import process from "node:process";
+import { test } from "node:test";
+import { assertEquals } from "@std/assert";
+import { Rung } from "../../ffi/abi.ts";
+import { CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, type SysProcAttr } from "../../mod.ts";
+import {
+  cgroupNumber,
+  drive,
+  type DriverCase,
+  type DriverResult,
+  helper,
+  needsUserNamespaces,
+  ownMaps,
+  self,
+} from "../system.ts";
+import { isNode } from "../helper.ts";
+import { childPath, forkRules, needsCall, needsLinuxChild } from "../refused.ts";
+
+/** A system call that is refused, or kills who makes it, and a start that comes to it. */
+interface Fault {
+  /** Which calls: see zig/tools/filter.zig. */
+  readonly rule: string;
+  readonly start: DriverCase;
+  readonly argument?: string;
+  /** Every start comes to this call, so no other fault can be looked at in the same process. */
+  readonly isAlone?: boolean;
+  /** The runtimes make such a call themselves when they start, so it cannot kill. */
+  readonly isOfStartup?: boolean;
+  /** The calls where the child goes through libc, if it makes others there; or why none can be told. */
+  readonly throughLibc?: { readonly rules: readonly string[] } | { readonly skip: string };
+  /** Why a refusal of the call shows nothing where the child goes through libc. */
+  readonly ignoredByLibc?: string;
+}
+
+const { uidMappings = [], gidMappings = [] } = ownMaps(1_234_567);
+const uidMap = uidMappings.map((line) => `${line.containerID} ${line.hostID} ${line.size}`).join();
+const gidMap = gidMappings.map((line) => `${line.containerID} ${line.hostID} ${line.size}`).join();
+const born: SysProcAttr = { cloneflags: CLONE_NEWUSER };
+const made: SysProcAttr = { unshareflags: CLONE_NEWUSER };
+
+/** A new mount namespace, which an ordinary user needs a user namespace for. */
+const mounts: SysProcAttr = self.uid === 0
+  ? { unshareflags: CLONE_NEWNS }
+  : { unshareflags: CLONE_NEWNS | CLONE_NEWUSER, uidMappings };
+
+const own = { ...self, noSetGroups: true };
+/** So many descriptors that no other call has this number in it. */
+const many: DriverCase = { extra: [...new Array<null>(34).fill(null), 1] };
+
+const SIGKILL = 9;
+const SIGUSR2 = 12;
+const F_DUPFD_CLOEXEC = 1030;
+const TIOCSPGRP = 0x5410;
+const TIOCNOTTY = 0x5422;
+const TIOCSCTTY = 0x540e;
+const RLIMIT_NOFILE = 7;
+const RLIMIT_MEMLOCK = 8;
+const faults = {
+  "clone (refused)": {
+    rule: "clone3:1=64",
+    start: {},
+    isAlone: true,
+    throughLibc: { rules: forkRules },
+  },
+  "clone (the descriptor table)": {
+    rule: "close_range:2=2",
+    start: { isOfWindow: true },
+    isAlone: true,
+    throughLibc: { skip: "libc's child has its own table from the fork on" },
+  },
+  "clone (the wait for the maps)": {
+    rule: `prctl:0=1,1=${SIGKILL}`,
+    start: { sys: { ...born, uidMappings } },
+  },
+  "sigaction": {
+    rule: "rt_sigaction:0=32",
+    start: {},
+    isAlone: true,
+    // The last one: libc keeps 32 and 33 to itself.
+    throughLibc: { rules: ["rt_sigaction:0=64"] },
+    ignoredByLibc: "libc's child passes over a signal that it may not look at",
+  },
+  "cgroup": {
+    rule: `openat:0=${cgroupNumber}`,
+    start: { cgroup: "/", forced: Rung.into_cgroup | Rung.window },
+    argument: `${cgroupNumber}`,
+  },
+  // A map is told from what else is written by its length.
+  "uid_map": {
+    rule: `write:2=${uidMap.length + 1}`,
+    start: { sys: { ...born, uidMappings } },
+    argument: uidMap,
+    isAlone: true,
+  },
+  "setgroups_policy": {
+    rule: `write:2=${"allow".length}`,
+    start: { sys: { ...born, gidMappings, gidMappingsEnableSetgroups: true } },
+    argument: "allow",
+    isAlone: true,
+  },
+  "gid_map": {
+    rule: `write:2=${gidMap.length + 1}`,
+    start: { sys: { ...born, gidMappings } },
+    argument: gidMap,
+    isAlone: true,
+  },
+  "unshare": {
+    rule: `unshare:0=${CLONE_NEWUTS}`,
+    start: { sys: { unshareflags: CLONE_NEWUTS } },
+    argument: "CLONE_NEWUTS",
+  },
+  "self_setgroups_policy": {
+    rule: `write:2=${"allow".length}`,
+    start: { sys: { ...made, gidMappings, gidMappingsEnableSetgroups: true } },
+    argument: "allow",
+    isAlone: true,
+  },
+  "self_gid_map": {
+    rule: `write:2=${gidMap.length + 1}`,
+    start: { sys: { ...made, gidMappings } },
+    argument: gidMap,
+    isAlone: true,
+  },
+  "self_uid_map": {
+    rule: `write:2=${uidMap.length + 1}`,
+    start: { sys: { ...made, uidMappings } },
+    argument: uidMap,
+    isAlone: true,
+  },
+  "mount_private": { rule: "mount", start: { sys: mounts }, argument: "/" },
+  "setsid": { rule: "setsid", start: { sys: { setsid: true } } },
+  "setpgid": { rule: "setpgid", start: { sys: { setpgid: true } }, argument: "0" },
+  "foreground": {
+    rule: `ioctl:1=${TIOCSPGRP}`,
+    // Its setpgid is another fault's.
+    start: { sys: { foreground: true, ctty: 2 } },
+    argument: "2",
+    isAlone: true,
+  },
+  "chroot": {
+    rule: "chroot",
+    start: { sys: { chroot: "/" } },
+    argument: "/",
+  },
+  "nice": { rule: "setpriority", start: { sys: { nice: 19 } }, argument: "19" },
+  "rlimit": {
+    rule: `prlimit64:1=${RLIMIT_MEMLOCK}`,
+    start: { sys: { rlimits: { MEMLOCK: 4096 } } },
+    argument: "MEMLOCK 4096:4096",
+  },
+  "umask": {
+    rule: "umask",
+    start: { sys: { umask: 0o77 } },
+    argument: "077",
+    ignoredByLibc: "umask(3) cannot fail",
+  },
+  "keep_capabilities": {
+    rule: "prctl:0=8",
+    start: { sys: { ambientCaps: [0] } },
+    argument: "keep",
+  },
+  "setgroups": {
+    rule: "setgroups",
+    start: { sys: { credential: { ...self, groups: [1] } } },
+    argument: "[1]",
+  },
+  "setgid": { rule: "setgid", start: { sys: { credential: own } }, argument: `${own.gid}` },
+  "setuid": {
+    rule: "setuid",
+    start: { sys: { credential: own } },
+    argument: `${own.uid}`,
+    isAlone: true,
+  },
+  "capabilities (capget)": {
+    rule: "capget",
+    start: { sys: { ambientCaps: [0, 40] } },
+    argument: "[0 40]",
+    isAlone: true,
+  },
+  "capabilities (capset)": {
+    rule: "capset",
+    start: { sys: { ambientCaps: [0, 40] } },
+    argument: "[0 40]",
+    isAlone: true,
+  },
+  "capabilities": {
+    rule: "prctl:0=47",
+    start: { sys: { ...born, ambientCaps: [0, 40] } },
+    argument: "[0 40]",
+    isAlone: true,
+  },
+  "pdeathsig": {
+    rule: `prctl:0=1,1=${SIGUSR2}`,
+    start: { sys: { pdeathsig: "SIGUSR2" } },
+    argument: "SIGUSR2",
+  },
+  "chdir": { rule: "chdir", start: { dir: "/" }, argument: "/" },
+  "no_new_privs": { rule: "prctl:0=38", start: { sys: { noNewPrivs: true } } },
+  "fd": {
+    rule: "dup3:1=37,2=0",
+    start: many,
+    argument: "1 -> 37",
+    throughLibc: { rules: [process.arch === "x64" ? "dup2:1=37" : "dup3:1=37,2=0"] },
+  },
+  "fd (a source that is in the way)": {
+    rule: `fcntl:1=${F_DUPFD_CLOEXEC},2=38`,
+    start: many,
+    argument: "1 -> 37",
+    isAlone: true,
+    // Not of the bell, which the parent moves out of the way just so: see keepApart in zig/parent/spawn_libc.zig.
+    throughLibc: { rules: [`fcntl:0=1,1=${F_DUPFD_CLOEXEC},2=38`] },
+  },
+  "close_range": {
+    rule: "close_range:0=38,2=0",
+    start: many,
+    argument: "from 38",
+    isAlone: true,
+    throughLibc: { skip: "libc's child reads /proc/self/fd, as the runtimes do" },
+  },
+  "listen_fds": {
+    rule: "getpid",
+    start: { extra: [1], sys: { listenFds: true } },
+    argument: "3",
+    isAlone: true,
+    isOfStartup: true,
+  },
+  "noctty": { rule: `ioctl:1=${TIOCNOTTY}`, start: { stdin: 1, sys: { noctty: true } } },
+  "setctty": {
+    rule: `ioctl:1=${TIOCSCTTY}`,
+    start: { sys: { setctty: true, ctty: 2 } },
+    argument: "2",
+  },
+  "rlimit_nofile": {
+    rule: `prlimit64:1=${RLIMIT_NOFILE}`,
+    isOfStartup: true,
+    start: { sys: { rlimits: { NOFILE: 64 } } },
+    argument: "NOFILE 64:64",
+  },
+  "ptrace": { rule: "ptrace", start: { sys: { ptrace: true } } },
+  "sigprocmask": {
+    rule: "rt_sigprocmask:0=2,2=0",
+    start: {},
+    isAlone: true,
+    throughLibc: { skip: "libc's own calls in this process look like the child's" },
+  },
+  "exec": { rule: "execve", start: {}, argument: helper, isAlone: true },
+} satisfies Record<string, Fault>;
+
+/** All the faults that can be looked at in one process, which is run for the first test that asks. */
+const together = Object.values<Fault>(faults).filter((fault) => !fault.isAlone);
+const batches = new Map<string, DriverResult[]>();
+
+/** Where the child goes through libc the rules are for what libc calls. */
+function rulesOf({ rule, throughLibc }: Fault): readonly string[] {
+  return childPath === "libc" && throughLibc && "rules" in throughLibc ? throughLibc.rules : [rule];
+}
+
+const isOnMusl = process.env.OSEXEC_MUSL !== undefined;
+
+/** Whether a fault can be looked at on this library's child path: a reason to skip its test, or false. */
+function cannot(name: FaultName, action: "fail" | "be killed"): string | false {
+  const { throughLibc, ignoredByLibc }: Fault = faults[name];
+  // It tells by getpid whether it is on its first thread, and then misjudges its stack.
+  if (name === "listen_fds" && isOnMusl) return "Bun for musl does not start without getpid";
+  if (childPath === "raw") return false;
+  if (throughLibc && "skip" in throughLibc) return throughLibc.skip;
+  return (action === "fail" && ignoredByLibc) || false;
+}
+
+function outcome(fault: Fault, action: string): DriverResult | undefined {
+  if (fault.isAlone) return runUnder([fault], action)[0];
+  const results = batches.get(action) ?? runUnder(together, action);
+  batches.set(action, results);
+  return results[together.indexOf(fault)];
+}
+
+function runUnder(chosen: readonly Fault[], action: string): DriverResult[] {
+  const rules = chosen
+    .filter(({ isOfStartup }) => !isOfStartup || action !== "KILL")
+    .flatMap((fault) => rulesOf(fault).flatMap((rule) => [rule, action]));
+  return drive(chosen.map(({ start }) => start), {
+    under: [helper, "deny", ...rules, "--"],
+    // SIGSYS dumps core.
+    attr: { sys: { rlimits: { CORE: 0 } } },
+  });
+}
+
+const words: Readonly<Record<string, string>> = {
+  self_setgroups_policy: "setgroups_policy",
+  self_gid_map: "gid_map",
+  self_uid_map: "uid_map",
+  keep_capabilities: "capabilities",
+  rlimit_nofile: "rlimit",
+};
+
+/** A step of the native table, and for some of them which of its calls. */
+type FaultName = keyof typeof faults;
+
+/** A test of what comes of the fault: an errno, or a signal. */
+function check(name: FaultName, action: string, code: string, signal: string | null): void {
+  const fault: Fault = faults[name];
+  const result = outcome(fault, action);
+  const { failure } = result ?? {};
+  const [step = ""] = name.split(" (");
+  assertEquals([failure?.step, failure?.code, failure?.signal], [
+    words[step] ?? step,
+    code,
+    signal,
+  ]);
+  assertEquals(failure?.argument, fault.argument ?? null);
+  // The filter refuses glibc too what puts a mask back: whichever thread makes one keeps that of the making,
+  // the main thread too, and so does the new one. tests/start/parent_state_test.ts looks at masks without a filter.
+  const isGlibcs = (change: string): boolean =>
+    name === "sigprocmask" && (change.startsWith("thread ") || change.includes("SigBlk"));
+  assertEquals(result?.changed.filter((change) => !isGlibcs(change)), []);
+}
+
+/** A test in which the step's call is refused. */
+function fails(name: FaultName): () => void {
+  return () => check(name, "EIO", "EIO", null);
+}
+
+/** A test in which the step's call kills the child. */
+function kills(name: FaultName): () => void {
+  return () => check(name, "KILL", "EINTR", "SIGSYS");
+}
+
+// ---------------------------------------------------------------- a call is refused
+
+test(
+  "step clone (refused) fails by its name, and nothing changes here",
+  { skip: cannot("clone (refused)", "fail") },
+  fails("clone (refused)"),
+);
+
+test("step clone (the descriptor table) fails by its name, and nothing changes here", {
+  skip: cannot("clone (the descriptor table)", "fail") || needsCall("close_range"),
+}, fails("clone (the descriptor table)"));
+
+test("step clone (the wait for the maps) fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("clone (the wait for the maps)"));
+
+test(
+  "step sigaction fails by its name, and nothing changes here",
+  { skip: cannot("sigaction", "fail") },
+  fails("sigaction"),
+);
+
+test(
+  "step cgroup fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("cgroup"),
+);
+
+test(
+  "step uid_map fails by its name, and nothing changes here",
+  { skip: needsUserNamespaces },
+  fails("uid_map"),
+);
+
+test("step setgroups_policy fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("setgroups_policy"));
+
+test(
+  "step gid_map fails by its name, and nothing changes here",
+  { skip: needsUserNamespaces },
+  fails("gid_map"),
+);
+
+test(
+  "step unshare fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("unshare"),
+);
+
+test("step self_setgroups_policy fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("self_setgroups_policy"));
+
+test(
+  "step self_gid_map fails by its name, and nothing changes here",
+  { skip: needsUserNamespaces },
+  fails("self_gid_map"),
+);
+
+test(
+  "step self_uid_map fails by its name, and nothing changes here",
+  { skip: needsUserNamespaces },
+  fails("self_uid_map"),
+);
+
+test("step mount_private fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("mount_private"));
+
+test(
+  "step setsid fails by its name, and nothing changes here",
+  { skip: cannot("setsid", "fail") },
+  fails("setsid"),
+);
+
+test(
+  "step setpgid fails by its name, and nothing changes here",
+  { skip: cannot("setpgid", "fail") },
+  fails("setpgid"),
+);
+
+test(
+  "step foreground fails by its name, and nothing changes here",
+  { skip: cannot("foreground", "fail") },
+  fails("foreground"),
+);
+
+test(
+  "step chroot fails by its name, and nothing changes here",
+  { skip: cannot("chroot", "fail") },
+  fails("chroot"),
+);
+
+test(
+  "step nice fails by its name, and nothing changes here",
+  { skip: cannot("nice", "fail") },
+  fails("nice"),
+);
+
+test(
+  "step rlimit fails by its name, and nothing changes here",
+  { skip: cannot("rlimit", "fail") },
+  fails("rlimit"),
+);
+
+test(
+  "step umask fails by its name, and nothing changes here",
+  { skip: cannot("umask", "fail") },
+  fails("umask"),
+);
+
+test("step keep_capabilities fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("keep_capabilities"));
+
+test(
+  "step setgroups fails by its name, and nothing changes here",
+  { skip: cannot("setgroups", "fail") },
+  fails("setgroups"),
+);
+
+test(
+  "step setgid fails by its name, and nothing changes here",
+  { skip: cannot("setgid", "fail") },
+  fails("setgid"),
+);
+
+test(
+  "step setuid fails by its name, and nothing changes here",
+  { skip: cannot("setuid", "fail") },
+  fails("setuid"),
+);
+
+test("step capabilities (capget) fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("capabilities (capget)"));
+
+test("step capabilities (capset) fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("capabilities (capset)"));
+
+test(
+  "step capabilities fails by its name, and nothing changes here",
+  { skip: needsUserNamespaces },
+  fails("capabilities"),
+);
+
+test(
+  "step pdeathsig fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("pdeathsig"),
+);
+
+test(
+  "step chdir fails by its name, and nothing changes here",
+  { skip: cannot("chdir", "fail") },
+  fails("chdir"),
+);
+
+test(
+  "step no_new_privs fails by its name, and nothing changes here",
+  { skip: needsLinuxChild },
+  fails("no_new_privs"),
+);
+
+test(
+  "step fd fails by its name, and nothing changes here",
+  { skip: cannot("fd", "fail") },
+  fails("fd"),
+);
+
+test("step fd (a source that is in the way) fails by its name, and nothing changes here", {
+  skip: cannot("fd (a source that is in the way)", "fail"),
+}, fails("fd (a source that is in the way)"));
+
+test(
+  "step close_range fails by its name, and nothing changes here",
+  { skip: cannot("close_range", "fail") || needsCall("close_range") },
+  fails("close_range"),
+);
+
+test(
+  "step listen_fds fails by its name, and nothing changes here",
+  { skip: cannot("listen_fds", "fail") },
+  fails("listen_fds"),
+);
+
+test(
+  "step noctty fails by its name, and nothing changes here",
+  { skip: cannot("noctty", "fail") },
+  fails("noctty"),
+);
+
+test(
+  "step setctty fails by its name, and nothing changes here",
+  { skip: cannot("setctty", "fail") },
+  fails("setctty"),
+);
+
+test(
+  "step rlimit_nofile fails by its name, and nothing changes here",
+  { skip: cannot("rlimit_nofile", "fail") },
+  fails("rlimit_nofile"),
+);
+
+test(
+  "step ptrace fails by its name, and nothing changes here",
+  { skip: cannot("ptrace", "fail") },
+  fails("ptrace"),
+);
+
+test(
+  "step sigprocmask fails by its name, and nothing changes here",
+  {
+    skip: cannot("sigprocmask", "fail") || isNode && "Node ends where the call fails on its start",
+  },
+  fails("sigprocmask"),
+);
+
+test(
+  "step exec fails by its name, and nothing changes here",
+  { skip: cannot("exec", "fail") },
+  fails("exec"),
+);
+
+// ---------------------------------------------------------------- a call kills
+
+test("step clone (the descriptor table) is named where the child is killed in it", {
+  skip: cannot("clone (the descriptor table)", "be killed") || needsCall("close_range"),
+}, kills("clone (the descriptor table)"));
+
+test("step clone (the wait for the maps) is named where the child is killed in it", {
+  skip: needsUserNamespaces,
+}, kills("clone (the wait for the maps)"));
+
+test(
+  "step sigaction is named where the child is killed in it",
+  { skip: cannot("sigaction", "be killed") },
+  kills("sigaction"),
+);
+
+test(
+  "step cgroup is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("cgroup"),
+);
+
+test(
+  "step unshare is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("unshare"),
+);
+
+test("step self_setgroups_policy is named where the child is killed in it", {
+  skip: needsUserNamespaces,
+}, kills("self_setgroups_policy"));
+
+test(
+  "step self_gid_map is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("self_gid_map"),
+);
+
+test(
+  "step self_uid_map is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("self_uid_map"),
+);
+
+test(
+  "step mount_private is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("mount_private"),
+);
+
+test(
+  "step setsid is named where the child is killed in it",
+  { skip: cannot("setsid", "be killed") },
+  kills("setsid"),
+);
+
+test(
+  "step setpgid is named where the child is killed in it",
+  { skip: cannot("setpgid", "be killed") },
+  kills("setpgid"),
+);
+
+test(
+  "step foreground is named where the child is killed in it",
+  { skip: cannot("foreground", "be killed") },
+  kills("foreground"),
+);
+
+test(
+  "step chroot is named where the child is killed in it",
+  { skip: cannot("chroot", "be killed") },
+  kills("chroot"),
+);
+
+test(
+  "step nice is named where the child is killed in it",
+  { skip: cannot("nice", "be killed") },
+  kills("nice"),
+);
+
+test(
+  "step rlimit is named where the child is killed in it",
+  { skip: cannot("rlimit", "be killed") },
+  kills("rlimit"),
+);
+
+test(
+  "step umask is named where the child is killed in it",
+  { skip: cannot("umask", "be killed") },
+  kills("umask"),
+);
+
+test(
+  "step keep_capabilities is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("keep_capabilities"),
+);
+
+test(
+  "step setgroups is named where the child is killed in it",
+  { skip: cannot("setgroups", "be killed") },
+  kills("setgroups"),
+);
+
+test(
+  "step setgid is named where the child is killed in it",
+  { skip: cannot("setgid", "be killed") },
+  kills("setgid"),
+);
+
+test(
+  "step setuid is named where the child is killed in it",
+  { skip: cannot("setuid", "be killed") },
+  kills("setuid"),
+);
+
+test("step capabilities (capget) is named where the child is killed in it", {
+  skip: needsLinuxChild || isNode && "Node makes the call itself, on its start",
+}, kills("capabilities (capget)"));
+
+test("step capabilities (capset) is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("capabilities (capset)"));
+
+test(
+  "step capabilities is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("capabilities"),
+);
+
+test(
+  "step pdeathsig is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("pdeathsig"),
+);
+
+test(
+  "step chdir is named where the child is killed in it",
+  { skip: cannot("chdir", "be killed") },
+  kills("chdir"),
+);
+
+test(
+  "step no_new_privs is named where the child is killed in it",
+  { skip: needsLinuxChild },
+  kills("no_new_privs"),
+);
+
+test(
+  "step fd is named where the child is killed in it",
+  { skip: cannot("fd", "be killed") },
+  kills("fd"),
+);
+
+test("step fd (a source that is in the way) is named where the child is killed in it", {
+  skip: cannot("fd (a source that is in the way)", "be killed"),
+}, kills("fd (a source that is in the way)"));
+
+test(
+  "step close_range is named where the child is killed in it",
+  { skip: cannot("close_range", "be killed") || needsCall("close_range") },
+  kills("close_range"),
+);
+
+test(
+  "step noctty is named where the child is killed in it",
+  { skip: cannot("noctty", "be killed") },
+  kills("noctty"),
+);
+
+test(
+  "step setctty is named where the child is killed in it",
+  { skip: cannot("setctty", "be killed") },
+  kills("setctty"),
+);
+
+test(
+  "step ptrace is named where the child is killed in it",
+  { skip: cannot("ptrace", "be killed") },
+  kills("ptrace"),
+);

@@ -1,0 +1,363 @@
+//! The one description of the boundary: every layout, code and limit that TypeScript and Zig share.
+//!
+//! `abi_gen.zig` prints it to `ffi/abi.ts`; a stale file fails the build, and the fingerprint below
+//! is compared once at load, so the two sides can never meet with different ideas of it.
+//! Only i32 and caller-owned buffers cross; offsets inside a buffer, never pointers.
+
+const std = @import("std");
+const assert = std.debug.assert;
+
+/// "OSEX", little-endian: catches a buffer that is no request at all.
+pub const magic: u32 = 0x5845534f;
+
+/// The header of a spawn request. All offsets count from the header's first byte.
+pub const Request = extern struct {
+    magic: u32,
+    /// Bytes in all, header included.
+    length: u32,
+    /// CLONE_NEW* for the clone itself.
+    clone_flags: u32,
+    /// 1: the caller does not wait for execve if it need not, but asks for the outcome later.
+    deferred: u32 = 0,
+    /// The program: one NUL-terminated string.
+    path: u32,
+    path_length: u32,
+    /// `argv_count` strings, one after the other, each NUL-terminated.
+    argv: u32,
+    argv_length: u32,
+    argv_count: u32,
+    envp: u32,
+    envp_length: u32,
+    envp_count: u32,
+    /// Step records, each aligned to 8.
+    steps: u32,
+    steps_length: u32,
+    /// Test hooks: which rungs of the ladder to pretend are missing. See `Rung`.
+    forced: u32,
+    reserved: u32 = 0,
+
+    comptime {
+        assert(@sizeOf(Request) == 64);
+        assert(@alignOf(Request) == 4);
+    }
+};
+
+/// CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
+pub const namespaces: u32 = 0x7e02_0080;
+
+/// The head of a step record; its payload follows, padded to 8 bytes.
+pub const StepHeader = extern struct {
+    code: u16,
+    reserved: u16 = 0,
+    /// Payload bytes, without the padding.
+    length: u32,
+
+    comptime {
+        assert(@sizeOf(StepHeader) == 8);
+    }
+};
+
+/// What a spawn answers.
+pub const Answer = extern struct {
+    pid: i32,
+    /// -1 where the kernel gave none.
+    pidfd: i32,
+    /// The index of the record that failed, or one of `Stage`'s values.
+    step: i32,
+    /// Positive; 0 with `signal` set when the child was killed before exec.
+    errno: i32,
+    signal: i32,
+    /// Bits of `Rung`: which parts of the ladder this start went without.
+    rungs: u32,
+    /// What `osexec_settle` is to be asked for, once; -1: the child has called execve.
+    pending: i32,
+
+    comptime {
+        assert(@sizeOf(Answer) == 28);
+    }
+};
+
+/// Values of `Answer.step` that are no record's index.
+pub const Stage = enum(i32) {
+    /// The process could not be made.
+    clone = -1,
+    /// The request itself is malformed: a defect of the encoder, never of the user.
+    request = -2,
+};
+
+/// Rungs of the ladder for old kernels and sandboxes, as bits.
+pub const Rung = enum(u32) {
+    /// clone(2) in place of clone3(2).
+    clone3 = 1,
+    /// No CLONE_CLEAR_SIGHAND: the child resets 64 dispositions itself.
+    clear_sighand = 2,
+    /// No pidfd.
+    pidfd = 4,
+    /// No close_range(2): the child reads /proc/self/fd.
+    close_range = 8,
+    /// No descriptor window: the child gets a full copy of the table.
+    window = 16,
+    /// A private copy of the memory: CLONE_VFORK without CLONE_VM.
+    private = 32,
+    /// Neither CLONE_VM nor CLONE_VFORK: the report in shared memory, the exec by a pipe's end.
+    fork = 64,
+    /// No CLONE_INTO_CGROUP: the child writes itself into cgroup.procs.
+    into_cgroup = 128,
+};
+
+/// How a child ended, and what it cost. Times are in milliseconds, sizes in bytes; f64 because all
+/// of them may pass 2^31 and every one is exact below 2^53.
+pub const Exit = extern struct {
+    pid: i32,
+    /// The raw wait status, as wait4(2) gives it.
+    status: i32,
+    user_time: f64,
+    system_time: f64,
+    max_rss: f64,
+    minor_faults: f64,
+    major_faults: f64,
+    blocks_in: f64,
+    blocks_out: f64,
+    voluntary_switches: f64,
+    involuntary_switches: f64,
+
+    comptime {
+        assert(@sizeOf(Exit) == 80);
+    }
+};
+
+/// One descriptor of `osexec_poll`: struct pollfd.
+pub const Poll = extern struct {
+    fd: i32,
+    events: i16,
+    revents: i16,
+
+    comptime {
+        assert(@sizeOf(Poll) == 8);
+    }
+};
+
+/// What the reactor thread writes down its socket: one record a watched descriptor that is ready.
+pub const Event = extern struct {
+    token: u32,
+    /// The descriptor; or a process's id, negated.
+    fd: i32,
+    /// Bits of `Ready`.
+    ready: u32,
+
+    comptime {
+        assert(@sizeOf(Event) == 12);
+    }
+};
+
+/// How a descriptor is made fit for a child: its O_NONBLOCK is cleared.
+pub const Lend = enum(u32) {
+    always = 0,
+    /// Who takes a socket that is not its stdio knows what it gets, and its owner's event loop would stand
+    /// still without the flag.
+    unless_socket = 1,
+    /// It is set again: there has been no child.
+    back = 2,
+};
+
+/// What a descriptor is watched for, and what it became: the values of EPOLLIN, EPOLLOUT, EPOLLERR
+/// and EPOLLHUP, which poll(2) shares on every Linux.
+pub const Ready = enum(u32) {
+    in = 1,
+    out = 4,
+    err = 8,
+    hup = 16,
+};
+
+/// What `osexec_reactor` answers.
+pub const Reactor = extern struct {
+    handle: i32,
+    /// The end that JavaScript reads events from.
+    fd: i32,
+
+    comptime {
+        assert(@sizeOf(Reactor) == 8);
+    }
+};
+
+/// Flags of `osexec_wait`.
+pub const Wait = enum(u32) {
+    /// Answer at once: 0 when the child still runs.
+    nohang = 1,
+    /// Leave the child a zombie.
+    nowait = 2,
+};
+
+/// The steps of a spawn, in the order in which they run: the validator refuses a request in which
+/// the codes ever decrease, so an encoder can not put a step in the wrong place. The reason for
+/// each place stands with its case in `child.zig`.
+pub const Step = enum(u16) {
+    sigaction,
+    cgroup,
+    uid_map,
+    setgroups_policy,
+    gid_map,
+    unshare,
+    self_setgroups_policy,
+    self_gid_map,
+    self_uid_map,
+    mount_private,
+    setsid,
+    setpgid,
+    foreground,
+    chroot,
+    nice,
+    rlimit,
+    umask,
+    keep_capabilities,
+    setgroups,
+    setgid,
+    setuid,
+    capabilities,
+    pdeathsig,
+    chdir,
+    no_new_privs,
+    fd,
+    close_range,
+    listen_fds,
+    noctty,
+    setctty,
+    rlimit_nofile,
+    ptrace,
+    sigprocmask,
+    exec,
+};
+
+/// What a step carries: a path, or so many 32-bit words.
+pub const Payload = union(enum) {
+    text,
+    words: struct { min: u16, max: u16 },
+};
+
+/// Who takes a step. `either`: the clone itself where the kernel can, else the child.
+pub const Side = enum { child, parent, either };
+
+pub const Row = struct {
+    step: Step,
+    /// The word of `SpawnStep` that errors and `explain()` use.
+    word: []const u8,
+    payload: Payload,
+    /// May stand in a request more than once, one after the other.
+    repeats: bool = false,
+    side: Side = .child,
+};
+
+/// What stands for the child's own number in its environment until the child puts it there: sd_listen_fds(3). As many
+/// digits as a pid_t may have.
+pub const listen_pid_room = "LISTEN_PID=0000000000";
+
+/// NGROUPS_MAX of Linux.
+pub const groups_max = 65536 - 1;
+
+pub const table = [_]Row{
+    .{ .step = .sigaction, .word = "sigaction", .payload = words(0, 0) },
+    // The directory's descriptor.
+    .{ .step = .cgroup, .word = "cgroup", .payload = words(1, 1), .side = .either },
+    .{ .step = .uid_map, .word = "uid_map", .payload = .text, .side = .parent },
+    // 1: "allow", 0: "deny".
+    .{ .step = .setgroups_policy, .word = "setgroups_policy", .payload = words(1, 1), .side = .parent },
+    .{ .step = .gid_map, .word = "gid_map", .payload = .text, .side = .parent },
+    .{ .step = .unshare, .word = "unshare", .payload = words(1, 1) },
+    .{ .step = .self_setgroups_policy, .word = "setgroups_policy", .payload = words(1, 1) },
+    .{ .step = .self_gid_map, .word = "gid_map", .payload = .text },
+    .{ .step = .self_uid_map, .word = "uid_map", .payload = .text },
+    .{ .step = .mount_private, .word = "mount_private", .payload = words(0, 0) },
+    .{ .step = .setsid, .word = "setsid", .payload = words(0, 0) },
+    .{ .step = .setpgid, .word = "setpgid", .payload = words(1, 1) },
+    // The terminal's descriptor, the parent's number, and the group or 0.
+    .{ .step = .foreground, .word = "foreground", .payload = words(2, 2) },
+    .{ .step = .chroot, .word = "chroot", .payload = .text },
+    .{ .step = .nice, .word = "nice", .payload = words(1, 1) },
+    // The resource, the soft limit's lower and upper word, the hard limit's.
+    .{ .step = .rlimit, .word = "rlimit", .payload = words(5, 5), .repeats = true },
+    .{ .step = .umask, .word = "umask", .payload = words(1, 1) },
+    .{ .step = .keep_capabilities, .word = "capabilities", .payload = words(0, 0) },
+    .{ .step = .setgroups, .word = "setgroups", .payload = words(0, groups_max) },
+    .{ .step = .setgid, .word = "setgid", .payload = words(1, 1) },
+    .{ .step = .setuid, .word = "setuid", .payload = words(1, 1) },
+    // The set's lower and upper word.
+    .{ .step = .capabilities, .word = "capabilities", .payload = words(2, 2) },
+    .{ .step = .pdeathsig, .word = "pdeathsig", .payload = words(1, 1) },
+    .{ .step = .chdir, .word = "chdir", .payload = .text },
+    .{ .step = .no_new_privs, .word = "no_new_privs", .payload = words(0, 0) },
+    // Source (-1: close) and target.
+    .{ .step = .fd, .word = "fd", .payload = words(2, 2), .repeats = true },
+    .{ .step = .close_range, .word = "close_range", .payload = words(1, 1) },
+    // The environment has a LISTEN_PID with room for the number: see `listen_pid_room`.
+    .{ .step = .listen_fds, .word = "listen_fds", .payload = words(0, 0) },
+    .{ .step = .noctty, .word = "noctty", .payload = words(0, 0) },
+    // The terminal's descriptor, the child's number.
+    .{ .step = .setctty, .word = "setctty", .payload = words(1, 1) },
+    .{ .step = .rlimit_nofile, .word = "rlimit", .payload = words(5, 5) },
+    .{ .step = .ptrace, .word = "ptrace", .payload = words(0, 0) },
+    .{ .step = .sigprocmask, .word = "sigprocmask", .payload = words(0, 0) },
+    .{ .step = .exec, .word = "exec", .payload = words(0, 0) },
+};
+
+fn words(min: u16, max: u16) Payload {
+    return .{ .words = .{ .min = min, .max = max } };
+}
+
+comptime {
+    assert(table.len == @typeInfo(Step).@"enum".field_names.len);
+    for (table, 0..) |row, index| assert(@backingInt(row.step) == index);
+}
+
+pub const structs = .{
+    .Request = Request,
+    .StepHeader = StepHeader,
+    .Answer = Answer,
+    .Exit = Exit,
+    .Poll = Poll,
+    .Event = Event,
+    .Reactor = Reactor,
+};
+pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait };
+
+/// A digest of every layout, code, word and signature (`symbols`: what is exported): equal digests mean that both sides were built
+/// from the same boundary.
+pub fn fingerprintOf(comptime symbols: type) u64 {
+    @setEvalBranchQuota(1_000_000);
+    var hash: std.hash.Fnv1a_64 = .init();
+    for (std.meta.fieldNames(@TypeOf(structs))) |name| {
+        const T = @field(structs, name);
+        hash.update(std.fmt.comptimePrint("{s}:{d}:{d};", .{ name, @sizeOf(T), @alignOf(T) }));
+        for (std.meta.fieldNames(T)) |field| {
+            hash.update(std.fmt.comptimePrint("{s}@{d}+{s},", .{
+                field,
+                @offsetOf(T, field),
+                @typeName(@FieldType(T, field)),
+            }));
+        }
+    }
+    for (std.meta.fieldNames(@TypeOf(enums))) |name| {
+        const info = @typeInfo(@field(enums, name)).@"enum";
+        for (info.field_names, info.field_values) |field, value| {
+            hash.update(std.fmt.comptimePrint("{s}.{s}={d};", .{ name, field, value }));
+        }
+    }
+    hash.update(listen_pid_room);
+    for (table) |row| {
+        hash.update(std.fmt.comptimePrint("{t}={s}:{any}:{};", .{
+            row.step,
+            row.word,
+            row.payload,
+            row.repeats,
+        }));
+        hash.update(@tagName(row.side));
+    }
+    for (@typeInfo(symbols).@"struct".decl_names) |name| {
+        const info = @typeInfo(@TypeOf(@field(symbols, name))).@"fn";
+        hash.update(name ++ "(");
+        // Parameter by parameter: the name of the whole type would spell out the target's calling
+        // convention, and the digest must be the same on every target.
+        for (info.param_types) |Param| hash.update(@typeName(Param.?) ++ ",");
+        hash.update(")" ++ @typeName(info.return_type.?) ++ ";");
+    }
+    return hash.final();
+}

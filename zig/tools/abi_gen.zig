@@ -1,0 +1,92 @@
+//! Prints `ffi/abi.ts`. Run by `zig build abi`.
+
+const std = @import("std");
+const osexec = @import("osexec");
+const abi = osexec.abi;
+const lib = osexec.lib;
+
+pub fn main(init: std.process.Init) !void {
+    var buffer: [4096]u8 = undefined;
+    var stdout = std.Io.File.stdout().writer(init.io, &buffer);
+    const w = &stdout.interface;
+
+    try w.writeAll(
+        \\// Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
+        \\
+        \\/** A digest of all that stands below, its lower and upper half; compared at load. */
+        \\
+    );
+    const low: i32 = @bitCast(@as(u32, @truncate(lib.fingerprint)));
+    const high: i32 = @bitCast(@as(u32, @truncate(lib.fingerprint >> 32)));
+    try w.print("export const FINGERPRINT = [{d}, {d}] as const;\n", .{ low, high });
+    try w.print("\n/** The first word of a request. */\nexport const MAGIC = 0x{x};\n", .{abi.magic});
+
+    try w.print(
+        "\n/** What stands for the child's number in its environment: see zig/abi/abi.zig. */\n" ++
+            "export const LISTEN_PID_ROOM = \"{s}\";\n",
+        .{abi.listen_pid_room},
+    );
+
+    inline for (comptime std.meta.fieldNames(@TypeOf(abi.structs))) |name| {
+        const T = @field(abi.structs, name);
+        try w.print("\nexport const {s} = {{\n  size: {d},\n", .{ name, @sizeOf(T) });
+        inline for (comptime std.meta.fieldNames(T)) |field| {
+            if (comptime std.mem.eql(u8, field, "reserved")) continue;
+            try w.print("  {s}: {d},\n", .{ field, @offsetOf(T, field) });
+        }
+        try w.writeAll("} as const;\n");
+    }
+    inline for (comptime std.meta.fieldNames(@TypeOf(abi.enums))) |name| {
+        const info = @typeInfo(@field(abi.enums, name)).@"enum";
+        try w.print("\nexport const {s} = {{\n", .{name});
+        inline for (info.field_names, info.field_values) |field, value| {
+            try w.print("  {s}: {d},\n", .{ field, value });
+        }
+        try w.writeAll("} as const;\n");
+    }
+
+    try w.writeAll(
+        \\
+        \\/**
+        \\ * The steps in the order in which they run; the code of a step is its index. `word` is what
+        \\ * errors call it; `words` is how many 32-bit words it carries, "text" that it carries a path.
+        \\ */
+        \\export const STEPS = [
+        \\
+    );
+    for (abi.table) |row| {
+        try w.print("  {{ step: \"{t}\", word: \"{s}\", payload: ", .{ row.step, row.word });
+        switch (row.payload) {
+            .text => try w.writeAll("\"text\""),
+            .words => |range| try w.print("[{d}, {d}]", .{ range.min, range.max }),
+        }
+        try w.writeAll(" },\n");
+    }
+    try w.writeAll("] as const;\n");
+
+    try w.writeAll("\nexport const SYMBOLS = {\n");
+    inline for (@typeInfo(lib.symbols).@"struct".decl_names) |name| {
+        const info = @typeInfo(@TypeOf(@field(lib.symbols, name))).@"fn";
+        try w.print("  {s}: {{ parameters: [", .{name});
+        inline for (info.param_types, 0..) |Param, index| {
+            try w.print("{s}\"{s}\"", .{ if (index == 0) "" else ", ", comptime ffiType(Param.?) });
+        }
+        try w.print("], result: \"{s}\" }},\n", .{comptime ffiType(info.return_type.?)});
+    }
+    try w.writeAll("} as const;\n");
+    try w.flush();
+}
+
+/// The vocabulary of the boundary. A type outside it does not compile.
+fn ffiType(comptime T: type) []const u8 {
+    return switch (T) {
+        void, i32 => @typeName(T),
+        else => switch (@typeInfo(T)) {
+            .pointer => |info| if (info.size == .slice)
+                @compileError("slices cannot cross the boundary: " ++ @typeName(T))
+            else
+                "buffer",
+            else => @compileError("only i32 and buffers cross the boundary: " ++ @typeName(T)),
+        },
+    };
+}
