@@ -18,7 +18,7 @@ import {
 } from "./seccomp_filter.ts";
 import { CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS } from "./constants.ts";
 import { CLONE_NEWPID, CLONE_NEWUSER, CLONE_NEWUTS } from "./constants.ts";
-import { Errno } from "./errno.ts";
+import { Errno } from "../errno.ts";
 import type { Architecture } from "./system_calls.ts";
 
 const refused = [

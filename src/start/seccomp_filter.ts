@@ -83,13 +83,16 @@ interface Range {
  * one by x32's.
  */
 export function compilePolicy(policy: Policy, architecture: Architecture): Uint8Array {
-  return encode([
-    [load, 0, 0, offsetOf.architecture],
-    [jumpIfEqual, 1, 0, auditArchitecture[architecture]],
-    [answer, 0, 0, KILL_PROCESS],
+  // From the end, as a jump has to know how far it goes, and all go forward.
+  const reversed: Instruction[] = [];
+  writeTree(reversed, rangesOf(policy, architecture));
+  reversed.push(
     [load, 0, 0, offsetOf.number],
-    ...tree(rangesOf(policy, architecture)),
-  ]);
+    [answer, 0, 0, KILL_PROCESS],
+    [jumpIfEqual, 1, 0, auditArchitecture[architecture]],
+    [load, 0, 0, offsetOf.architecture],
+  );
+  return encode(reversed.reverse());
 }
 
 function rangesOf({ otherwise, calls, tests = [] }: Policy, architecture: Architecture): Range[] {
@@ -144,18 +147,25 @@ function rangesFrom(
  * Finds the range of a number by halving, so that a long list costs a call nine comparisons, not hundreds. Twice as
  * many instructions as ranges, and the long jumps: 1,600 if every other number were another end.
  */
-function tree(ranges: readonly Range[]): readonly Instruction[] {
-  const [first] = ranges;
-  if (first === undefined) return [];
-  const half = ranges.length >> 1;
+function writeTree(
+  reversed: Instruction[],
+  ranges: readonly Range[],
+  from = 0,
+  to = ranges.length,
+): void {
+  const half = (from + to) >> 1;
   const middle = ranges[half];
-  if (half === 0 || middle === undefined) return first.end;
-  const below = tree(ranges.slice(0, half));
-  const above = tree(ranges.slice(half));
-  if (below.length <= farthest) {
-    return [[jumpIfNotLess, below.length, 0, middle.first], ...below, ...above];
+  if (middle === undefined) return;
+  if (half === from) {
+    reversed.push(...middle.end.toReversed());
+    return;
   }
-  return [[jumpIfNotLess, 0, 1, middle.first], [jump, 0, 0, below.length], ...below, ...above];
+  writeTree(reversed, ranges, half, to);
+  const above = reversed.length;
+  writeTree(reversed, ranges, from, half);
+  const below = reversed.length - above;
+  if (below <= farthest) reversed.push([jumpIfNotLess, below, 0, middle.first]);
+  else reversed.push([jump, 0, 0, below], [jumpIfNotLess, 0, 1, middle.first]);
 }
 
 /** What a test does before its call goes on behind it. */
@@ -173,15 +183,13 @@ function testing(
   return [...instructions, [answer, 0, 0, given]];
 }
 
+/** Both architectures have the lower byte first, as has whatever runs this. */
 function encode(instructions: readonly Instruction[]): Uint8Array {
-  const bytes = new Uint8Array(instructions.length * instructionLength);
-  const view = new DataView(bytes.buffer);
-  instructions.forEach(([code, ifTrue, ifFalse, k], index) => {
-    const offset = index * instructionLength;
-    view.setUint16(offset, code, true);
-    view.setUint8(offset + 2, ifTrue);
-    view.setUint8(offset + 3, ifFalse);
-    view.setUint32(offset + 4, k, true);
-  });
-  return bytes;
+  const words = new Uint32Array(2 * instructions.length);
+  let at = 0;
+  for (const [code, ifTrue, ifFalse, k] of instructions) {
+    words[at++] = code | ifTrue << 16 | ifFalse << 24;
+    words[at++] = k;
+  }
+  return new Uint8Array(words.buffer);
 }

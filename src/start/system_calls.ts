@@ -7,7 +7,7 @@ export type Architecture = "x86_64" | "aarch64";
  * Every call up to Linux 7.2, in x86_64's order (asm/unistd_64.h); a number stands where it does not go on from the
  * call before. After the colon is aarch64's number, which is asm-generic/unistd.h's; without one there is no such call
  * there, but from 424 on, where all architectures count alike. Of aarch64's none is missing on x86_64.
- * tests/system_calls_test.ts compares this with the headers. One text, as 5 KB of it cost 0.15 ms of a program's
+ * tests/start/seccomp_test.ts compares this with the headers. One text, as 5 KB of it cost 0.15 ms of a program's
  * start and the map, of which most programs have no use, 0.1 ms.
  */
 const table = `

@@ -1,8 +1,8 @@
 /** SysProcAttr's seccomp: which system calls a child may make, as a list of names or as a filter of the caller's own. */
 
-import { viewBytes } from "../ffi/bytes.ts";
-import { Errno, errnoCode } from "./errno.ts";
-import { checkRecord, fieldsOf, unknownField } from "./fields.ts";
+import { viewBytes } from "../../ffi/bytes.ts";
+import { Errno, errnoCode } from "../errno.ts";
+import { checkRecord, fieldsOf, unknownField } from "../fields.ts";
 import {
   ALLOW,
   type Answer,

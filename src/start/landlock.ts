@@ -1,7 +1,7 @@
 /** SysProcAttr's landlock: what a child may do with files, ports and processes, by landlock(7). */
 
-import { hasHalf, showText, type Text, toText } from "../ffi/text.ts";
-import { checkRecord, fieldsOf, unknownField, unsigned } from "./fields.ts";
+import { hasHalf, showText, type Text, toText } from "../../ffi/text.ts";
+import { checkRecord, fieldsOf, unknownField, unsigned } from "../fields.ts";
 
 /**
  * What a program, and all that it starts, may do from its execve on, beside what its user may: landlock(7). A list that

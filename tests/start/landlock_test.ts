@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Command } from "../mod.ts";
+import { Command } from "../../mod.ts";
 import {
   checkLandlock,
   describeLandlock,
@@ -15,10 +15,10 @@ import {
   LandlockNet,
   type LandlockRules,
   LandlockScope,
-} from "../src/landlock.ts";
-import { decode, Directory, helper, root, type Skip } from "./helper.ts";
-import { needsPython, python } from "./python.ts";
-import { needsLinuxChild } from "./refused.ts";
+} from "../../src/start/landlock.ts";
+import { decode, Directory, helper, root, type Skip } from "../helper.ts";
+import { needsPython, python } from "../python.ts";
+import { needsLinuxChild } from "../refused.ts";
 
 const newest = 7;
 const reading = LandlockFs.READ_FILE | LandlockFs.READ_DIR;

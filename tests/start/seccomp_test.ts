@@ -5,25 +5,25 @@ import { join } from "node:path";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
-import { Command } from "../mod.ts";
+import { Command } from "../../mod.ts";
 import {
   checkSeccomp,
   compileSeccomp,
   describeSeccomp,
   type SeccompRules,
-} from "../src/seccomp.ts";
-import { defaultRefusals, defaultSeccomp } from "../src/seccomp_default.ts";
-import { compilePolicy } from "../src/seccomp_filter.ts";
+} from "../../src/start/seccomp.ts";
+import { defaultRefusals, defaultSeccomp } from "../../src/start/seccomp_default.ts";
+import { compilePolicy } from "../../src/start/seccomp_filter.ts";
 import {
   type Architecture,
   isSystemCall,
   systemCallNames,
   systemCallNumber,
-} from "../src/system_calls.ts";
-import { ALLOW, architectures, failing, Filter, KILL_PROCESS } from "./bpf.ts";
-import { decode, Directory, generator, root, runScript, runtime, type Skip } from "./helper.ts";
-import { needsPython, python } from "./python.ts";
-import { needsLinuxChild } from "./refused.ts";
+} from "../../src/start/system_calls.ts";
+import { ALLOW, architectures, failing, Filter, KILL_PROCESS } from "../bpf.ts";
+import { decode, Directory, generator, root, runScript, runtime, type Skip } from "../helper.ts";
+import { needsPython, python } from "../python.ts";
+import { needsLinuxChild } from "../refused.ts";
 
 const both: readonly Architecture[] = ["x86_64", "aarch64"];
 
