@@ -38,6 +38,7 @@ export interface ArgumentTest {
   readonly half: "lower" | "upper";
   /** The bits that are looked at. */
   readonly mask: number;
+  /** At most 255, as a jump passes over them. */
   readonly values: readonly number[];
   /** When it answers: where those bits are one of the values, or none of them. */
   readonly when: "one" | "none";

@@ -250,6 +250,32 @@ test("issue 17, 10: a test of an argument looks at the bits it names, and goes o
   assertEquals(answer(0x7_ffff_ffffn, 0x30n), failing(3));
 });
 
+test("issue 17, 10: a jump over 255 instructions is a short one, over 256 a long one", () => {
+  for (let length = 240; length <= 255; length++) {
+    const values = Array.from({ length }, (_, at) => at);
+    const one = {
+      call: "read",
+      argument: 0,
+      half: "lower",
+      mask: -1,
+      values,
+      when: "one",
+    } as const;
+    const tests = [{ ...one, answer: failing(1) }];
+    const filter = new Filter(
+      compilePolicy({ otherwise: ALLOW, calls: new Map(), tests }, "x86_64"),
+    );
+    const answer = (nr: number, first: number): number => {
+      const architecture = architectures.x86_64;
+      return filter.answer({ number: nr, architecture, arguments: [BigInt(first)] });
+    };
+    for (const value of values) assertEquals(answer(0, value), failing(1), `${length}`);
+    assertEquals(answer(0, length), ALLOW, `${length}`);
+    for (const nr of [1, 2, 471]) assertEquals(answer(nr, 0), ALLOW, `${length}`);
+    assertEquals(answer(0x4000_0000, 0), KILL_PROCESS, `${length}`);
+  }
+});
+
 // ------------------------------------------------------------------ what is refused
 
 function refused(
