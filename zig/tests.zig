@@ -32,6 +32,7 @@ test {
         _ = @import("parent/dumpable.zig");
         _ = @import("os/linux.zig");
         _ = @import("tests/orphan_test.zig");
+        _ = @import("parent/ladder.zig");
         _ = @import("parent/pending.zig");
         _ = @import("parent/window.zig");
     }

@@ -4,8 +4,10 @@ import type { Text } from "../../ffi/text.ts";
 import type { RlimitName } from "./constants.ts";
 import type { Env } from "./environment.ts";
 import type { Fd } from "../file/file.ts";
+import type { LandlockRules } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
+import type { SeccompRules } from "./seccomp.ts";
 import type { Signal } from "../process/signals.ts";
 
 /** How startProcess() starts a process: Go's os.ProcAttr. */
@@ -139,6 +141,16 @@ export interface SysProcAttr {
    * Until then the child has a copy of this process's memory: true with a `credential` is refused.
    */
   dumpable?: boolean | undefined;
+  /**
+   * L: which files, ports and processes it reaches. Its paths are looked up in the child's root, from its directory and
+   * with its rights, when its descriptors are in place. It implies `noNewPrivs`.
+   */
+  landlock?: LandlockRules | undefined;
+  /**
+   * L: which system calls it may make: rules, or a filter of 8 bytes an instruction (BPF, struct sock_filter), as
+   * libseccomp exports one. It is in place for execve(2) itself, which must be allowed. It implies `noNewPrivs`.
+   */
+  seccomp?: Uint8Array | SeccompRules | undefined;
   /**
    * L: the processors that the child may run on, by their numbers from 0, sched_setaffinity(2). Those that there are not,
    * or that its cgroup has not, the kernel leaves out; where none is left it is step "affinity", EINVAL.

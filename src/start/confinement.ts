@@ -1,15 +1,16 @@
 /** The steps that put a child under rules of landlock(7) and a filter of seccomp(2). Linux only. */
 
 import { library } from "../../ffi/library.ts";
+import { showText } from "../../ffi/text.ts";
+import { currentArchitecture } from "../os.ts";
 import type { SysProcAttr } from "./attributes.ts";
 import type { PlanContext, PlannedStep } from "./checks.ts";
 import { describeLandlock, LANDLOCK_ACCESS_FILE, landlockFor } from "./landlock.ts";
 import { compileSeccomp, describeSeccomp } from "./seccomp.ts";
-import { currentArchitecture } from "./system_calls.ts";
 
 /** Their steps, and no_new_privs, without which neither is to be had but by CAP_SYS_ADMIN. */
 export function confinementSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
-  const steps = [...landlockSteps(context, sys), ...seccompSteps(context, sys)];
+  const steps = [...landlockSteps(context, sys), ...seccompSteps(sys)];
   if (sys.noNewPrivs ?? steps.length > 0) steps.push({ step: "no_new_privs", values: [] });
   return steps;
 }
@@ -41,10 +42,8 @@ function landlockSteps(context: PlanContext, { landlock }: SysProcAttr): Planned
   return steps;
 }
 
-function seccompSteps(context: PlanContext, { seccomp }: SysProcAttr): PlannedStep[] {
+function seccompSteps({ seccomp }: SysProcAttr): PlannedStep[] {
   if (seccomp === undefined) return [];
-  const architecture = architectureOf(process.arch);
-  if (architecture === undefined) context.refuse(`seccomp: there are no names of calls for ${arch}`);
-  const filter = compileSeccomp(seccomp, architecture);
+  const filter = compileSeccomp(seccomp, currentArchitecture());
   return [{ step: "seccomp", values: [filter], argument: describeSeccomp(seccomp) }];
 }

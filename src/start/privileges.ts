@@ -83,7 +83,13 @@ function ambientSteps(
 function setSteps(context: PlanContext, { capabilities }: SysProcAttr): PlannedStep[] {
   const steps: PlannedStep[] = [];
   if (capabilities?.securebits !== undefined) {
-    const value = checkInteger(context, "capabilities.securebits", capabilities.securebits, 0, 0xfff);
+    const value = checkInteger(
+      context,
+      "capabilities.securebits",
+      capabilities.securebits,
+      0,
+      0xfff,
+    );
     steps.push({ step: "securebits", values: [value], argument: `0x${value.toString(16)}` });
   }
   const sets = threeSets.map((set) => capabilities?.[set]);

@@ -127,9 +127,7 @@ function ioPriorityStep(context: PlanContext, { class: wanted, level }: IoPriori
   if (wanted === "idle" && level !== undefined) {
     context.refuse("ioPriority: idle has no levels");
   }
-  const value = wanted === "idle"
-    ? 0
-    : checkInteger(context, "ioPriority.level", level ?? 4, 0, 7);
+  const value = wanted === "idle" ? 0 : checkInteger(context, "ioPriority.level", level ?? 4, 0, 7);
   return {
     step: "io_priority",
     values: [number << IOPRIO_CLASS_SHIFT | value],
@@ -169,7 +167,9 @@ function chosen(what: string, numbers: ReadonlyMap<string, number>, word: unknow
 
 /** A bit for each, in whole words of 64, as the kernel reads some masks by these. */
 function mask(bits: readonly number[]): Uint8Array {
-  const bytes = new Uint8Array(bits.length === 0 ? 0 : 8 * (Math.floor(Math.max(...bits) / 64) + 1));
+  const bytes = new Uint8Array(
+    bits.length === 0 ? 0 : 8 * (Math.floor(Math.max(...bits) / 64) + 1),
+  );
   for (const bit of bits) {
     const at = Math.floor(bit / 8);
     bytes[at] = (bytes[at] ?? 0) | 1 << bit % 8;

@@ -3,8 +3,10 @@
 import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
+import { checkLandlock } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
+import { checkSeccomp } from "./seccomp.ts";
 
 const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
 
@@ -34,6 +36,8 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["capabilities", "object"],
   ["newKeyring", "boolean"],
   ["dumpable", "boolean"],
+  ["landlock", "object"],
+  ["seccomp", "any"],
   ["affinity", "list"],
   ["scheduler", "object"],
   ["ioPriority", "object"],
@@ -149,7 +153,9 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
 }
 
 function readPrivileges(fields: SysProcAttr, refuse: Refuse): void {
-  const { capabilities } = fields;
+  const { capabilities, landlock, seccomp } = fields;
+  if (landlock !== undefined) fields.landlock = checkLandlock("sys.landlock", landlock);
+  if (seccomp !== undefined) fields.seccomp = checkSeccomp("sys.seccomp", seccomp);
   if (capabilities === undefined) return;
   checkRecord("capabilities", capabilities);
   const given = read("capabilities", capabilities, capabilityNames, refuse);

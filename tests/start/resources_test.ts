@@ -114,12 +114,16 @@ test("issue 17, 11: a real-time policy that this process may not give fails by i
   assertEquals([step, code, argument], ["scheduler", "EPERM", "fifo 1"]);
 });
 
-test("issue 17, 11: the child's timers may be late by timerSlack", { skip: needsLinuxChild }, () => {
-  const PR_GET_TIMERSLACK = "30";
-  assertEquals(call({ timerSlack: 1 }, "prctl", PR_GET_TIMERSLACK), 1);
-  // Five seconds: more than 32 bits.
-  assertEquals(call({ timerSlack: 5_000_000_000 }, "prctl", PR_GET_TIMERSLACK), 5_000_000_000);
-});
+test(
+  "issue 17, 11: the child's timers may be late by timerSlack",
+  { skip: needsLinuxChild },
+  () => {
+    const PR_GET_TIMERSLACK = "30";
+    assertEquals(call({ timerSlack: 1 }, "prctl", PR_GET_TIMERSLACK), 1);
+    // Five seconds: more than 32 bits.
+    assertEquals(call({ timerSlack: 5_000_000_000 }, "prctl", PR_GET_TIMERSLACK), 5_000_000_000);
+  },
+);
 
 // ---------------------------------------------------------------- the disk
 
@@ -217,21 +221,28 @@ test("issue 17, 11: to be ended later than before takes CAP_SYS_RESOURCE", {
   assertEquals([step, code, argument], ["oom_score_adj", "EACCES", "-1000"]);
 });
 
-test("issue 17, 11: without address space layout randomization the child's stack lies where it did", {
-  skip: needsLinuxChild,
-}, () => {
-  const stack = (sys: SysProcAttr): string => {
-    const lines = runLines(["file", "/proc/self/maps"], { sys });
-    return lines.find((line) => line.endsWith("[stack]")) ?? "";
-  };
-  const ADDR_NO_RANDOMIZE = 0x4_0000;
-  const sys: SysProcAttr = { personality: ADDR_NO_RANDOMIZE };
-  const first = stack(sys);
-  assert(first !== "");
-  for (let round = 0; round < 5; round++) assertEquals(stack(sys), first);
-  assertEquals(run(["file", "/proc/self/personality"], { sys }), "00040000\n");
-  assertEquals(run(["file", "/proc/self/personality"], { sys: { personality: 0 } }), "00000000\n");
-});
+test(
+  "issue 17, 11: without address space layout randomization the child's stack lies where it did",
+  {
+    skip: needsLinuxChild,
+  },
+  () => {
+    const stack = (sys: SysProcAttr): string => {
+      const lines = runLines(["file", "/proc/self/maps"], { sys });
+      return lines.find((line) => line.endsWith("[stack]")) ?? "";
+    };
+    const ADDR_NO_RANDOMIZE = 0x4_0000;
+    const sys: SysProcAttr = { personality: ADDR_NO_RANDOMIZE };
+    const first = stack(sys);
+    assert(first !== "");
+    for (let round = 0; round < 5; round++) assertEquals(stack(sys), first);
+    assertEquals(run(["file", "/proc/self/personality"], { sys }), "00040000\n");
+    assertEquals(
+      run(["file", "/proc/self/personality"], { sys: { personality: 0 } }),
+      "00000000\n",
+    );
+  },
+);
 
 // ---------------------------------------------------------------- the plan
 
@@ -272,16 +283,25 @@ const refused: readonly (readonly [sys: SysProcAttr, detail: string])[] = [
   [{ affinity: [8192] }, "affinity: processor 8192 is not"],
   [{ affinity: [0.5] }, "affinity: processor 0.5 is not"],
   [{ scheduler: { policy: "fifo" } }, "scheduler: fifo needs a priority"],
-  [{ scheduler: { policy: "rr", priority: 0 } }, "scheduler.priority 0 is not an integer from 1 to 99"],
+  [
+    { scheduler: { policy: "rr", priority: 0 } },
+    "scheduler.priority 0 is not an integer from 1 to 99",
+  ],
   [{ scheduler: { policy: "rr", priority: 100 } }, "scheduler.priority 100 is not"],
   [{ scheduler: { policy: "idle", priority: 1 } }, "scheduler: idle has no priority"],
   [{ ioPriority: { class: "idle", level: 1 } }, "ioPriority: idle has no levels"],
-  [{ ioPriority: { class: "best-effort", level: 8 } }, "ioPriority.level 8 is not an integer from 0 to 7"],
+  [
+    { ioPriority: { class: "best-effort", level: 8 } },
+    "ioPriority.level 8 is not an integer from 0 to 7",
+  ],
   [{ timerSlack: 0 }, "timerSlack 0 is not an integer from 1"],
   [{ timerSlack: 2 ** 53 }, "timerSlack 9007199254740992 is not"],
   [{ memoryPolicy: { mode: "bind" } }, "memoryPolicy: bind needs nodes"],
   [{ memoryPolicy: { mode: "interleave", nodes: [] } }, "memoryPolicy: interleave needs nodes"],
-  [{ memoryPolicy: { mode: "preferred", nodes: [0, 1] } }, "memoryPolicy: preferred needs one node"],
+  [
+    { memoryPolicy: { mode: "preferred", nodes: [0, 1] } },
+    "memoryPolicy: preferred needs one node",
+  ],
   [{ memoryPolicy: { mode: "local", nodes: [0] } }, "memoryPolicy: local has no nodes"],
   [{ memoryPolicy: { mode: "bind", nodes: [1024] } }, "memoryPolicy: node 1024 is not"],
   [{ oomScoreAdj: 1001 }, "oomScoreAdj 1001 is not an integer from -1000 to 1000"],
@@ -305,12 +325,15 @@ test("issue 17, 11: values of another type are a TypeError that names them", {
     [{ affinity: 1 }, "sys.affinity is not a list"],
     [{ affinity: ["1"] }, "affinity: processor is not a number"],
     [{ scheduler: "fifo" }, "sys.scheduler is not a object"],
-    [{ scheduler: { policy: "FIFO", priority: 1 } }, "scheduler.policy is none of \"other\""],
+    [{ scheduler: { policy: "FIFO", priority: 1 } }, 'scheduler.policy is none of "other"'],
     [{ scheduler: { policy: "fifo", priority: "1" } }, "scheduler.priority is not a number"],
-    [{ scheduler: { policy: "batch", resetOnFork: "no" } }, "scheduler.resetOnFork is not a boolean"],
-    [{ ioPriority: { class: 2 } }, "ioPriority.class is none of \"realtime\""],
+    [
+      { scheduler: { policy: "batch", resetOnFork: "no" } },
+      "scheduler.resetOnFork is not a boolean",
+    ],
+    [{ ioPriority: { class: 2 } }, 'ioPriority.class is none of "realtime"'],
     [{ timerSlack: 1n }, "sys.timerSlack is not a number"],
-    [{ memoryPolicy: { mode: "weird" } }, "memoryPolicy.mode is none of \"default\""],
+    [{ memoryPolicy: { mode: "weird" } }, 'memoryPolicy.mode is none of "default"'],
     [{ memoryPolicy: { mode: "bind", nodes: "0" } }, "memoryPolicy.nodes is not a list"],
     [{ oomScoreAdj: "5" }, "sys.oomScoreAdj is not a number"],
     [{ coredumpFilter: "5" }, "sys.coredumpFilter is not a number"],

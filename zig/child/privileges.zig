@@ -91,8 +91,9 @@ pub fn ambientSet(wanted: *const steps.AmbientSet) i32 {
 pub fn securebits(wanted: *const steps.Securebits) i32 {
     const current = linux.result(.prctl, .{ PR_GET_SECUREBITS, 0, 0, 0, 0 });
     if (current < 0) return current;
-    // As they are already: anybody may have that.
-    if (current == wanted.bits) return 0;
+    // As they are already: anybody may have that. KEEP_CAPS, which our own step may have set, execve takes away.
+    const SECBIT_KEEP_CAPS = 0x10;
+    if ((@as(u32, @bitCast(current)) ^ wanted.bits) & ~@as(u32, SECBIT_KEEP_CAPS) == 0) return 0;
     var sets: Sets = undefined;
     const known = sets.get();
     if (known < 0) return known;

@@ -143,10 +143,7 @@ fn takeLinux(plan: *Plan, record: plans.Iterator.Record, successor: clone.Entry)
         .landlock_port => landlock.allowPort(plan, fields(.landlock_port, payload)),
         .landlock_restrict => landlock.restrict(plan),
         // No call of ours comes after it but execve, and those of the end of who fails in that.
-        .seccomp => blk: {
-            plan.is_filtered = true;
-            break :blk privileges.filter(fields(.seccomp, payload));
-        },
+        .seccomp => privileges.filter(fields(.seccomp, payload)),
         else => linux.negative(.NOSYS),
     };
 }
@@ -192,7 +189,7 @@ fn exec(calls: anytype, plan: *const Plan) i32 {
         const answer = calls.execve(plan.path, plan.argv, plan.envp);
         plan.report.state = .started;
         if (answer != system.negative(.TXTBSY) or tries == text_busy_tries) return answer;
-        if (plan.is_filtered) {
+        if (plan.has_filter) {
             // Should the filter end the child for the pause, it has failed by what it was that it paused for.
             plan.report.errno = -answer;
             plan.report.state = .failed;

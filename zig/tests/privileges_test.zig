@@ -128,6 +128,19 @@ test "issue 17, 8: after setuid a child has its ambient set, its securebits, and
     }.body);
 }
 
+test "issue 17, 8: securebits as they are take no right, though capabilities are kept" {
+    try fork.inChild({}, struct {
+        fn body(_: void) !void {
+            const before = prctl(PR_GET_SECUREBITS, 0);
+            const nothing: abi.CapabilitySets = .{ .permitted = 0, .effective = 0, .inheritable = 0, .given = 7 };
+            try expectEqual(0, privileges.capabilitySets(&nothing));
+            try expectEqual(0, privileges.keepCapabilities());
+            try expectEqual(0, privileges.securebits(&.{ .bits = @intCast(before) }));
+            try expectEqual(linux.negative(.PERM), privileges.securebits(&.{ .bits = @intCast(before ^ 1) }));
+        }
+    }.body);
+}
+
 test "issue 17, 8: a child has a session keyring of its own" {
     const KEYCTL_GET_KEYRING_ID = 0;
     const KEY_SPEC_SESSION_KEYRING = -3;
