@@ -27,16 +27,7 @@ import {
   temporaryFolder,
 } from "../system.ts";
 import { needsPython, python } from "../python.ts";
-import { needsCall, needsLinuxChild } from "../refused.ts";
-
-/** The version of landlock that the kernel has, 0: none. */
-const landlockVersion = needsLinuxChild
-  ? 0
-  : Math.max(0, Number(run(["call", "landlock_create_ruleset", "0", "0", "1"])));
-
-function needsLandlock(version: number): string | false {
-  return needsLinuxChild || (landlockVersion < version ? `needs landlock ${version}` : false);
-}
+import { needsCall, needsLandlock, needsLinuxChild } from "../refused.ts";
 
 const needsSeccomp: string | false = needsLinuxChild || needsCall("seccomp");
 
