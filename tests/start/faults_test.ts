@@ -19,6 +19,7 @@ import {
   needsRoot,
   needsUserNamespaces,
   ownMaps,
+  processor,
   self,
 } from "../system.ts";
 import { isNode } from "../helper.ts";
@@ -171,8 +172,8 @@ const faults = {
   },
   "affinity": {
     rule: "sched_setaffinity",
-    start: { sys: { affinity: [0] } },
-    argument: "[0]",
+    start: { sys: { affinity: [processor] } },
+    argument: `[${processor}]`,
   },
   "scheduler": {
     rule: "sched_setscheduler",

@@ -3,7 +3,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Rung } from "../../ffi/abi.ts";
-import { CLONE_NEWUSER, Command, type SysProcAttr } from "../../mod.ts";
+import { CLONE_NEWUSER, Command, OSFile, type SysProcAttr } from "../../mod.ts";
 import { wrong } from "../helper.ts";
 import {
   childStatus,
@@ -12,6 +12,8 @@ import {
   needsUser,
   needsUserNamespaces,
   ownMaps,
+  processor,
+  processorsOf,
   run,
   runLines,
   spawnFailure,
@@ -48,23 +50,14 @@ const inside: SysProcAttr = { cloneflags: CLONE_NEWUSER, ...ownMaps() };
 
 // ---------------------------------------------------------------- processors
 
-/** The numbers of "0-2,5". */
-function numbersOf(list: string): number[] {
-  return list.split(",").flatMap((range) => {
-    const [first = 0, last = first] = range.split("-").map(Number);
-    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-  });
-}
-
 test("issue 17, 11: the child runs on the processors of affinity, and this process where it did", {
   skip: needsLinuxChild,
 }, () => {
-  const allowed = numbersOf(ownStatus.get("Cpus_allowed_list") ?? "");
+  const allowed = processorsOf(ownStatus);
   for (const each of allowed) {
     assertEquals(childStatus({ affinity: [each] }).get("Cpus_allowed_list"), `${each}`);
   }
-  const all = childStatus({ affinity: [...allowed, ...allowed] });
-  assertEquals(numbersOf(all.get("Cpus_allowed_list") ?? ""), allowed);
+  assertEquals(processorsOf(childStatus({ affinity: [...allowed, ...allowed] })), allowed);
   const now = statusFields(readFileSync("/proc/self/status", "utf8"));
   assertEquals(now.get("Cpus_allowed_list"), ownStatus.get("Cpus_allowed_list"));
 });
@@ -251,6 +244,33 @@ test(
   },
 );
 
+test(
+  "issue 17, 11: a program that joins a pid namespace, and so is a second child's, has them all",
+  {
+    skip: needsRoot || needsLinuxChild,
+  },
+  () => {
+    using namespace = OSFile.open("/proc/self/ns/pid");
+    const sys: SysProcAttr = {
+      joinNamespaces: [{ fd: namespace, kind: "pid" }],
+      affinity: [0],
+      scheduler: { policy: "batch" },
+      ioPriority: { class: "idle" },
+      timerSlack: 12_345,
+      oomScoreAdj: raised,
+      coredumpFilter: 0x1f0,
+      personality: 0x4_0000,
+    };
+    assertEquals(call(sys, "sched_getscheduler", "0"), SCHED_BATCH);
+    assertEquals(call(sys, "ioprio_get", "1", "0"), idle);
+    assertEquals(call(sys, "prctl", "30"), 12_345);
+    const files = ["oom_score_adj", "coredump_filter", "personality"];
+    const text = run(["file", ...files.map((name) => `/proc/self/${name}`)], { sys });
+    assertEquals(text, `${raised}\n000001f0\n00040000\n`);
+    assertEquals(childStatus(sys).get("Cpus_allowed_list"), "0");
+  },
+);
+
 // ---------------------------------------------------------------- the plan
 
 test("issue 17, 11: explain() has each of them, in the order in which they run", {
@@ -295,6 +315,13 @@ const refused: readonly (readonly [sys: SysProcAttr, detail: string])[] = [
     "scheduler.priority 0 is not an integer from 1 to 99",
   ],
   [{ scheduler: { policy: "rr", priority: 100 } }, "scheduler.priority 100 is not"],
+  [
+    {
+      scheduler: { policy: "batch", resetOnFork: true },
+      joinNamespaces: [{ fd: 0, kind: "pid" }],
+    },
+    "scheduler.resetOnFork: a program that joins a pid namespace is made by a second fork",
+  ],
   [{ scheduler: { policy: "idle", priority: 1 } }, "scheduler: idle has no priority"],
   [{ ioPriority: { class: "idle", level: 1 } }, "ioPriority: idle has no levels"],
   [
