@@ -59,6 +59,7 @@ const privileged: readonly DriverCase[] = needsUserNamespaces ? [] : [
   { sys: { ...inNamespace(CLONE_NEWNS), chroot: "/" }, dir: "/" },
   { sys: { cloneflags: CLONE_NEWUSER, ...ownMaps(5), ambientCaps: [0, 21] } },
   { sys: { cloneflags: CLONE_NEWUSER, capabilities: { bounding: [1], securebits: 1 } } },
+  { sys: { cloneflags: CLONE_NEWUSER, capabilities: { permitted: [1], inheritable: [1] } } },
   { sys: { cloneflags: CLONE_NEWUSER, oomScoreAdj: 1000, scheduler: { policy: "idle" } } },
 ];
 

@@ -148,6 +148,14 @@ test("issue 17, 11: in a new user namespace this process gives what takes its ri
   assertEquals(answer[0], "-1");
 });
 
+test("issue 17, 11: what this process may not give in a new user namespace fails by its step", {
+  skip: needsUser || needsUserNamespaces,
+}, () => {
+  const sys: SysProcAttr = { ...inside, ioPriority: { class: "realtime", level: 0 } };
+  const { step, code, argument } = spawnFailure(() => run([], { sys }));
+  assertEquals([step, code, argument], ["io_priority", "EPERM", "realtime 0"]);
+});
+
 // ---------------------------------------------------------------- memory
 
 test("issue 17, 11: the child's memory comes from the nodes of memoryPolicy", {
