@@ -70,6 +70,7 @@ const PR_CAPBSET_DROP = 24;
 const PR_GET_SECUREBITS = 27;
 const PR_SET_SECUREBITS = 28;
 const PR_SET_TIMERSLACK = 29;
+const MPOL_BIND = 2;
 const LANDLOCK_RULE_PATH_BENEATH = 1;
 const LANDLOCK_RULE_NET_PORT = 2;
 const faults = {
@@ -192,9 +193,10 @@ const faults = {
     argument: "123 ns",
   },
   "memory_policy": {
-    rule: "set_mempolicy",
-    start: { sys: { memoryPolicy: { mode: "local" } } },
-    argument: "local",
+    // One more than there are bits, of which the kernel takes one less than it is told.
+    rule: `set_mempolicy:0=${MPOL_BIND},2=${64 + 1}`,
+    start: { sys: { memoryPolicy: { mode: "bind", nodes: [0] } } },
+    argument: "bind [0]",
   },
   // What is written is told by its length, and in a process of its own.
   "oom_score_adj": {

@@ -191,14 +191,18 @@ function alone(forced: number): () => void {
     const files = ["/proc/self/oom_score_adj", "/proc/self/coredump_filter"];
     const results = drive([
       { argv: ["file", ...files], sys: { oomScoreAdj: raised, coredumpFilter: 0x1f0 }, forced },
+      { argv: ["file", ...files], sys: { oomScoreAdj: raised }, forced },
+      { argv: ["file", ...files], sys: { coredumpFilter: 0x1f0 }, forced },
       { argv: ["call", "prctl", "3"], sys: { dumpable: false }, forced },
       ...needsUserNamespaces
         ? []
         : [{ argv: ["file", ...files], sys: { ...inside, oomScoreAdj: raised }, forced }],
     ]);
     for (const { failure, changed } of results) assertEquals([failure, changed], [null, []]);
-    const [both, dumpable, inNamespace] = results.map(({ output }) => output);
+    const [both, score, filter, dumpable, inNamespace] = results.map(({ output }) => output);
     assertEquals(both, `${raised}\n000001f0\n`);
+    assertEquals(score?.split("\n")[0], `${raised}`);
+    assertEquals(filter?.split("\n")[1], "000001f0");
     // execve makes it so again, which is what its comment says.
     assertEquals(dumpable, "1\n");
     if (inNamespace !== undefined) assertMatch(inNamespace, new RegExp(`^${raised}\n`));
