@@ -12,22 +12,19 @@ import {
   planContext,
   type PlannedStep,
 } from "./checks.ts";
+import { confinementSteps } from "./confinement.ts";
 import { isCleanEnvironment, readEnvironment } from "./environment.ts";
 import { descriptor, isPlanned } from "./borrowed.ts";
 import { fdNumber, nullDevice } from "../file/file.ts";
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
-import {
-  capabilitySteps,
-  joinSteps,
-  namespaceNames,
-  namespaceSteps,
-  selfMapSteps,
-} from "./namespaces.ts";
+import { joinSteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inherited } from "../native.ts";
 import { currentOS } from "../os.ts";
 import { windowsOnly, windowsSteps } from "../windows/plan.ts";
+import { privilegeSteps } from "./privileges.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
+import { resourceSteps } from "./resources.ts";
 import { OwnAttributes, readAttributes } from "./sys.ts";
 
 /** A start, checked and in order. */
@@ -47,6 +44,19 @@ export const linuxOnly = [
   "ambientCaps",
   "cgroupFD",
   "noNewPrivs",
+  "capabilities",
+  "newKeyring",
+  "dumpable",
+  "landlock",
+  "seccomp",
+  "affinity",
+  "scheduler",
+  "ioPriority",
+  "timerSlack",
+  "memoryPolicy",
+  "oomScoreAdj",
+  "coredumpFilter",
+  "personality",
 ] as const;
 
 /**
@@ -96,8 +106,9 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
   for (const field of windowsOnly) {
     if (sys[field] !== undefined) context.refuse(`${field} is for Windows only`);
   }
-  return [
+  const steps = [
     ...cgroupSteps(context, sys),
+    ...resourceSteps(context, sys),
     ...limitSteps(context, sys),
     ...namespaceSteps(context, sys),
     ...joinSteps(context, sys),
@@ -106,14 +117,20 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
     ...terminalSteps(context, attr),
     ...rootSteps(context, sys),
     ...credentialSteps(context, sys),
-    ...capabilitySteps(context, sys),
+    ...privilegeSteps(context, sys),
     ...deathSignalSteps(context, sys),
-    ...flag(sys.noNewPrivs, "no_new_privs"),
+    ...confinementSteps(context, sys),
     ...listenSteps(context, attr),
     ...flag(sys.noctty, "noctty"),
     ...controllingTerminalSteps(context, attr),
     ...flag(sys.ptrace, "ptrace"),
   ];
+  if (sys.scheduler?.resetOnFork && steps.some(({ step }) => step === "pid_namespace")) {
+    context.refuse(
+      "scheduler.resetOnFork: a program that joins a pid namespace is made by a second fork, which would reset it",
+    );
+  }
+  return steps;
 }
 
 /** Checks what every start and exec() have in common, and answers copies as strings. */
@@ -166,7 +183,7 @@ export function explainPlan(plan: StartPlan): string {
   return [...currentOS() === "win32" ? [] : [clone], ...lines].join("\n");
 }
 
-function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace"): PlannedStep[] {
+function flag(on: boolean | undefined, step: "noctty" | "ptrace"): PlannedStep[] {
   return on ? [{ step, values: [] }] : [];
 }
 

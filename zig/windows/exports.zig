@@ -202,6 +202,10 @@ pub const symbols = struct {
         return streams.unwatch(handle, fd);
     }
 
+    pub fn osexec_landlock_abi() callconv(.c) i32 {
+        return unsupported;
+    }
+
     pub fn osexec_error(code: i32, buffer: [*]u8, length: i32) callconv(.c) i32 {
         return errors.describe(code, buffer[0..@intCast(@max(length, 0))]);
     }
