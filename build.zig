@@ -33,7 +33,8 @@ const targets: []const std.Target.Query = &.{
 const linux_size_max = 96 * 1024;
 const macos_size_max = 128 * 1024;
 
-/// Built by `zig build windows`: its library is no text in a module but a file of npm's package.
+/// Their text is in no module that a program loads, but what npm's package has its files from.
+const windows_size_max = 128 * 1024;
 const windows_targets: []const std.Target.Query = &.{ windows(.x86_64), windows(.aarch64) };
 
 fn linux(arch: std.Target.Cpu.Arch) std.Target.Query {
@@ -143,6 +144,12 @@ pub fn build(b: *std.Build) void {
         const file = b.fmt("libosexec-{t}_windows.dll", .{arch});
         const place: std.Build.InstallDir = .{ .custom = "dist" };
         windows_step.dependOn(&b.addInstallFileWithDir(library.getEmittedBin(), place, file).step);
+        const embed = b.addRunArtifact(embed_gen);
+        embed.addFileArg(library.getEmittedBin());
+        embed.addArg(b.fmt("{t}_windows", .{arch}));
+        embed.addArg(b.fmt("{d}", .{windows_size_max}));
+        const module = embed.captureStdOut(.{ .basename = b.fmt("{t}_windows.ts", .{arch}) });
+        embedded_update.addCopyFileToSource(module, b.fmt("ffi/embedded/{t}_windows.ts", .{arch}));
         const unit_tests = addWindowsTests(b, resolved, test_filters);
         // They run under Wine, on x86_64; elsewhere they must compile at least.
         test_step.dependOn(&library.step);

@@ -42,12 +42,9 @@ export function embeddedLibrary(): Uint8Array {
   const name = `${platform}-${arch}`;
   const embedded = libraries[name];
   if (embedded === undefined) {
-    // Its text would be read by every start on every other system; a file is there wherever npm is.
-    const file = platform === "win32"
-      ? "in npm's package, or where OSEXEC_LIBRARY says"
-      : undefined;
-    if (file !== undefined) {
-      throw new PlatformError(name, `the library for Windows is a file, ${file}`);
+    if (platform === "win32") {
+      // Its text would be read by every start on every other system, and npm has files.
+      throw new PlatformError(name, "the library for Windows is a file, npm's or OSEXEC_LIBRARY");
     }
     const names = Object.keys(libraries).filter((each) => libraries[each]).join(", ");
     throw new PlatformError(name, `osexec carries libraries for ${names}`);

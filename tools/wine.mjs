@@ -199,6 +199,21 @@ export function testUnderWine(wine, names, print) {
     const isBroken = passed + failed === 0 || (status !== 0 && failed === 0);
     add(name, { passed, failed: failed + (isBroken ? 1 : 0) }, output);
   }
+  if (isWanted("package")) {
+    // As npm's package has it: the library is found beside the module, by its name.
+    const place = join(wine.folder, "package/dist");
+    mkdirSync(join(place, "native"), { recursive: true });
+    copyFileSync(join(wine.folder, bundle(wine, join(root, "mod.ts"))), join(place, "mod.js"));
+    copyFileSync(wine.library, join(place, "native/win32-x64.dll"));
+    const script = [
+      "import { Command } from './package/dist/mod.js'",
+      "console.log(await new Command('cmd', ['/c', 'echo', 'found']).text())",
+    ].join(";");
+    const own = { ...wine, env: { ...wine.env, OSEXEC_LIBRARY: undefined } };
+    const { status, output } = underWine(own, [wine.bun, "-e", script]);
+    const isFound = status === 0 && output.includes("found");
+    add("package", { passed: isFound ? 1 : 0, failed: isFound ? 0 : 1 }, output);
+  }
   if (isWanted("tour")) {
     const module = bundle(wine, join(root, "examples/windows_tour.ts"));
     const { status, output } = underWine(wine, [wine.bun, module]);

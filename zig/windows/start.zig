@@ -27,6 +27,8 @@ const Start = struct {
     parent: ?kernel.Handle = null,
     line: ?[*:0]u16 = null,
     directory: ?[:0]const u16 = null,
+    /// Which record that was.
+    directory_step: i32 = 0,
     job_limits: ?u32 = null,
     process_security: kernel.SECURITY_ATTRIBUTES = .{},
     thread_security: kernel.SECURITY_ATTRIBUTES = .{},
@@ -112,10 +114,15 @@ fn tryStart(memory: std.mem.Allocator, bytes: []const u8, answer: *abi.Answer) ?
             error.OutOfMemory => errors.posix(.NOMEM),
             error.InvalidUtf8 => errors.posix(.INVAL),
         };
-        if (errno < 0) return .{ .step = index, .errno = -errno };
+        if (record.step == .chdir) attempt.directory_step = index;
+        const is_directory = record.step == .exec and errno == errors.ofCode(ERROR_DIRECTORY);
+        if (errno < 0) return .{ .step = if (is_directory) attempt.directory_step else index, .errno = -errno };
     }
     return null;
 }
+
+/// What CreateProcess says of the directory that it was given, of which it has a copy.
+const ERROR_DIRECTORY = 267;
 
 fn take(attempt: *Start, record: plans.Iterator.Record) !i32 {
     const payload = record.payload;

@@ -279,6 +279,7 @@ test("issue 21: failures name the step, the argument, GetLastError and Go's name
   };
   assertEquals(fail("C:\\nope.exe"), ["exec", "C:\\nope.exe", 2, "ERROR_FILE_NOT_FOUND"]);
   assertEquals(fail("C:\\no\\nope.exe"), ["exec", "C:\\no\\nope.exe", 3, "ERROR_PATH_NOT_FOUND"]);
+  assertEquals(fail(child, { dir: "C:\\nope" }), ["chdir", "C:\\nope", 267, "ERROR_DIRECTORY"]);
   const file = `${os.tmpdir()}\\text.exe`;
   fs.writeFileSync(file, "no program");
   assertEquals(fail(file)[3], "ERROR_BAD_EXE_FORMAT");
