@@ -29,6 +29,9 @@ import { isProgram, otherBun, root, toolEnvironment, ToolError, tools } from "./
 /** Wine proper, the zlib that its user32.dll is linked with, and what it is linked with itself. */
 const PACKAGES = ["wine64", "libwine", "libz-mingw-w64", "libunwind8", "liblzma5"];
 
+/** What the tests run as programs of their own. */
+const PROGRAMS = ["parent", "unref", "worker"];
+
 /** What hangs under Wine is not to take all of CI's time. */
 const LIMIT_MS = 3 * 60_000;
 
@@ -64,7 +67,12 @@ export function makeWine(place) {
     WINEDLLOVERRIDES: "mscoree,mshtml,winemenubuilder.exe=",
     LD_LIBRARY_PATH: [system, join(wine, "lib/x86_64-linux-gnu")].join(":"),
     OSEXEC_LIBRARY: windowsPath(library),
-    OSEXEC_PARENT_JS: windowsPath(join(folder, "parent.js")),
+    ...Object.fromEntries(
+      PROGRAMS.map((name) => [
+        `OSEXEC_${name.toUpperCase()}_JS`,
+        windowsPath(join(folder, `${name}.js`)),
+      ]),
+    ),
     OSEXEC_CHILD_EXE: windowsPath(join(folder, "windows_child.exe")),
   };
   const program = join(wine, "usr/lib/wine/wine64");
@@ -181,7 +189,7 @@ export function testUnderWine(wine, names, print) {
     add("zig", { passed, failed: status === 0 && passed > 0 ? 0 : 1 }, output);
   }
   const tests = join(root, "tests/windows/wine");
-  bundle(wine, join(root, "tests/windows/parent.ts"));
+  for (const name of PROGRAMS) bundle(wine, join(root, `tests/windows/${name}.ts`));
   for (const file of readdirSync(tests).sort()) {
     const name = basename(file, ".ts");
     if (!isWanted(name)) continue;
