@@ -133,7 +133,7 @@ test("Go's TestChildCriticalEnv: SYSTEMROOT is kept", async () => {
   assert(entries.some((entry) => /^systemroot=./i.test(entry)));
 });
 
-test("issue 21: extraEnv takes out what has the name in another case", async () => {
+test("issue 21: extraEnv takes out what has the name in another case", () => {
   const env = { Alpha: "1", beta: "2" };
   const command = new Command(child, ["env"], { env, extraEnv: { ALPHA: "3", BETA: undefined } });
   assertEquals(command.environ(), ["ALPHA=3"]);
