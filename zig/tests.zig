@@ -26,6 +26,7 @@ test {
         _ = @import("child/child.zig");
         _ = @import("parent/dumpable.zig");
         _ = @import("os/linux.zig");
+        _ = @import("tests/mounts_test.zig");
         _ = @import("tests/orphan_test.zig");
         _ = @import("parent/pending.zig");
         _ = @import("parent/window.zig");

@@ -194,7 +194,12 @@ pub const SetgroupsPolicy = extern struct { allow: u32 };
 pub const Setns = extern struct { namespace: Descriptor, kind: u32 };
 pub const Unshare = extern struct { flags: u32 };
 /// Becomes what "/" is to the mounts that follow, and what pivot_root puts in its place.
-pub const NewRoot = extern struct { path: Path };
+pub const NewRoot = extern struct {
+    path: Path,
+    /// 1: a mount at "/" will lie on it all, so that it needs not be one itself.
+    covered: u32,
+    reserved: u32 = 0,
+};
 pub const Mount = extern struct {
     kind: MountKind,
     /// MOUNT_ATTR_* of mount_setattr(2), and `mount_recursive`.
@@ -282,7 +287,7 @@ pub const table = [_]Row{
     .{ .step = .self_uid_map, .word = "uid_map", .Fields = Map },
     .{ .step = .pid_namespace, .word = "pid_namespace", .memory = .waits },
     .{ .step = .mount_private, .word = "mount_private" },
-    .{ .step = .new_root, .word = "new_root", .Fields = NewRoot, .since = "5.6" },
+    .{ .step = .new_root, .word = "new_root", .Fields = NewRoot },
     .{ .step = .mount, .word = "mount", .Fields = Mount, .repeats = true },
     .{ .step = .symlink, .word = "symlink", .Fields = Symlink, .repeats = true },
     .{ .step = .remount, .word = "remount", .Fields = Remount, .repeats = true },
