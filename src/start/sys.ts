@@ -2,6 +2,7 @@
 
 import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
+import { readMounts } from "./mounts.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
 
 const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
@@ -31,6 +32,10 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["noNewPrivs", "boolean"],
   ["closeFds", "boolean"],
   ["listenFds", "any"],
+  ["mounts", "list"],
+  ["pivotRoot", "any"],
+  ["hostname", "string"],
+  ["domainname", "string"],
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -111,6 +116,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (uidMappings !== undefined) fields.uidMappings = readMaps("uidMappings", uidMappings, refuse);
   if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
   if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
+  if (fields.mounts !== undefined) fields.mounts = readMounts(fields.mounts, refuse);
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
   return fields;
 }
