@@ -11,6 +11,7 @@ const opener = @import("files/opener.zig");
 const orphans = @import("wait/orphans.zig");
 const processors = @import("os/processors.zig");
 const pty = @import("files/pty.zig");
+const replace = @import("parent/replace.zig");
 const reactor = @import("reactor/reactor.zig");
 const shared = @import("os/shared.zig");
 const spawn = @import("parent/spawn.zig");
@@ -53,7 +54,7 @@ pub const symbols = struct {
 
     /// Returns only when it failed: why is in `answer`.
     pub fn osexec_exec(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
-        spawn.replace(request[0..@intCast(@max(length, 0))], answer);
+        replace.replace(request[0..@intCast(@max(length, 0))], answer);
     }
 
     pub fn osexec_wait(pid: i32, pidfd: i32, flags: i32, exit: *abi.Exit) callconv(.c) i32 {

@@ -6,6 +6,7 @@ test {
     _ = @import("abi/abi.zig");
     _ = @import("parent/arena.zig");
     _ = @import("tools/embed_gen.zig");
+    _ = @import("os/decimal.zig");
     _ = @import("os/environ.zig");
     _ = @import("files/files.zig");
     _ = @import("tools/filter.zig");
@@ -20,7 +21,7 @@ test {
     _ = @import("parent/spawn.zig");
     _ = @import("tests/spawn_test.zig");
     _ = @import("wait/usage.zig");
-    _ = @import("wait/wait.zig");
+    _ = @import("wait/exit.zig");
     _ = @import("os/words.zig");
     if (builtin.os.tag == .linux) {
         _ = @import("child/child.zig");

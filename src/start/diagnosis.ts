@@ -22,15 +22,16 @@ export type RefusedStart = Pick<StartPlan, "path" | "argv" | "envp" | "steps" | 
 /** A sentence that says what it was and what mends it, or undefined. */
 export function diagnose(
   start: RefusedStart,
-  { step, text = "" }: PlannedStep,
+  planned: PlannedStep,
   errno: number,
 ): string | undefined {
-  if (step.endsWith("_map")) return mapTooBig(text, errno);
+  const { step } = planned;
+  if (isMap(planned)) return mapTooBig(planned.values[0], errno);
   if (step !== "exec") return undefined;
   if (errno === Errno.E2BIG) return tooBig(start);
   const seesOthers = start.steps.some(({ step }) => elsewhere.has(step));
   if (seesOthers || start.cloneFlags !== 0 || currentOS() !== "linux") return undefined;
-  const dir = start.steps.find(({ step }) => step === "chdir")?.text ?? ".";
+  const dir = start.steps.find((planned) => planned.step === "chdir")?.values[0] ?? ".";
   const path = start.path.startsWith("/") ? start.path : joinPath(dir, start.path);
   try {
     if (errno === Errno.ENOENT) return missingInterpreter(path);
@@ -45,8 +46,15 @@ export function diagnose(
 /** Steps after which a path leads to another file, or another user asks for it. */
 const elsewhere: ReadonlySet<string> = new Set(["chroot", "unshare", "setuid", "mount_private"]);
 
+type MapStep = Extract<PlannedStep, { step: `${string}_map` }>;
+
+function isMap(planned: PlannedStep): planned is MapStep {
+  return planned.step.endsWith("_map");
+}
+
 /** UID_GID_MAP_MAX_EXTENTS, and a page: user_namespaces(7). */
-function mapTooBig(text: string, errno: number): string | undefined {
+function mapTooBig(text: string | Uint8Array, errno: number): string | undefined {
+  if (typeof text !== "string") return undefined;
   const lines = text.split("\n").length - 1;
   const isTooBig = lines > 340 || text.length >= 4096;
   if (errno !== Errno.EINVAL || !isTooBig) return undefined;

@@ -55,7 +55,7 @@ export function selfMapSteps(context: PlanContext, sys: SysProcAttr): PlannedSte
   const flags = checkFlags(context, "unshareflags", sys.unshareflags);
   if (flags === 0) return [];
   const steps: PlannedStep[] = [
-    { step: "unshare", words: [flags], argument: namespaceNames(flags) },
+    { step: "unshare", values: [flags], argument: namespaceNames(flags) },
   ];
   const { uidMappings, gidMappings } = sys;
   if ((flags & CLONE_NEWUSER) !== 0) {
@@ -67,26 +67,26 @@ export function selfMapSteps(context: PlanContext, sys: SysProcAttr): PlannedSte
       steps.push({ step: "self_uid_map", ...map(context, "uidMappings", uidMappings) });
     }
   }
-  if ((flags & CLONE_NEWNS) !== 0) steps.push({ step: "mount_private", argument: "/" });
+  if ((flags & CLONE_NEWNS) !== 0) steps.push({ step: "mount_private", values: [], argument: "/" });
   return steps;
 }
 
-/** PR_SET_KEEPCAPS before the credentials, and the sets after them. */
+/** The ambient capabilities, and what keeps them over setuid(2). */
 export function capabilitySteps(
   context: PlanContext,
   { ambientCaps }: SysProcAttr,
-): [PlannedStep[], PlannedStep[]] {
-  if (ambientCaps === undefined || ambientCaps.length === 0) return [[], []];
+): PlannedStep[] {
+  if (ambientCaps === undefined || ambientCaps.length === 0) return [];
   const last = lastCapability();
-  const words: [number, number] = [0, 0];
+  let capabilities = 0n;
   for (const capability of ambientCaps) {
     checkInteger(context, "ambientCaps: capability", capability, 0, last);
-    words[capability < 32 ? 0 : 1] |= 1 << capability % 32;
+    capabilities |= 1n << BigInt(capability);
   }
   const argument = `[${ambientCaps.join(" ")}]`;
   return [
-    [{ step: "keep_capabilities", argument: "keep" }],
-    [{ step: "capabilities", words: words.map((word) => word >>> 0), argument }],
+    { step: "keep_capabilities", values: [], argument: "keep" },
+    { step: "ambient_set", values: [capabilities], argument },
   ];
 }
 
@@ -116,12 +116,12 @@ function checkMapsWanted(context: PlanContext, sys: SysProcAttr, born: number, m
 }
 
 function policy({ gidMappingsEnableSetgroups }: SysProcAttr): {
-  words: readonly number[];
+  values: readonly [number];
   argument: string;
 } {
   return gidMappingsEnableSetgroups
-    ? { words: [1], argument: "allow" }
-    : { words: [0], argument: "deny" };
+    ? { values: [1], argument: "allow" }
+    : { values: [0], argument: "deny" };
 }
 
 /** A map's text, a line each. Ranges that overlap the kernel would only call EINVAL. */
@@ -129,7 +129,7 @@ function map(
   context: PlanContext,
   field: string,
   lines: readonly SysProcIDMap[],
-): { text: string; argument: string } {
+): { values: readonly [string]; argument: string } {
   if (lines.length === 0) context.refuse(`${field} is empty`);
   const last = 0xffffffff;
   for (const { containerID, hostID, size } of lines) {
@@ -151,7 +151,7 @@ function map(
   const shown = rows.length > linesShown
     ? [...rows.slice(0, linesShown), `… (${rows.length} lines)`]
     : rows;
-  return { text: rows.map((row) => `${row}\n`).join(""), argument: shown.join(", ") };
+  return { values: [rows.map((row) => `${row}\n`).join("")], argument: shown.join(", ") };
 }
 
 /** So many of a map's lines stand in messages. */

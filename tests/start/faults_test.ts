@@ -183,7 +183,7 @@ const faults = {
     argument: "[0 40]",
     isAlone: true,
   },
-  "capabilities": {
+  "ambient_set": {
     rule: "prctl:0=47",
     start: { sys: { ...born, ambientCaps: [0, 40] } },
     argument: "[0 40]",
@@ -290,6 +290,7 @@ const words: Readonly<Record<string, string>> = {
   self_gid_map: "gid_map",
   self_uid_map: "uid_map",
   keep_capabilities: "capabilities",
+  ambient_set: "capabilities",
   rlimit_nofile: "rlimit",
 };
 
@@ -468,9 +469,9 @@ test("step capabilities (capset) fails by its name, and nothing changes here", {
 }, fails("capabilities (capset)"));
 
 test(
-  "step capabilities fails by its name, and nothing changes here",
+  "step ambient_set fails by its name, and nothing changes here",
   { skip: needsUserNamespaces },
-  fails("capabilities"),
+  fails("ambient_set"),
 );
 
 test(
@@ -676,9 +677,9 @@ test("step capabilities (capset) is named where the child is killed in it", {
 }, kills("capabilities (capset)"));
 
 test(
-  "step capabilities is named where the child is killed in it",
+  "step ambient_set is named where the child is killed in it",
   { skip: needsUserNamespaces },
-  kills("capabilities"),
+  kills("ambient_set"),
 );
 
 test(

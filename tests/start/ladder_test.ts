@@ -97,12 +97,11 @@ const forced: readonly (readonly [name: string, rungs: number])[] = [
   ["pidfd", Rung.pidfd],
   ["close_range", Rung.close_range],
   ["window", Rung.window],
-  ["private", Rung.private],
-  ["fork", Rung.fork],
+  ["memory", Rung.memory],
   ["into_cgroup", Rung.into_cgroup],
   ["clone3, pidfd, close_range", Rung.clone3 | Rung.pidfd | Rung.close_range],
-  ["clone3, private", Rung.clone3 | Rung.private],
-  ["clone3, pidfd, close_range, fork", Rung.clone3 | Rung.pidfd | Rung.close_range | Rung.fork],
+  ["clone3, memory", Rung.clone3 | Rung.memory],
+  ["clone3, pidfd, close_range, memory", Rung.clone3 | Rung.pidfd | Rung.close_range | Rung.memory],
 ];
 
 for (const [name, rungs] of forced) {

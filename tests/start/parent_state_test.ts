@@ -82,8 +82,7 @@ const modes: readonly (readonly [name: string, forced: number])[] = [
   ["none", 0],
   ["clone3", Rung.clone3],
   ["close_range", Rung.close_range],
-  ["private", Rung.private],
-  ["fork", Rung.fork],
+  ["memory", Rung.memory],
 ];
 
 for (const [name, forced] of modes) {
@@ -118,7 +117,7 @@ test("finding 2: this process stays dumpable through a child of other credential
   assertEquals(dumpable(), 1);
   const rungs = startAsStranger();
   // It is the hard case: a child in our own memory. Libc's has a copy of it.
-  if (!needsLinuxChild) assertEquals(rungs & (Rung.private | Rung.fork), 0);
+  if (!needsLinuxChild) assertEquals(rungs & Rung.memory, 0);
   assertEquals(dumpable(), 1);
 });
 
@@ -152,7 +151,7 @@ test(
     const before = readFileSync(suidDumpable, "utf8");
     writeFileSync(suidDumpable, "1");
     try {
-      assertEquals(startAsStranger() & Rung.private, Rung.private);
+      assertEquals(startAsStranger() & Rung.memory, Rung.memory);
       assertEquals(dumpable(), 1);
     } finally {
       writeFileSync(suidDumpable, before);
