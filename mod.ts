@@ -80,6 +80,8 @@ export {
   type ExpectOptions,
 } from "./src/terminal/dialogue.ts";
 export { lookPath } from "./src/start/look_path.ts";
+export type { Mount } from "./src/start/mounts.ts";
+export { sandbox, type SandboxOptions } from "./src/start/sandbox.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";
 export { findProcess, Process, startProcess } from "./src/process/process.ts";

@@ -323,7 +323,7 @@ export function mountSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[
   if (mounts.length === 0 && !hasRoot) return [];
   const isBorn = (cloneflags & CLONE_NEWNS) !== 0;
   const isMade = (unshareflags & CLONE_NEWNS) !== 0;
-  if (!isBorn && !isMade && !joins(sys, "mnt")) {
+  if (!isBorn && !isMade) {
     const field = hasRoot ? "pivotRoot" : "mounts";
     context.refuse(`${field} needs CLONE_NEWNS in cloneflags or in unshareflags`);
   }
@@ -355,7 +355,7 @@ export function nameSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[]
   for (const field of ["hostname", "domainname"] as const) {
     const given = sys[field];
     if (given === undefined) continue;
-    if (((cloneflags | unshareflags) & CLONE_NEWUTS) === 0 && !joins(sys, "uts")) {
+    if (((cloneflags | unshareflags) & CLONE_NEWUTS) === 0) {
       context.refuse(`${field} needs CLONE_NEWUTS in cloneflags or in unshareflags`);
     }
     const name = checkText(context, field, given);

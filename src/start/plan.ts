@@ -17,6 +17,7 @@ import { type Fd, fdMax, fdNumber, heldBytes, nullDevice, type PlannedFd } from 
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
 import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
+import { mountSteps, nameSteps } from "./mounts.ts";
 import { inherited } from "../native.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
 import { OwnAttributes, readAttributes } from "./sys.ts";
@@ -37,6 +38,10 @@ export const linuxOnly = [
   "ambientCaps",
   "cgroupFD",
   "noNewPrivs",
+  "mounts",
+  "pivotRoot",
+  "hostname",
+  "domainname",
 ] as const;
 
 /**
@@ -87,6 +92,8 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
     ...limitSteps(context, sys),
     ...namespaceSteps(context, sys),
     ...selfMapSteps(context, sys),
+    ...mountSteps(context, sys),
+    ...nameSteps(context, sys),
     ...sessionSteps(context, sys),
     ...terminalSteps(context, attr),
     ...rootSteps(context, sys),

@@ -220,6 +220,8 @@ pub const MountKind = enum(u32) {
     mqueue,
     /// What is there is hidden: a file by /dev/null, a directory by an empty one that nobody writes to.
     mask,
+    /// Not validated.
+    _,
 };
 /// Above what MOUNT_ATTR_* uses (MOUNT_ATTR_NOSYMFOLLOW is 0x200000).
 pub const mount_recursive: u32 = 1 << 31;

@@ -5,6 +5,7 @@
 //! write there meanwhile gains nothing by putting a symlink in the way (runc's CVE-2019-16884, CVE-2021-30465): what is
 //! mounted on is a descriptor, opened once. What is not there is made, each directory through its parent's descriptor.
 
+const decimal = @import("../os/decimal.zig");
 const linux = @import("../os/linux.zig");
 const plans = @import("plan.zig");
 const steps = @import("../abi/steps.zig");
@@ -89,14 +90,7 @@ pub const Name = struct {
         const folder = "/proc/self/fd/";
         var name: Name = .{ .text = @splat(0) };
         for (folder, 0..) |byte, index| name.text[index] = byte;
-        var divisor: u32 = 1;
-        const number: u32 = @intCast(fd);
-        while (number / divisor >= 10) divisor *= 10;
-        var index = folder.len;
-        while (divisor > 0) : (divisor /= 10) {
-            name.text[index] = '0' + @as(u8, @intCast(number / divisor % 10));
-            index += 1;
-        }
+        _ = decimal.write(name.text[folder.len..].ptr, @intCast(fd));
         return name;
     }
 };
@@ -168,23 +162,17 @@ fn walk(root: i32, path: [*:0]u8) i32 {
     return directory;
 }
 
-/// Makes what is missing of a path, and answers its end's descriptor. What is there by now, as somebody else makes the
-/// same, is taken; but not a symlink, which leads nowhere.
+/// Makes what is missing of a path, its end at least, and answers that one's descriptor.
 fn make(root: i32, path: [*:0]u8, missing: Missing) i32 {
     var parent = root;
-    var made = false;
     var components: Components = .{ .path = path };
+    var is_missing = false;
     while (components.next()) |component| {
-        var next = if (made) linux.negative(.NOENT) else component.openUpTo(root);
+        var next = linux.negative(.NOENT);
+        if (!is_missing and !component.is_last) next = component.openUpTo(root);
         if (next == linux.negative(.NOENT)) {
-            const is_file = missing == .file and component.is_last;
-            next = component.make(parent, is_file);
-            if (next >= 0 or next == linux.negative(.EXIST)) next = component.open(parent);
-            if (next >= 0 and isSymlink(next)) {
-                linux.close(next);
-                next = linux.negative(.LOOP);
-            }
-            made = true;
+            is_missing = true;
+            next = component.make(parent, missing == .file and component.is_last);
         }
         if (parent != root) linux.close(parent);
         if (next < 0) return next;
@@ -237,15 +225,21 @@ const Components = struct {
             return openBelow(root, component.path);
         }
 
+        /// Somebody else may make the same at the same time. But what is a symlink leads nowhere, or it had been found.
         fn make(component: Component, parent: i32, is_file: bool) i32 {
             const S_IFREG = 0o100000;
             const name = component.path + component.start;
             const kept = component.cut();
-            defer component.path[component.end] = kept;
-            return if (is_file)
+            const made = if (is_file)
                 linux.result(.mknodat, .{ parent, name, S_IFREG | 0o444, 0 })
             else
                 linux.result(.mkdirat, .{ parent, name, 0o755 });
+            component.path[component.end] = kept;
+            if (made < 0 and made != linux.negative(.EXIST)) return made;
+            const there = component.open(parent);
+            if (made >= 0 or there < 0 or !isSymlink(there)) return there;
+            linux.close(there);
+            return linux.negative(.LOOP);
         }
     };
 
