@@ -249,12 +249,17 @@ class Steps {
     const below = lower.map((path, index) => checkText(context, `${what}.lower[${index}]`, path));
     const options: Option[] = [];
     for (const [name, path] of [["upperdir", upper], ["workdir", work]] as const) {
-      if (path !== undefined) options.push([name, escape(checkText(context, `${what}.${name}`, path))]);
+      if (path !== undefined) {
+        options.push([name, escape(checkText(context, `${what}.${name}`, path))]);
+      }
     }
     // trusted.* is for the root of the machine alone (Linux 5.11).
     if (this.#inUserNamespace) options.push(["userxattr", ""]);
     const whole: Option[] = [["lowerdir", below.map(escape).join(":")], ...options];
-    const length = whole.reduce((sum, [name, value]) => sum + encodeText(`${name},${value},`).length, 0);
+    const length = whole.reduce(
+      (sum, [name, value]) => sum + encodeText(`${name},${value},`).length,
+      0,
+    );
     // mount(2) takes a page of options; more can only be said one by one, as they are (Linux 6.8).
     if (length <= 4096) return whole;
     return [...below.map((path): Option => ["lowerdir+", path]), ...options];
@@ -384,11 +389,18 @@ const mountNames: ReadonlySet<string> = new Set<keyof Mount>([
 ]);
 
 /** `mounts`, read once. */
-export function readMounts(mounts: readonly Mount[], refuse: PlanContext["refuse"]): readonly Mount[] {
+export function readMounts(
+  mounts: readonly Mount[],
+  refuse: PlanContext["refuse"],
+): readonly Mount[] {
   return Array.from(mounts, (mount, index) => {
     const what = `mounts[${index}]`;
     checkRecord(what, mount);
-    const fields = fieldsOf(mount, mountNames, (name) => refuse(unknownField(what, name, mountNames)));
+    const fields = fieldsOf(
+      mount,
+      mountNames,
+      (name) => refuse(unknownField(what, name, mountNames)),
+    );
     if (fields.lower !== undefined) {
       if (!Array.isArray(fields.lower)) throw new TypeError(`${what}.lower is not a list`);
       fields.lower = [...fields.lower];

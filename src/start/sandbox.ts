@@ -103,7 +103,9 @@ export function sandbox(options: SandboxOptions): SysProcAttr {
     places.add("tmp", { type: "tmpfs", target, size: tmp, mode: 0o1777 });
   }
   // Of the machine's root also who has no capability may write to the kernel's own files.
-  if (isOn("proc", read.proc)) places.add("proc", { type: "proc", target: "/proc", readOnly: uid === 0 });
+  if (isOn("proc", read.proc)) {
+    places.add("proc", { type: "proc", target: "/proc", readOnly: uid === 0 });
+  }
   if (isOn("dev", read.dev)) places.add("dev", { type: "dev", target: "/dev" });
   const inside = checkUser(read.user ?? { uid, gid });
   const network = isOn("network", read.network) ? 0 : CLONE_NEWNET;
@@ -164,7 +166,9 @@ class Places {
 
   /** What lies in another comes after it. */
   mounts(): Mount[] {
-    const sorted = [...this.#mounts].toSorted(([a], [b]) => depth(a) - depth(b) || (a < b ? -1 : 1));
+    const sorted = [...this.#mounts].toSorted(([a], [b]) =>
+      depth(a) - depth(b) || (a < b ? -1 : 1)
+    );
     const mounts = sorted.map(([, [, mount]]) => mount);
     if (this.#mounts.has("/")) return mounts;
     return [{ type: "tmpfs", target: "/", size: rootSize, readOnly: true }, ...mounts];
@@ -185,9 +189,15 @@ function list(option: string, paths: readonly Text[] | undefined): readonly unkn
 function normal(option: string, given: unknown): string {
   const path = toText(`sandbox: ${option}`, given);
   const problem = path.startsWith("/")
-    ? path.includes("\0") ? "contains a NUL" : path.split("/").includes("..") ? 'has a ".."' : undefined
+    ? path.includes("\0")
+      ? "contains a NUL"
+      : path.split("/").includes("..")
+      ? 'has a ".."'
+      : undefined
     : "is not absolute";
-  if (problem !== undefined) throw new TypeError(`sandbox: ${option}: ${showText(path)} ${problem}`);
+  if (problem !== undefined) {
+    throw new TypeError(`sandbox: ${option}: ${showText(path)} ${problem}`);
+  }
   return `/${path.split("/").filter((name) => name !== "" && name !== ".").join("/")}`;
 }
 
