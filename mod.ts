@@ -16,6 +16,7 @@
 
 export type {
   Credential,
+  JoinedNamespace,
   Limit,
   ProcAttr,
   SysProcAttr,

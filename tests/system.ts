@@ -441,8 +441,13 @@ export function runtimeCommand(script: string, argv: readonly string[] = []): st
 /** High enough to be free, and to be beyond the part of the descriptor table that a child copies. */
 export const cgroupNumber = 777;
 
+/** The same, of a namespace. */
+export const namespaceNumber = 778;
+
 /** A start that driver.ts makes, in a process of its own. */
 export interface DriverCase {
+  /** Joins the namespace of this kind that the process is in already. */
+  readonly namespace?: "net" | "pid";
   /** Default: the helper. */
   readonly path?: string;
   /** What the program is to do, without argv[0]. Default: exit with 0. */

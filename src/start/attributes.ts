@@ -58,6 +58,14 @@ export interface SysProcIDMap {
   size: number;
 }
 
+/** A namespace by a descriptor that does not say which one is meant. */
+export interface JoinedNamespace {
+  /** A namespace's file, or a pidfd. */
+  fd: Fd;
+  /** Which of the process's, or what the file must be. */
+  kind: "user" | "pid" | "net" | "mnt" | "uts" | "ipc" | "cgroup" | "time";
+}
+
 /**
  * Go's syscall.SysProcAttr: fields marked L are Linux only, and are refused elsewhere with a
  * SpawnError of step "request" that names the field, as are attributes that exclude each other
@@ -92,6 +100,14 @@ export interface SysProcAttr {
    * That thread is the JavaScript thread of the start: a Worker's children die with the Worker.
    */
   pdeathsig?: Signal | undefined;
+  /**
+   * L: namespaces that are there and the child joins, in this order, setns(2): before it makes any by unshareflags. Each by
+   * its file (/proc/PID/ns/net), or by a pidfd with its `kind` (Linux 5.8). Who joins a user namespace has all
+   * capabilities in it, and so stands first where it is to open the others. With one of processes the program runs in a
+   * second child, as nobody changes the own one: it is this process's child all the same. A mount namespace brings its root
+   * and working directory.
+   */
+  joinNamespaces?: readonly (Fd | JoinedNamespace)[] | undefined;
   /** L: CLONE_NEW*: namespaces that the child is born into. */
   cloneflags?: number | undefined;
   /** L: CLONE_NEW*: namespaces that the child makes for itself, unshare(2). */

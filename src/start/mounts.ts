@@ -4,6 +4,7 @@ import { encodeText, showText, type Text } from "../../ffi/text.ts";
 import type { SysProcAttr } from "./attributes.ts";
 import { checkInteger, checkText, type PlanContext, type PlannedStep } from "./checks.ts";
 import { CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS } from "./constants.ts";
+import { joins } from "./namespaces.ts";
 import { checkRecord, fieldsOf, unknownField } from "../fields.ts";
 
 /** What is mounted, and how: see {@link SysProcAttr.mounts}. */
@@ -328,7 +329,7 @@ export function mountSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[
   if (mounts.length === 0 && !hasRoot) return [];
   const isBorn = (cloneflags & CLONE_NEWNS) !== 0;
   const isMade = (unshareflags & CLONE_NEWNS) !== 0;
-  if (!isBorn && !isMade) {
+  if (!isBorn && !isMade && !joins(sys, "mnt")) {
     const field = hasRoot ? "pivotRoot" : "mounts";
     context.refuse(`${field} needs CLONE_NEWNS in cloneflags or in unshareflags`);
   }
@@ -360,7 +361,7 @@ export function nameSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[]
   for (const field of ["hostname", "domainname"] as const) {
     const given = sys[field];
     if (given === undefined) continue;
-    if (((cloneflags | unshareflags) & CLONE_NEWUTS) === 0) {
+    if (((cloneflags | unshareflags) & CLONE_NEWUTS) === 0 && !joins(sys, "uts")) {
       context.refuse(`${field} needs CLONE_NEWUTS in cloneflags or in unshareflags`);
     }
     const name = checkText(context, field, given);

@@ -1,6 +1,6 @@
 /** Namespaces, id maps and ambient capabilities: what Linux alone has. */
 
-import type { SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type { JoinedNamespace, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import { checkInteger, type PlanContext, type PlannedStep } from "./checks.ts";
 import {
   CLONE_NEWCGROUP,
@@ -12,7 +12,9 @@ import {
   CLONE_NEWUSER,
   CLONE_NEWUTS,
 } from "./constants.ts";
-import { withFile } from "../file/file.ts";
+import { descriptor, isPlanned } from "./borrowed.ts";
+import { type Fd, OSFile, withFile } from "../file/file.ts";
+import { showValue } from "../quote.ts";
 
 const names = [
   ["CLONE_NEWTIME", CLONE_NEWTIME],
@@ -48,6 +50,62 @@ export function namespaceSteps(context: PlanContext, sys: SysProcAttr): PlannedS
     steps.push({ step: "gid_map", ...map(context, "gidMappings", gidMappings) });
   }
   return steps;
+}
+
+/** By the names that /proc/PID/ns has. */
+const kinds: ReadonlyMap<unknown, number> = new Map<JoinedNamespace["kind"], number>([
+  ["user", CLONE_NEWUSER],
+  ["pid", CLONE_NEWPID],
+  ["net", CLONE_NEWNET],
+  ["mnt", CLONE_NEWNS],
+  ["uts", CLONE_NEWUTS],
+  ["ipc", CLONE_NEWIPC],
+  ["cgroup", CLONE_NEWCGROUP],
+  ["time", CLONE_NEWTIME],
+]);
+
+/** setns(2), and the second child where it may have been a namespace of processes: of which kind a file is the child asks. */
+export function joinSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const { joinNamespaces = [], cloneflags = 0 } = sys;
+  let mayBePid = false;
+  const steps = joinNamespaces.map((entry, index): PlannedStep => {
+    const what = `joinNamespaces[${index}]`;
+    const { fd, kind } = joined(what, entry);
+    const flag = kind === undefined ? 0 : kinds.get(kind) ?? 0;
+    if (flag === 0 || flag === CLONE_NEWPID) mayBePid = true;
+    const number = descriptor(context, what, fd);
+    const shown = isPlanned(fd) ? fd.label : `${number}`;
+    const argument = kind === undefined ? shown : `${kind} ${shown}`;
+    return { step: "setns", values: [number, flag], argument };
+  });
+  if (!mayBePid) return steps;
+  // The kernel lets no init of a namespace have a sibling.
+  if ((cloneflags & CLONE_NEWPID) !== 0) {
+    context.refuse("joinNamespaces may join a pid namespace, and cloneflags makes one");
+  }
+  return [...steps, { step: "pid_namespace", values: [] }];
+}
+
+/** Whether a namespace of this kind is joined, or one that may be of it. */
+export function joins({ joinNamespaces = [] }: SysProcAttr, wanted: JoinedNamespace["kind"]): boolean {
+  return joinNamespaces.some((entry, index) => {
+    const { kind } = joined(`joinNamespaces[${index}]`, entry);
+    return kind === undefined || kind === wanted;
+  });
+}
+
+/** An entry of joinNamespaces. */
+function joined(what: string, entry: Fd | JoinedNamespace): Partial<JoinedNamespace> & { fd: Fd } {
+  if (typeof entry !== "object" || entry instanceof OSFile || !("kind" in entry)) {
+    return { fd: entry };
+  }
+  const { fd, kind } = entry;
+  if (!kinds.has(kind)) {
+    throw new TypeError(
+      `${what}.kind ${showValue(kind)} is none of ${[...kinds.keys()].join(", ")}`,
+    );
+  }
+  return { fd, kind };
 }
 
 /** unshare(2), and the maps that a child writes for itself: Go's rule 102. */

@@ -13,10 +13,17 @@ import {
   type PlannedStep,
 } from "./checks.ts";
 import { isCleanEnvironment, readEnvironment } from "./environment.ts";
-import { type Fd, fdMax, fdNumber, heldBytes, nullDevice, type PlannedFd } from "../file/file.ts";
+import { descriptor, isPlanned } from "./borrowed.ts";
+import { fdNumber, nullDevice } from "../file/file.ts";
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
-import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
+import {
+  capabilitySteps,
+  joinSteps,
+  namespaceNames,
+  namespaceSteps,
+  selfMapSteps,
+} from "./namespaces.ts";
 import { mountSteps, nameSteps } from "./mounts.ts";
 import { inherited } from "../native.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
@@ -30,6 +37,7 @@ export interface StartPlan extends StartRequest {
 /** Fields that only Linux has. */
 export const linuxOnly = [
   "pdeathsig",
+  "joinNamespaces",
   "cloneflags",
   "unshareflags",
   "uidMappings",
@@ -91,6 +99,7 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
     ...cgroupSteps(context, sys),
     ...limitSteps(context, sys),
     ...namespaceSteps(context, sys),
+    ...joinSteps(context, sys),
     ...selfMapSteps(context, sys),
     ...mountSteps(context, sys),
     ...nameSteps(context, sys),
@@ -169,23 +178,6 @@ function cgroupSteps(context: PlanContext, { cgroupFD }: SysProcAttr): PlannedSt
   return [{ step: "cgroup", values: [fd], argument }];
 }
 
-/** The number of a descriptor that the child is given. */
-function descriptor(context: PlanContext, what: string, file: Fd): number {
-  const fd = fdNumber(file, what);
-  // A closed OSFile says -1.
-  if (fd === -1) context.refuse(`${what} is closed`);
-  if (fd < 0 || fd > fdMax) {
-    context.refuse(`${what}: ${fd} is no descriptor, which are 0 to ${fdMax}`);
-  }
-  const held = heldBytes(file);
-  if (held > 0) {
-    context.refuse(
-      `${what} holds ${held} bytes that lines() has read: the child would not get them. Read them, or hand over readable`,
-    );
-  }
-  return fd;
-}
-
 function sessionSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
   const steps: PlannedStep[] = [];
   if (sys.setsid) steps.push({ step: "setsid", values: [] });
@@ -256,10 +248,6 @@ function directorySteps(context: PlanContext, { dir }: ProcAttr): PlannedStep[] 
   if (dir === undefined || dir === "") return [];
   const text = checkText(context, "dir", dir);
   return [{ step: "chdir", values: [text], argument: showText(text) }];
-}
-
-function isPlanned(file: Fd | null): file is PlannedFd {
-  return typeof file === "object" && file !== null && "label" in file;
 }
 
 /** The map of descriptors, 0 to 2 closed where it says nothing of them, and the end of all others. */

@@ -19,6 +19,7 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["ctty", "number"],
   ["foreground", "boolean"],
   ["pdeathsig", "any"],
+  ["joinNamespaces", "list"],
   ["cloneflags", "number"],
   ["unshareflags", "number"],
   ["uidMappings", "list"],

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { Rung } from "../../ffi/abi.ts";
 import {
+  CLONE_NEWNET,
   CLONE_NEWNS,
   CLONE_NEWUSER,
   CLONE_NEWUTS,
@@ -15,6 +16,8 @@ import {
   type DriverCase,
   type DriverResult,
   helper,
+  namespaceNumber,
+  needsRoot,
   needsUserNamespaces,
   ownMaps,
   self,
@@ -111,6 +114,17 @@ const faults = {
     rule: `write:2=${gidMap.length + 1}`,
     start: { sys: { ...born, gidMappings } },
     argument: gidMap,
+    isAlone: true,
+  },
+  "setns": {
+    rule: `setns:1=${CLONE_NEWNET}`,
+    start: { namespace: "net", forced: Rung.window },
+    argument: `net ${namespaceNumber}`,
+  },
+  "pid_namespace": {
+    // CLONE_VM, VFORK, PARENT, PARENT_SETTID, CHILD_CLEARTID and SIGCHLD.
+    rule: `clone:0=${0x30c111}`,
+    start: { namespace: "pid", forced: Rung.window },
     isAlone: true,
   },
   "unshare": {
@@ -432,6 +446,14 @@ test(
   fails("gid_map"),
 );
 
+test("step setns fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("setns"));
+
+test("step pid_namespace fails by its name, and nothing changes here", {
+  skip: needsRoot || needsLinuxChild,
+}, fails("pid_namespace"));
+
 test(
   "step unshare fails by its name, and nothing changes here",
   { skip: needsLinuxChild },
@@ -671,6 +693,14 @@ test(
   { skip: needsLinuxChild },
   kills("cgroup"),
 );
+
+test("step setns is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("setns"));
+
+test("step pid_namespace is named where the child is killed in it", {
+  skip: needsRoot || needsLinuxChild,
+}, kills("pid_namespace"));
 
 test(
   "step unshare is named where the child is killed in it",

@@ -8,8 +8,13 @@ const Plan = plans.Plan;
 
 /// By the descriptor of a namespace, or a pidfd (Linux 5.8). One of processes is for those that this one makes from then on:
 /// see `succeed`.
-pub fn join(wanted: *const abi.steps.Setns) i32 {
-    return linux.result(.setns, .{ wanted.namespace.number, wanted.kind });
+pub fn join(plan: *Plan, wanted: *const abi.steps.Setns) i32 {
+    const NS_GET_NSTYPE = 0xb703;
+    const CLONE_NEWPID = 0x2000_0000;
+    const fd = wanted.namespace.number;
+    const kind = if (wanted.kind != 0) wanted.kind else @max(0, linux.result(.ioctl, .{ fd, NS_GET_NSTYPE, 0 }));
+    if (kind & CLONE_NEWPID != 0) plan.joins_processes = true;
+    return linux.result(.setns, .{ fd, wanted.kind });
 }
 
 /// Before the groups' map, which nobody without privileges may write while setgroups is allowed (user_namespaces(7)).

@@ -109,6 +109,8 @@ pub const Plan = struct {
     umask: i32 = 0,
     /// Of landlock, while its rules are being added.
     ruleset: i32 = -1,
+    /// The child has joined a namespace of processes.
+    joins_processes: bool = false,
     /// For the second child; and the word that the kernel clears when that one has left our memory.
     successor_stack: usize = 0,
     successor_tid: u32 = 0,

@@ -95,13 +95,13 @@ fn takeLinux(plan: *Plan, record: plans.Iterator.Record, successor: clone.Entry)
         .uid_map, .setgroups_policy, .gid_map => 0,
         // Before all that may need the capabilities which a user namespace gives; what is joined before what is made, which
         // then belongs to the namespace that was joined.
-        .setns => namespaces.join(fields(.setns, payload)),
+        .setns => namespaces.join(plan, fields(.setns, payload)),
         .unshare => linux.result(.unshare, .{fields(.unshare, payload).flags}),
         .self_setgroups_policy => namespaces.setgroupsPolicy(fields(.self_setgroups_policy, payload)),
         .self_gid_map => namespaces.writeFile("/proc/self/gid_map", fields(.self_gid_map, payload).text.slice()),
         .self_uid_map => namespaces.writeFile("/proc/self/uid_map", fields(.self_uid_map, payload).text.slice()),
         // After all that is made or joined by now, and before what tells of the child by its number.
-        .pid_namespace => blk: {
+        .pid_namespace => if (!plan.joins_processes) 0 else blk: {
             const answer = namespaces.succeed(plan, successor);
             // What came of the other stands in the report.
             if (answer >= 0) death.exit();
