@@ -87,7 +87,10 @@ export function joinSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[]
 }
 
 /** Whether a namespace of this kind is joined, or one that may be of it. */
-export function joins({ joinNamespaces = [] }: SysProcAttr, wanted: JoinedNamespace["kind"]): boolean {
+export function joins(
+  { joinNamespaces = [] }: SysProcAttr,
+  wanted: JoinedNamespace["kind"],
+): boolean {
   return joinNamespaces.some((entry, index) => {
     const { kind } = joined(`joinNamespaces[${index}]`, entry);
     return kind === undefined || kind === wanted;

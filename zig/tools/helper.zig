@@ -14,6 +14,9 @@
 //!     helper hang             waits for a signal for ever
 //!     helper id               pid, ppid, pgid, sid, uids, gids and groups as the kernel has them
 //!     helper mount PATH       mounts a tmpfs there and copies the list of mounts to stdout
+//!     helper call NAME ARG... [-- NAME ARG...]...
+//!                             makes system calls; a line each of what they answer: a number, or ENOENT. An argument is a
+//!                             number, or the address of "=text", in which %00 is a byte
 //!
 //! And what puts something over the program that it then becomes, looked up in PATH:
 //!
@@ -71,6 +74,7 @@ pub fn main(init: std.process.Init.Minimal) u8 {
         return 0;
     }
     if (is(verb, "mount")) return mount(rest[0]);
+    if (is(verb, "call")) return callAll(rest);
     if (is(verb, "share")) return share(rest, environment);
     if (is(verb, "deny")) return deny(rest, environment);
     if (is(verb, "inject")) return inject(rest, environment);
@@ -182,6 +186,54 @@ fn writeFile(path: [*:0]const u8, text: []const u8) u8 {
 fn mount(path: [*:0]const u8) u8 {
     if (linux.mount("tmpfs", path, "tmpfs", 0, 0) != 0) return fail(71, "cannot mount");
     return copyFile("/proc/self/mountinfo");
+}
+
+fn callAll(all: Strings) u8 {
+    var rest = all;
+    while (rest.len > 0) {
+        var count: usize = 0;
+        while (count < rest.len and !is(std.mem.span(rest[count]), "--")) count += 1;
+        if (count == 0 or count > 7) return usage();
+        const name = std.mem.span(rest[0]);
+        const call = std.meta.stringToEnum(linux.SYS, name) orelse return fail(64, name);
+        var texts: [6][512:0]u8 = undefined;
+        var arguments: [6]usize = @splat(0);
+        for (rest[1..count], 0..) |argument, index| {
+            const text = std.mem.span(argument);
+            arguments[index] = if (text[0] == '=')
+                decode(text[1..], &texts[index]) orelse return fail(64, text)
+            else
+                @bitCast(std.fmt.parseInt(isize, text, 0) catch return fail(64, text));
+        }
+        const a = arguments;
+        const answer = linux.syscall6(call, a[0], a[1], a[2], a[3], a[4], a[5]);
+        const code = linux.errno(answer);
+        var buffer: [32]u8 = undefined;
+        write(1, if (code == .SUCCESS)
+            std.fmt.bufPrint(&buffer, "{d}", .{answer}) catch return 70
+        else
+            std.fmt.bufPrint(&buffer, "E{t}", .{code}) catch return 70);
+        write(1, "\n");
+        rest = rest[@min(count + 1, rest.len)..];
+    }
+    return 0;
+}
+
+/// The address of the bytes, with a NUL behind them.
+fn decode(text: []const u8, place: *[512:0]u8) ?usize {
+    var length: usize = 0;
+    var index: usize = 0;
+    while (index < text.len) : (length += 1) {
+        if (length == place.len) return null;
+        const is_code = text[index] == '%' and index + 3 <= text.len;
+        place[length] = if (is_code)
+            std.fmt.parseInt(u8, text[index + 1 ..][0..2], 16) catch return null
+        else
+            text[index];
+        index += if (is_code) 3 else 1;
+    }
+    @memset(place[length..], 0);
+    return @intFromPtr(place);
 }
 
 fn share(program: Strings, environment: []const ?[*:0]const u8) u8 {
