@@ -5,6 +5,7 @@ const builtin = @import("builtin");
 const abi = @import("abi/abi.zig");
 const environ = @import("os/environ.zig");
 const files = @import("files/files.zig");
+const ledger = @import("files/ledger.zig");
 const launcher = @import("parent/launcher.zig");
 const nowait = @import("files/nowait.zig");
 const opener = @import("files/opener.zig");
@@ -154,7 +155,9 @@ pub const symbols = struct {
     /// The controlling side of a new terminal and the other one; `name` gets the path of that, NUL included, and the
     /// answer is its length. `owned`: the controlling side is this thread's alone, and goes with it.
     pub fn osexec_pty(ends: *[2]i32, name: [*]u8, length: i32, owned: i32) callconv(.c) i32 {
-        return pty.open(ends, name, length, owned != 0);
+        const answer = pty.open(ends, name, length);
+        if (answer >= 0 and owned != 0) ledger.own(ends[0..1]);
+        return answer;
     }
 
     /// All there is, of a controlling side.
