@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1416361775, 6667397] as const;
+export const FINGERPRINT = [-1006547064, -456390812] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -159,9 +159,9 @@ export interface StepValues {
   setgroups: readonly [groups: readonly number[]];
   setgid: readonly [id: number];
   setuid: readonly [id: number];
+  ambient_set: readonly [capabilities: bigint];
   securebits: readonly [bits: number];
   capability_sets: readonly [permitted: bigint, effective: bigint, inheritable: bigint, given: number];
-  ambient_set: readonly [capabilities: bigint];
   keyring: readonly [];
   pdeathsig: readonly [signal: number];
   dumpable: readonly [value: number];
@@ -227,9 +227,9 @@ export const STEPS = [
   { step: "setgroups", word: "setgroups", size: 8, fields: [["words", 0]] },
   { step: "setgid", word: "setgid", size: 4, fields: [["u32", 0]] },
   { step: "setuid", word: "setuid", size: 4, fields: [["u32", 0]] },
+  { step: "ambient_set", word: "capabilities", size: 8, fields: [["u64", 0]], since: "4.3" },
   { step: "securebits", word: "securebits", size: 4, fields: [["u32", 0]] },
   { step: "capability_sets", word: "capabilities", size: 32, fields: [["u64", 0], ["u64", 8], ["u64", 16], ["u32", 24]] },
-  { step: "ambient_set", word: "capabilities", size: 8, fields: [["u64", 0]], since: "4.3" },
   { step: "keyring", word: "keyring", size: 0, fields: [] },
   { step: "pdeathsig", word: "pdeathsig", size: 4, fields: [["u32", 0]] },
   { step: "dumpable", word: "dumpable", size: 4, fields: [["u32", 0]] },
@@ -291,6 +291,7 @@ export const SYMBOLS = {
   osexec_executable: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_getcwd: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_environ: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_landlock_abi: { parameters: [], result: "i32" },
   osexec_reactor: { parameters: ["buffer"], result: "i32" },
   osexec_watch: { parameters: ["i32", "i32", "i32", "i32"], result: "i32" },
   osexec_watch_pid: { parameters: ["i32", "i32", "i32"], result: "i32" },

@@ -6,6 +6,7 @@ const abi = @import("abi/abi.zig");
 const environ = @import("os/environ.zig");
 const files = @import("files/files.zig");
 const ledger = @import("files/ledger.zig");
+const landlock = @import("child/landlock.zig");
 const launcher = @import("parent/launcher.zig");
 const nowait = @import("files/nowait.zig");
 const opener = @import("files/opener.zig");
@@ -218,6 +219,11 @@ pub const symbols = struct {
 
     pub fn osexec_environ(buffer: [*]u8, length: i32) callconv(.c) i32 {
         return environ.read(buffer, length);
+    }
+
+    /// The version of landlock that the kernel has. -ENOSYS: none; -EOPNOTSUPP: it is not enabled.
+    pub fn osexec_landlock_abi() callconv(.c) i32 {
+        return if (builtin.os.tag == .linux) landlock.version() else system.negative(.NOSYS);
     }
 
     pub fn osexec_reactor(answer: *abi.Reactor) callconv(.c) i32 {

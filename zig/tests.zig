@@ -25,10 +25,15 @@ test {
     _ = @import("os/words.zig");
     if (builtin.os.tag == .linux) {
         _ = @import("child/child.zig");
+        _ = @import("child/proc.zig");
+        _ = @import("tests/landlock_test.zig");
+        _ = @import("tests/privileges_test.zig");
+        _ = @import("tests/resources_test.zig");
         _ = @import("parent/dumpable.zig");
         _ = @import("os/linux.zig");
         _ = @import("tests/mounts_test.zig");
         _ = @import("tests/orphan_test.zig");
+        _ = @import("parent/ladder.zig");
         _ = @import("parent/pending.zig");
         _ = @import("parent/window.zig");
     }

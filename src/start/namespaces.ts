@@ -1,4 +1,4 @@
-/** Namespaces, id maps and ambient capabilities: what Linux alone has. */
+/** Namespaces and id maps: what Linux alone has. */
 
 import type { JoinedNamespace, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import { checkInteger, type PlanContext, type PlannedStep } from "./checks.ts";
@@ -13,7 +13,7 @@ import {
   CLONE_NEWUTS,
 } from "./constants.ts";
 import { descriptor, isPlanned } from "./borrowed.ts";
-import { type Fd, OSFile, withFile } from "../file/file.ts";
+import { type Fd, OSFile } from "../file/file.ts";
 import { showValue } from "../quote.ts";
 
 const names = [
@@ -132,25 +132,6 @@ export function selfMapSteps(context: PlanContext, sys: SysProcAttr): PlannedSte
   return steps;
 }
 
-/** The ambient capabilities, and what keeps them over setuid(2). */
-export function capabilitySteps(
-  context: PlanContext,
-  { ambientCaps }: SysProcAttr,
-): PlannedStep[] {
-  if (ambientCaps === undefined || ambientCaps.length === 0) return [];
-  const last = lastCapability();
-  let capabilities = 0n;
-  for (const capability of ambientCaps) {
-    checkInteger(context, "ambientCaps: capability", capability, 0, last);
-    capabilities |= 1n << BigInt(capability);
-  }
-  const argument = `[${ambientCaps.join(" ")}]`;
-  return [
-    { step: "keep_capabilities", values: [], argument: "keep" },
-    { step: "ambient_set", values: [capabilities], argument },
-  ];
-}
-
 function checkFlags(context: PlanContext, field: string, flags: unknown): number {
   if (flags === undefined) return 0;
   if (typeof flags !== "number") throw new TypeError(`${field} is not a number`);
@@ -217,16 +198,3 @@ function map(
 
 /** So many of a map's lines stand in messages. */
 const linesShown = 8;
-
-/** The kernel's last capability; what it cannot be asked for is the last one known, 40. */
-function lastCapability(): number {
-  try {
-    const bytes = new Uint8Array(16);
-    const path = "/proc/sys/kernel/cap_last_cap";
-    const length = withFile(path, (file) => file.readSync(bytes)) ?? 0;
-    const number = Number.parseInt(new TextDecoder().decode(bytes.subarray(0, length)), 10);
-    return Number.isNaN(number) ? 40 : number;
-  } catch {
-    return 40;
-  }
-}

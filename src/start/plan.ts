@@ -12,21 +12,18 @@ import {
   planContext,
   type PlannedStep,
 } from "./checks.ts";
+import { confinementSteps } from "./confinement.ts";
 import { isCleanEnvironment, readEnvironment } from "./environment.ts";
 import { descriptor, isPlanned } from "./borrowed.ts";
 import { fdNumber, nullDevice } from "../file/file.ts";
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
-import {
-  capabilitySteps,
-  joinSteps,
-  namespaceNames,
-  namespaceSteps,
-  selfMapSteps,
-} from "./namespaces.ts";
+import { joinSteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { mountSteps, nameSteps } from "./mounts.ts";
 import { inherited } from "../native.ts";
+import { privilegeSteps } from "./privileges.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
+import { resourceSteps } from "./resources.ts";
 import { OwnAttributes, readAttributes } from "./sys.ts";
 
 /** A start, checked and in order. */
@@ -50,6 +47,19 @@ export const linuxOnly = [
   "pivotRoot",
   "hostname",
   "domainname",
+  "capabilities",
+  "newKeyring",
+  "dumpable",
+  "landlock",
+  "seccomp",
+  "affinity",
+  "scheduler",
+  "ioPriority",
+  "timerSlack",
+  "memoryPolicy",
+  "oomScoreAdj",
+  "coredumpFilter",
+  "personality",
 ] as const;
 
 /**
@@ -97,6 +107,7 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
   }
   return [
     ...cgroupSteps(context, sys),
+    ...resourceSteps(context, sys),
     ...limitSteps(context, sys),
     ...namespaceSteps(context, sys),
     ...joinSteps(context, sys),
@@ -107,9 +118,9 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
     ...terminalSteps(context, attr),
     ...rootSteps(context, sys),
     ...credentialSteps(context, sys),
-    ...capabilitySteps(context, sys),
+    ...privilegeSteps(context, sys),
     ...deathSignalSteps(context, sys),
-    ...flag(sys.noNewPrivs, "no_new_privs"),
+    ...confinementSteps(context, sys),
     ...listenSteps(context, attr),
     ...flag(sys.noctty, "noctty"),
     ...controllingTerminalSteps(context, attr),
@@ -167,7 +178,7 @@ export function explainPlan(plan: StartPlan): string {
   return [clone, ...lines].join("\n");
 }
 
-function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace"): PlannedStep[] {
+function flag(on: boolean | undefined, step: "noctty" | "ptrace"): PlannedStep[] {
   return on ? [{ step, values: [] }] : [];
 }
 

@@ -72,6 +72,8 @@ pub const Plan = struct {
     has_pdeathsig: bool = false,
     /// This thread will be the child's tracer, and so must be there when a signal stops it before exec.
     has_ptrace: bool = false,
+    /// The child puts itself under a filter, which may end it for what it calls from then on.
+    has_filter: bool = false,
     /// The child makes another one, which is the start's: see the step pid_namespace.
     has_successor: bool = false,
     /// Some path leads through this process's own descriptors (/proc/self/fd, /dev/fd), so the

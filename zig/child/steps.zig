@@ -11,8 +11,11 @@ const descriptors = @import("descriptors.zig");
 const mounts = @import("mounts.zig");
 const namespaces = @import("namespaces.zig");
 const roots = @import("roots.zig");
+const landlock = @import("landlock.zig");
 const linux = @import("../os/linux.zig");
 const plans = @import("plan.zig");
+const privileges = @import("privileges.zig");
+const resources = @import("resources.zig");
 const system = @import("../os/system.zig").system;
 const Plan = plans.Plan;
 const fields = abi.steps.fieldsOf;
@@ -91,6 +94,15 @@ fn takeLinux(plan: *Plan, record: plans.Iterator.Record, successor: clone.Entry)
     return switch (record.step) {
         // Before any namespace that its cgroup's path would be seen from.
         .cgroup => if (plan.in_cgroup) 0 else joinCgroup(fields(.cgroup, payload).directory.number),
+        // About the process itself, before any namespace: also for those that need no rights for it, /proc is its own as yet.
+        .affinity => resources.affinity(fields(.affinity, payload)),
+        .scheduler => if (byParent(plan)) 0 else resources.schedulerFor(0, fields(.scheduler, payload)),
+        .io_priority => if (byParent(plan)) 0 else resources.ioPriorityFor(0, fields(.io_priority, payload)),
+        .timer_slack => resources.timerSlack(fields(.timer_slack, payload)),
+        .memory_policy => resources.memoryPolicy(fields(.memory_policy, payload)),
+        .oom_score_adj => if (byParent(plan)) 0 else resources.oomScoreAdjFor(0, fields(.oom_score_adj, payload)),
+        .coredump_filter => resources.coredumpFilter(fields(.coredump_filter, payload)),
+        .personality => resources.personality(fields(.personality, payload)),
         // The parent's, taken while we waited in `enter`.
         .uid_map, .setgroups_policy, .gid_map => 0,
         // Before all that may need the capabilities which a user namespace gives; what is joined before what is made, which
@@ -118,13 +130,31 @@ fn takeLinux(plan: *Plan, record: plans.Iterator.Record, successor: clone.Entry)
         .pivot_root => roots.pivotRoot(plan),
         .hostname => setName(.sethostname, fields(.hostname, payload)),
         .domainname => setName(.setdomainname, fields(.domainname, payload)),
-        // Or setuid would drop the permitted set that the ambient one is raised from.
-        .keep_capabilities => linux.result(.prctl, .{ PR_SET_KEEPCAPS, 1, 0, 0, 0 }),
+        // By CAP_SETPCAP, which setuid takes out of effect.
+        .bounding_set => privileges.boundingSet(fields(.bounding_set, payload)),
+        // Or setuid would drop the permitted set, from which the ambient one is raised.
+        .keep_capabilities => privileges.keepCapabilities(),
         // After setuid, which clears the ambient set even with KEEPCAPS.
-        .ambient_set => raiseCapabilities(fields(.ambient_set, payload).capabilities),
+        .ambient_set => privileges.ambientSet(fields(.ambient_set, payload)),
+        // They would say something about setuid, and may forbid to raise the ambient set.
+        .securebits => privileges.securebits(fields(.securebits, payload)),
+        // Those before may need CAP_SETPCAP, which this may take away.
+        .capability_sets => privileges.capabilitySets(fields(.capability_sets, payload)),
+        // As the user to whom it is to belong.
+        .keyring => privileges.newKeyring(),
         // After the credentials: changing those clears it (go.dev/issue/9686).
         .pdeathsig => death.setSignal(plan, fields(.pdeathsig, payload).signal),
-        .no_new_privs => linux.result(.prctl, .{ PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0 }),
+        // Changing the credentials sets this too.
+        .dumpable => privileges.dumpable(fields(.dumpable, payload)),
+        // Before the two that are refused without it.
+        .no_new_privs => privileges.noNewPrivileges(),
+        // When the child's own descriptors are in place, and out of the way of none: no number is kept for the rules.
+        .landlock => landlock.begin(plan, fields(.landlock, payload)),
+        .landlock_path => landlock.allowPath(plan, fields(.landlock_path, payload)),
+        .landlock_port => landlock.allowPort(plan, fields(.landlock_port, payload)),
+        .landlock_restrict => landlock.restrict(plan),
+        // No call of ours comes after it but execve, and those of the end of who fails in that.
+        .seccomp => privileges.filter(fields(.seccomp, payload)),
         else => linux.negative(.NOSYS),
     };
 }
@@ -136,10 +166,6 @@ fn byParent(plan: *const Plan) bool {
 
 const MS_REC = 0x4000;
 const MS_PRIVATE = 1 << 18;
-const PR_SET_KEEPCAPS = 8;
-const PR_SET_NO_NEW_PRIVS = 38;
-const PR_CAP_AMBIENT = 47;
-const PR_CAP_AMBIENT_RAISE = 2;
 
 fn foreground(calls: anytype, wanted: *const abi.steps.Foreground) i32 {
     var leader: i32 = if (wanted.group != 0) wanted.group else calls.getpid();
@@ -174,6 +200,11 @@ fn exec(calls: anytype, plan: *const Plan) i32 {
         const answer = calls.execve(plan.path, plan.argv, plan.envp);
         plan.report.state = .started;
         if (answer != system.negative(.TXTBSY) or tries == text_busy_tries) return answer;
+        if (plan.has_filter) {
+            // Should the filter end the child for the pause, it has failed by what it was that it paused for.
+            plan.report.errno = -answer;
+            plan.report.state = .failed;
+        }
         calls.pause(pause);
         pause *= 2;
     }
@@ -192,28 +223,4 @@ fn joinCgroup(directory: i32) i32 {
     const answer = linux.result(.write, .{ fd, "0", 1 });
     linux.close(fd);
     return @min(answer, 0);
-}
-
-/// Into the permitted, inheritable and ambient sets: the last is what outlives exec.
-fn raiseCapabilities(wanted: u64) i32 {
-    const version_3 = 0x20080522;
-    const Header = extern struct { version: u32, pid: i32 };
-    const Set = extern struct { effective: u32, permitted: u32, inheritable: u32 };
-    var header: Header = .{ .version = version_3, .pid = 0 };
-    var sets: [2]Set = undefined;
-    var answer = linux.result(.capget, .{ &header, &sets });
-    if (answer < 0) return answer;
-    for (&sets, 0..) |*set, half| {
-        const bits: u32 = @truncate(wanted >> @intCast(32 * half));
-        set.permitted |= bits;
-        set.inheritable |= bits;
-    }
-    answer = linux.result(.capset, .{ &header, &sets });
-    if (answer < 0) return answer;
-    for (0..64) |capability| {
-        if (wanted >> @intCast(capability) & 1 == 0) continue;
-        answer = linux.result(.prctl, .{ PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0 });
-        if (answer < 0) return answer;
-    }
-    return 0;
 }

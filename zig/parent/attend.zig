@@ -7,6 +7,7 @@ const ladder = @import("ladder.zig");
 const linux = @import("../os/linux.zig");
 const outcome = @import("outcome.zig");
 const plans = @import("../child/plan.zig");
+const resources = @import("../child/resources.zig");
 const system = @import("../os/system.zig").system;
 const wait_linux = @import("../wait/wait_linux.zig");
 const ParentFailure = outcome.ParentFailure;
@@ -108,6 +109,7 @@ fn takeSteps(plan: *const Plan, pid: i32) ?ParentFailure {
     var index: i32 = 0;
     while (records.next()) |record| : (index += 1) {
         const payload = record.payload;
+        // What wants the rights that the child has no more.
         const is_outside = index >= plan.outside_from;
         const answer = switch (record.step) {
             .uid_map => writeProc(pid, "uid_map", fields(.uid_map, payload).text.slice()),
@@ -118,6 +120,9 @@ fn takeSteps(plan: *const Plan, pid: i32) ?ParentFailure {
                 // Linux < 3.19 has no setgroups file, and needs none.
                 break :blk if (written == linux.negative(.NOENT)) 0 else written;
             },
+            .scheduler => if (is_outside) resources.schedulerFor(pid, fields(.scheduler, payload)) else 0,
+            .io_priority => if (is_outside) resources.ioPriorityFor(pid, fields(.io_priority, payload)) else 0,
+            .oom_score_adj => if (is_outside) resources.oomScoreAdjFor(pid, fields(.oom_score_adj, payload)) else 0,
             .nice => if (is_outside) linux.result(.setpriority, .{ PRIO_PROCESS, pid, fields(.nice, payload).value }) else 0,
             .rlimit => if (is_outside) setLimit(pid, fields(.rlimit, payload)) else 0,
             .rlimit_nofile => if (is_outside) raiseLimit(pid, fields(.rlimit_nofile, payload)) else 0,

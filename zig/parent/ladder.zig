@@ -5,6 +5,7 @@ const abi = @import("../abi/abi.zig");
 const arenas = @import("arena.zig");
 const child = @import("../child/child.zig");
 const clone = @import("clone.zig");
+const decimal = @import("../os/decimal.zig");
 const linux = @import("../os/linux.zig");
 const plans = @import("../child/plan.zig");
 const stdio = @import("../files/stdio.zig");
@@ -189,4 +190,49 @@ pub fn hasCloseRange() bool {
     const answer = linux.result(.close_range, .{ last, last, 0 });
     @atomicStore(u32, &close_range_state, if (answer == 0) present else absent, .monotonic);
     return answer == 0;
+}
+
+var dumps_together_state: u32 = 0;
+
+/// Whether a core dump kills all who share the memory, and not those of the process alone: up to Linux 5.15
+/// (fs/coredump.c, zap_threads). What does not say which it is, or has taken that over, is treated so too.
+pub fn dumpsTogether() bool {
+    const unknown, const yes, const no = .{ 0, 1, 2 };
+    const known = @atomicLoad(u32, &dumps_together_state, .monotonic);
+    if (known != unknown) return known == yes;
+    // struct utsname: six names of 65 bytes, of which the release is the third.
+    var names: [6][65]u8 = @splat(@splat(0));
+    const answer = linux.result(.uname, .{&names});
+    const together = answer < 0 or !isFrom(&names[2], 5, 16);
+    @atomicStore(u32, &dumps_together_state, if (together) yes else no, .monotonic);
+    return together;
+}
+
+/// Whether a release, "5.15.0-91-generic", is that version or a later one.
+fn isFrom(release: []const u8, major: i32, minor: i32) bool {
+    const dot = std.mem.findScalar(u8, release, '.') orelse return false;
+    const first = decimal.before('.', release) orelse return false;
+    const rest = release[dot + 1 ..];
+    const end = for (rest) |byte| {
+        if (byte < '0' or byte > '9') break byte;
+    } else return false;
+    const second = decimal.before(end, rest) orelse return false;
+    return first > major or (first == major and second >= minor);
+}
+
+test "a release is from a version on" {
+    for ([_]struct { []const u8, bool }{
+        .{ "5.16.0\x00", true },
+        .{ "5.16-rc1\x00", true },
+        .{ "6.0\x00", true },
+        .{ "10.1.2\x00", true },
+        .{ "5.15.0-91-generic\x00", false },
+        .{ "4.19.0\x00", false },
+        .{ "\x00", false },
+        .{ "5\x00", false },
+        .{ "x.y\x00", false },
+    }) |case| {
+        const release, const expected = case;
+        try std.testing.expectEqual(expected, isFrom(release, 5, 16));
+    }
 }

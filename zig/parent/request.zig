@@ -222,6 +222,7 @@ fn collect(plan: *Plan) Error!void {
             .pid_namespace => plan.has_successor = true,
             .pdeathsig => plan.has_pdeathsig = true,
             .ptrace => plan.has_ptrace = true,
+            .seccomp => plan.has_filter = true,
             .listen_fds => plan.listen_pid = listenPid(plan.envp) orelse return error.Malformed,
             else => {},
         }

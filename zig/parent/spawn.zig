@@ -100,6 +100,8 @@ fn chooseMode(plan: *Plan) Mode {
     // the target user write into this process (measured, research/cores.md finding 3).
     plan.hides = plan.has_credentials and dumpable.followsUser();
     if (plan.hides or plan.memory == .own) return .{ .shares = false, .waits = false };
+    // A filter that kills dumps a core, and this process would end with it.
+    if (plan.has_filter and ladder.dumpsTogether()) return .{ .shares = false, .waits = false };
     // Its own steps are this thread's to take, and a tracee's stops its to see, while the child runs.
     if (plan.has_parent_steps or plan.has_ptrace) return .{ .shares = plan.memory == .any, .waits = false };
     const deferred = mayDefer(plan);

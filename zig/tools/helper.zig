@@ -14,9 +14,9 @@
 //!     helper hang             waits for a signal for ever
 //!     helper id               pid, ppid, pgid, sid, uids, gids and groups as the kernel has them
 //!     helper mount PATH       mounts a tmpfs there and copies the list of mounts to stdout
-//!     helper call NAME ARG... [-- NAME ARG...]...
-//!                             makes system calls; a line each of what they answer: a number, or ENOENT. An argument is a
-//!                             number, or the address of "=text", in which %00 is a byte
+//!     helper call NAME ARG... makes a system call and prints its answer, -errno. An argument is a number; or :TEXT or #HEX,
+//!                             which point to that; the bytes of the latter are printed too, a line each, as they are then
+//!     helper calls NAME ARG... [-- NAME ARG...]...    several, one after the other
 //!
 //! And what puts something over the program that it then becomes, looked up in PATH:
 //!
@@ -74,7 +74,8 @@ pub fn main(init: std.process.Init.Minimal) u8 {
         return 0;
     }
     if (is(verb, "mount")) return mount(rest[0]);
-    if (is(verb, "call")) return callAll(rest);
+    if (is(verb, "call")) return call(word, rest[1..]);
+    if (is(verb, "calls")) return callAll(rest);
     if (is(verb, "share")) return share(rest, environment);
     if (is(verb, "deny")) return deny(rest, environment);
     if (is(verb, "inject")) return inject(rest, environment);
@@ -188,52 +189,45 @@ fn mount(path: [*:0]const u8) u8 {
     return copyFile("/proc/self/mountinfo");
 }
 
+fn call(name: []const u8, rest: Strings) u8 {
+    const which = std.meta.stringToEnum(linux.SYS, name) orelse return fail(64, name);
+    var arguments: [6]usize = @splat(0);
+    var buffers: [6][256]u8 align(8) = undefined;
+    var lengths: [6]usize = @splat(0);
+    if (rest.len > arguments.len) return usage();
+    for (rest, 0..) |argument, index| {
+        const text = std.mem.span(argument);
+        arguments[index] = switch (text[0]) {
+            ':' => @intFromPtr(argument + 1),
+            '#' => hex: {
+                const bytes = std.fmt.hexToBytes(&buffers[index], text[1..]) catch return fail(64, text);
+                lengths[index] = bytes.len;
+                break :hex @intFromPtr(bytes.ptr);
+            },
+            else => @bitCast(std.fmt.parseInt(isize, text, 0) catch return fail(64, text)),
+        };
+    }
+    const a = &arguments;
+    const answer: isize = @bitCast(linux.syscall6(which, a[0], a[1], a[2], a[3], a[4], a[5]));
+    var text: [512]u8 = undefined;
+    line(std.fmt.bufPrint(&text, "{d}", .{answer}) catch return 70);
+    for (&buffers, lengths) |*buffer, length| {
+        if (length > 0) line(std.fmt.bufPrint(&text, "{x}", .{buffer[0..length]}) catch return 70);
+    }
+    return 0;
+}
+
 fn callAll(all: Strings) u8 {
     var rest = all;
     while (rest.len > 0) {
         var count: usize = 0;
         while (count < rest.len and !is(std.mem.span(rest[count]), "--")) count += 1;
-        if (count == 0 or count > 7) return usage();
-        const name = std.mem.span(rest[0]);
-        const call = std.meta.stringToEnum(linux.SYS, name) orelse return fail(64, name);
-        var texts: [6][512:0]u8 = undefined;
-        var arguments: [6]usize = @splat(0);
-        for (rest[1..count], 0..) |argument, index| {
-            const text = std.mem.span(argument);
-            arguments[index] = if (text[0] == '=')
-                decode(text[1..], &texts[index]) orelse return fail(64, text)
-            else
-                @bitCast(std.fmt.parseInt(isize, text, 0) catch return fail(64, text));
-        }
-        const a = arguments;
-        const answer = linux.syscall6(call, a[0], a[1], a[2], a[3], a[4], a[5]);
-        const code = linux.errno(answer);
-        var buffer: [32]u8 = undefined;
-        write(1, if (code == .SUCCESS)
-            std.fmt.bufPrint(&buffer, "{d}", .{answer}) catch return 70
-        else
-            std.fmt.bufPrint(&buffer, "E{t}", .{code}) catch return 70);
-        write(1, "\n");
+        if (count == 0) return usage();
+        const code = call(std.mem.span(rest[0]), rest[1..count]);
+        if (code != 0) return code;
         rest = rest[@min(count + 1, rest.len)..];
     }
     return 0;
-}
-
-/// The address of the bytes, with a NUL behind them.
-fn decode(text: []const u8, place: *[512:0]u8) ?usize {
-    var length: usize = 0;
-    var index: usize = 0;
-    while (index < text.len) : (length += 1) {
-        if (length == place.len) return null;
-        const is_code = text[index] == '%' and index + 3 <= text.len;
-        place[length] = if (is_code)
-            std.fmt.parseInt(u8, text[index + 1 ..][0..2], 16) catch return null
-        else
-            text[index];
-        index += if (is_code) 3 else 1;
-    }
-    @memset(place[length..], 0);
-    return @intFromPtr(place);
 }
 
 fn share(program: Strings, environment: []const ?[*:0]const u8) u8 {
