@@ -15,6 +15,9 @@ import { SyscallError } from "../errors.ts";
 import { checkRecord, readOptions } from "../fields.ts";
 import { withFile } from "../file/file.ts";
 import type { Mount } from "./mounts.ts";
+import { currentArchitecture } from "../os.ts";
+import { checkSeccomp, type SeccompRules } from "./seccomp.ts";
+import { defaultSeccomp } from "./seccomp_default.ts";
 import { identity, textOf } from "../tree/proc.ts";
 
 /** What a program in a sandbox() may see and do; what is not said it may not. */
@@ -38,6 +41,11 @@ export interface SandboxOptions {
   hostname?: string | undefined;
   /** Who it takes itself for; to the rest of the system it is this process's user. Default: that one. */
   user?: { readonly uid: number; readonly gid: number } | undefined;
+  /**
+   * Which system calls it may make: SysProcAttr's `seccomp`; false: all. Default "default": no namespaces, mounts, keys, BPF,
+   * io_uring, tracing of the kernel, and what else of its calls ordinary programs have no use for: they fail with EPERM.
+   */
+  seccomp?: "default" | SeccompRules | Uint8Array | false | undefined;
   /** As SysProcAttr's. */
   rlimits?: SysProcAttr["rlimits"];
   /** It ends with the thread that has started it, by SIGKILL: SysProcAttr's pdeathsig. Default true. */
@@ -53,6 +61,7 @@ const optionNames: ReadonlySet<string> = new Set<keyof SandboxOptions>([
   "network",
   "hostname",
   "user",
+  "seccomp",
   "rlimits",
   "dieWithParent",
 ]);
@@ -66,8 +75,8 @@ const rootSize = 1024 * 1024;
  * The attributes of a program that is not to be trusted, for an ordinary user: it sees what `options` names and nothing else.
  *
  * It has a user namespace, and in it mount, pid, ipc, uts and cgroup namespaces of its own, and a network one unless `network`;
- * a root in memory, read-only, with what is named; no capability, and no way to any (no_new_privs, nosuid, nodev); and a
- * session of its own, so that it cannot type into this one's terminal (TIOCSTI). The environment, the descriptors and the
+ * a root in memory, read-only, with what is named; no capability, and no way to any (no_new_privs, nosuid, nodev); a filter of
+ * system calls; and a session of its own, so that it cannot type into this one's terminal (TIOCSTI). The environment, the descriptors and the
  * directory are the Command's to say: there is nothing of them that a program in the sandbox would not get. `explain()`
  * prints each step.
  *
@@ -77,7 +86,7 @@ const rootSize = 1024 * 1024;
  * - of signals from inside it gets only those that it handles; those from outside that it does not handle do nothing
  *   either, but for SIGKILL and SIGSTOP: `cancel` is to be the default, which kills.
  *
- * A shell between does for all of this, `["sh", "-c", "…; exit $?"]`.
+ * A shell between, which does not exec it (`sh -c "program; exit $?"`), does for the first two.
  *
  * Throws TypeError for what contradicts itself: a path that is both read-only and writable, one that is not absolute. Where
  * the system forbids it, the start fails, in the step that was refused, with what would allow it.
@@ -118,7 +127,14 @@ export function sandbox(options: SandboxOptions): SysProcAttr {
     mounts: places.mounts(),
     setsid: true,
     noNewPrivs: true,
+    // With no_new_privs execve gives none back, not even to a root of this namespace.
+    capabilities: { permitted: [], effective: [], inheritable: [] },
+    // With a network of its own there is nothing of that to be reached.
+    landlock: { scoped: true, bestEffort: true },
   };
+  const seccomp = read.seccomp ?? "default";
+  if (seccomp === "default") sys.seccomp = defaultSeccomp(currentArchitecture());
+  else if (seccomp !== false) sys.seccomp = checkSeccomp("sandbox: seccomp", seccomp);
   if (read.hostname !== undefined) sys.hostname = read.hostname;
   if (read.rlimits !== undefined) sys.rlimits = read.rlimits;
   if (isOn("dieWithParent", read.dieWithParent ?? true)) sys.pdeathsig = "SIGKILL";
