@@ -1,4 +1,5 @@
-import { closeSync, openSync, readlinkSync } from "node:fs";
+import process from "node:process";
+import { closeSync, copyFileSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
 import { Rung } from "../../ffi/abi.ts";
@@ -29,7 +30,7 @@ import {
   runLines,
   self,
 } from "../system.ts";
-import { wrong } from "../helper.ts";
+import { Directory, wrong } from "../helper.ts";
 import { needsPidfdOpen } from "../refused.ts";
 
 const skip = needsUserNamespaces;
@@ -169,6 +170,48 @@ test(
     ended.process?.kill();
     await ended.wait().catch(() => undefined);
     assertEquals(ended.processState?.signal, "SIGKILL");
+  },
+);
+
+test(
+  "issue 17, 6: a first child that is killed leaves the second in nobody's way",
+  { skip },
+  () => {
+    using holder = new Holder(inNamespace(CLONE_NEWPID));
+    using user = holder.file("user");
+    using pid = holder.file("pid");
+    const joinNamespaces = self.uid === 0 ? [pid] : [user, pid];
+    using directory = new Directory();
+    const program = directory.join("busy");
+    copyFileSync(helper, program);
+    const own = readlinkSync("/proc/self/ns/pid");
+    // Kills whoever makes its children in the namespace and is not in it itself, once, and says so.
+    const script = `while :; do
+    for child in $(cat /proc/${process.pid}/task/*/children); do
+      [ "$(readlink /proc/$child/ns/pid_for_children)" = "${holder.link("pid")}" ] || continue
+      [ "$(readlink /proc/$child/ns/pid)" = "${own}" ] || continue
+      kill -9 $child && exit 0
+    done
+  done`;
+    for (const rungs of [0, Rung.clone3]) {
+      forceRungs(rungs);
+      try {
+        const killer = startProcess("/bin/sh", ["sh", "-c", script], { files: [null, null, 2] });
+        // While it is open for writing the second child tries again for 63 ms, and the first stands still.
+        for (let killed = false; !killed;) {
+          using _open = OSFile.open(program, "r+");
+          const error = assertThrows(
+            () => startProcess(program, ["busy"], { sys: { joinNamespaces } }),
+            SpawnError,
+          );
+          assertEquals([error.step, error.code], ["exec", "ETXTBSY"]);
+          killed = readFileSync(`/proc/${killer.pid}/stat`, "utf8").includes(") Z ");
+        }
+        assertEquals(killer.waitSync().exitCode, 0);
+      } finally {
+        forceRungs(0);
+      }
+    }
   },
 );
 

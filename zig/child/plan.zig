@@ -115,7 +115,7 @@ pub const Plan = struct {
     joins_processes: bool = false,
     /// For the second child; and the word that the kernel clears when that one has left our memory.
     successor_stack: usize = 0,
-    successor_tid: u32 = 0,
+    successor_tid: u32 = 1,
     /// The writing end of a close-on-exec pipe, or -1: the parent takes its end for the exec.
     exec_pipe: i32 = -1,
 

@@ -27,7 +27,7 @@ pub fn noteSelf(plan: *Plan) void {
     plan.proc = proc;
 }
 
-/// The parent's part while the child runs, where it has one: its own steps, and the wait for the end.
+/// Until the child has executed or has ended: the parent's steps, and the wait where the clone does not do it.
 pub fn attend(plan: *Plan, mode: ladder.Mode, pid: i32, pipe: *[2]i32) ?ParentFailure {
     if (mode.deferred) return null;
     if (mode.waits) {
@@ -44,9 +44,11 @@ pub fn attend(plan: *Plan, mode: ladder.Mode, pid: i32, pipe: *[2]i32) ?ParentFa
         linux.close(pipe[1]);
         pipe[1] = -1;
         while (!atEnd(pipe[0], if (plan.has_ptrace) 1 else 20)) {
-            if (plan.has_ptrace) attendTracee(plan, pid, pipe[0]);
+            // The second child, where there is one by now.
+            const last = if (plan.report.successor > 0) plan.report.successor else pid;
+            if (plan.has_ptrace) attendTracee(plan, last, pipe[0]);
             // A fork of somebody else's, at the wrong moment, holds the pipe for as long as it likes.
-            if (hasLeft(plan, pid)) break;
+            if (hasLeft(plan, last)) break;
         }
         return failure;
     }
