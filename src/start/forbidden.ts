@@ -82,6 +82,9 @@ function whyNoUserNamespace(code: string): string | undefined {
   }
   // Ubuntu's.
   if (!isAdmin && setting(appArmor) === "1") return appArmorReason;
+  if (isInChroot()) {
+    return "the root of this process is no mount, as after chroot(2), and so it may make no user namespace";
+  }
   if (isFiltered()) {
     return "this process is under a seccomp filter, as a container's is, which may refuse it: one that allows user namespaces (docker run --security-opt seccomp=PROFILE) would do";
   }
@@ -106,12 +109,14 @@ function isFiltered(): boolean {
 }
 
 function whyNoRoot({ step }: PlannedStep, code: string): string | undefined {
-  if (step !== "pivot_root" || code !== "EINVAL") return undefined;
-  // An initramfs, and what chroot(2) has made one's root, is no mount that could be replaced.
-  const root = mounts().some(([, point]) => point === "/");
-  return root
-    ? undefined
-    : "the root of this process is no mount, as after chroot(2), and so none can take its place";
+  const isOfRoot = step === "mount_private" || step === "pivot_root";
+  if (!isOfRoot || code !== "EINVAL" || !isInChroot()) return undefined;
+  return "the root of this process is no mount, as after chroot(2), and so it cannot be changed as one";
+}
+
+/** The kernel tells of mounts below a process's root, and of the root if it is one. */
+function isInChroot(): boolean {
+  return !mounts().includes("/");
 }
 
 type Values<Step extends PlannedStep["step"]> = Extract<PlannedStep, { step: Step }>["values"];
@@ -170,17 +175,15 @@ function whoIsMissing(source: string, target: string): string | undefined {
  * fs/namespace.c. Containers cover parts of theirs.
  */
 function whyNoProc(): string | undefined {
-  const covered = mounts().map(([, point]) => point).filter((point) => point.startsWith("/proc/"));
+  const covered = mounts().filter((point) => point.startsWith("/proc/"));
   const [first] = covered;
   if (first === undefined) return undefined;
   const all = covered.length === 1 ? first : `${first} and ${covered.length - 1} more of it`;
   return `parts of this /proc are covered (${all}), as a container's are, and so there may be no other: a bind of /proc will do, or a container whose /proc is whole (docker run --security-opt systempaths=unconfined, podman run --security-opt unmask=ALL)`;
 }
 
-/** Root and mount point of each mount that this process sees: proc_pid_mountinfo(5). */
-function mounts(): (readonly [root: string, point: string])[] {
-  return textOf("/proc/self/mountinfo").split("\n").filter((line) => line !== "").map((line) => {
-    const [, , , root = "", point = ""] = line.split(" ");
-    return [root, point];
-  });
+/** The mount points that this process sees: proc_pid_mountinfo(5). */
+function mounts(): string[] {
+  const lines = textOf("/proc/self/mountinfo").split("\n").filter((line) => line !== "");
+  return lines.map((line) => line.split(" ")[4] ?? "");
 }

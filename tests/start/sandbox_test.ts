@@ -427,7 +427,11 @@ test("issue 17, 12: escape: other users, groups and capabilities", { skip: needs
       "echo allow > /proc/self/setgroups; echo 0 0 1 > /proc/self/uid_map",
       options,
     );
-    assertEquals(text.match(/Permission denied|not permitted|Read-only|I\/O error/g)?.length, 2, text);
+    assertEquals(
+      text.match(/Permission denied|not permitted|Read-only|I\/O error/g)?.length,
+      2,
+      text,
+    );
   }
 });
 
