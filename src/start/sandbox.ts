@@ -46,7 +46,7 @@ export interface SandboxOptions {
    * io_uring, tracing of the kernel, and what else of its calls ordinary programs have no use for: they fail with EPERM.
    */
   seccomp?: "default" | SeccompRules | Uint8Array | false | undefined;
-  /** As SysProcAttr's. */
+  /** As SysProcAttr's. Of NPROC only its own processes count; but where this process is root, none do. */
   rlimits?: SysProcAttr["rlimits"];
   /** It ends with the thread that has started it, by SIGKILL: SysProcAttr's pdeathsig. Default true. */
   dieWithParent?: boolean | undefined;
