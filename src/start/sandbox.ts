@@ -15,7 +15,7 @@ import { SyscallError } from "../errors.ts";
 import { checkRecord, readOptions } from "../fields.ts";
 import { withFile } from "../file/file.ts";
 import type { Mount } from "./mounts.ts";
-import { currentArchitecture } from "../os.ts";
+import { currentArchitecture, currentOS } from "../os.ts";
 import { checkSeccomp, type SeccompRules } from "./seccomp.ts";
 import { defaultSeccomp } from "./seccomp_default.ts";
 import { identity, textOf } from "../tree/proc.ts";
@@ -105,7 +105,8 @@ export function sandbox(options: SandboxOptions): SysProcAttr {
   const places = new Places();
   for (const path of list("readOnly", read.readOnly)) places.addPath("readOnly", path);
   for (const path of list("writable", read.writable)) places.addPath("writable", path);
-  const { uid, gid } = identity();
+  // Elsewhere the start says that it is Linux's.
+  const { uid, gid } = currentOS() === "linux" ? identity() : { uid: 0, gid: 0 };
   const tmp = sizeOf(read.tmp);
   if (tmp !== undefined) {
     const target = "/tmp";
@@ -135,6 +136,8 @@ export function sandbox(options: SandboxOptions): SysProcAttr {
   const seccomp = read.seccomp ?? "default";
   if (seccomp === "default") sys.seccomp = defaultSeccomp(currentArchitecture());
   else if (seccomp !== false) sys.seccomp = checkSeccomp("sandbox: seccomp", seccomp);
+  // The usual filter refuses all that reaches a key; else it is to have no session's keys.
+  if (seccomp !== "default") sys.newKeyring = true;
   if (read.hostname !== undefined) sys.hostname = read.hostname;
   if (read.rlimits !== undefined) sys.rlimits = read.rlimits;
   if (isOn("dieWithParent", read.dieWithParent ?? true)) sys.pdeathsig = "SIGKILL";
@@ -157,7 +160,6 @@ class Places {
       noSuid: true,
       noDev: true,
     });
-    if (path === "/usr") this.#addLinks();
   }
 
   add(option: string, mount: Mount & { readonly target: string }): void {
@@ -174,20 +176,30 @@ class Places {
       const path = `/${name}`;
       const own = identityOf(path);
       if (own === undefined || this.#mounts.has(path)) continue;
-      if (own !== "" && own === identityOf(`/usr/${name}`)) {
-        this.add("readOnly", { type: "symlink", source: `usr/${name}`, target: path });
-      } else this.addPath("readOnly", path);
+      if (own === "" || own !== identityOf(`/usr/${name}`)) this.addPath("readOnly", path);
+      else this.add("readOnly", { type: "symlink", source: `usr/${name}`, target: path });
     }
+  }
+
+  /** What is below such a symlink is mounted where that leads to: it is made last. */
+  #behindLink(path: string): string {
+    const first = `/${path.split("/")[1]}`;
+    const [, mount] = this.#mounts.get(first) ?? [];
+    return mount?.type === "symlink" && path !== first ? `/usr${path}` : path;
   }
 
   /** What lies in another comes after it. */
   mounts(): Mount[] {
-    const sorted = [...this.#mounts].toSorted(([a], [b]) =>
-      depth(a) - depth(b) || (a < b ? -1 : 1)
-    );
-    const mounts = sorted.map(([, [, mount]]) => mount);
-    if (this.#mounts.has("/")) return mounts;
-    return [{ type: "tmpfs", target: "/", size: rootSize, readOnly: true }, ...mounts];
+    const hasRoot = this.#mounts.has("/");
+    if (this.#mounts.has("/usr") && !hasRoot) this.#addLinks();
+    const mounts = [...this.#mounts].map(([path, [, mount]]): [string, Mount] => {
+      const target = this.#behindLink(path);
+      return [target, { ...mount, target }];
+    });
+    mounts.sort(([a], [b]) => depth(a) - depth(b) || (a < b ? -1 : 1));
+    const list = mounts.map(([, mount]) => mount);
+    if (hasRoot) return list;
+    return [{ type: "tmpfs", target: "/", size: rootSize, readOnly: true }, ...list];
   }
 }
 

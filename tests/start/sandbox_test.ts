@@ -148,6 +148,36 @@ test(
   },
 );
 
+test("issue 17, 12: sandbox: what lies below such a symlink, and the whole root", {
+  skip: needs,
+}, () => {
+  const below = "/lib/x86_64-linux-gnu";
+  if (existsSync(below)) {
+    assert(script(`ls -d ${below}/libc.so.6`, { readOnly: [below] }).endsWith("libc.so.6"));
+  }
+  using folder = temporaryFolder();
+  const text = script(
+    `ls -d /etc; echo x > ${folder.path}/x; echo x > /etc/x; echo x > /usr/x; ls -d /proc/[0-9]* | wc -l`,
+    { readOnly: ["/"], writable: [folder.path], tmp: false },
+  );
+  const [etc, ...others] = text.split("\n");
+  assertEquals(etc, "/etc");
+  assertEquals(text.match(/Read-only file system|Permission denied/g)?.length, 2, text);
+  assert(Number(others.at(-1)) < 8, text);
+  assert(existsSync(`${folder.path}/x`));
+});
+
+test("issue 17, 12: escape: the keys of this session", { skip: needs }, () => {
+  const KEYCTL_GET_KEYRING_ID = 0;
+  const KEY_SPEC_SESSION_KEYRING = -3;
+  const ask = ["keyctl", KEYCTL_GET_KEYRING_ID, KEY_SPEC_SESSION_KEYRING, 0];
+  assertEquals(calls([ask]), ["EPERM"]);
+  const argv = ["helper", "calls", ...ask.map(String)];
+  const [mine] = answersOf(runProgram(helper, argv), argv);
+  const [theirs] = calls([ask], { seccomp: false });
+  assert(Number(theirs) > 0 && theirs !== mine, `${mine} ${theirs}`);
+});
+
 test("issue 17, 12: sandbox: it writes where it may, as this user, and nowhere else", {
   skip: needs,
 }, () => {
@@ -207,6 +237,8 @@ test(
   () => {
     assertEquals(script("cat /proc/sys/kernel/hostname", { hostname: "box" }), "box");
     assertEquals(script("ulimit -t", { rlimits: { CPU: 7 } }), "7");
+  // The session is its own: number, parent, group, session.
+  assertEquals(script("cut -d' ' -f6 /proc/self/stat"), "1");
     const death = (options: SandboxOptions): string =>
       runProgram(helper, ["helper", "death"], { sys: box(options) }).trimEnd();
     assertEquals([death({}), death({ dieWithParent: false })], ["9", "0"]);
