@@ -175,8 +175,6 @@ test("issue 17, 12: escape: the keys of this session", { skip: needs }, () => {
   // Where the filter lets it ask, it has keys of its own.
   assertEquals(sandbox({ seccomp: false }).newKeyring, true);
 });
-  assert(Number(theirs) > 0 && theirs !== mine, `${mine} ${theirs}`);
-});
 
 test("issue 17, 12: sandbox: it writes where it may, as this user, and nowhere else", {
   skip: needs,
@@ -237,8 +235,8 @@ test(
   () => {
     assertEquals(script("cat /proc/sys/kernel/hostname", { hostname: "box" }), "box");
     assertEquals(script("ulimit -t", { rlimits: { CPU: 7 } }), "7");
-  // The session is its own: number, parent, group, session.
-  assertEquals(script("cut -d' ' -f6 /proc/self/stat"), "1");
+    // The session is its own: number, parent, group, session.
+    assertEquals(script("cut -d' ' -f6 /proc/self/stat"), "1");
     const death = (options: SandboxOptions): string =>
       runProgram(helper, ["helper", "death"], { sys: box(options) }).trimEnd();
     assertEquals([death({}), death({ dieWithParent: false })], ["9", "0"]);
@@ -488,7 +486,12 @@ test("issue 17, 12: escape: a set-user-ID program gives nothing", {
 
 test("issue 17, 12: escape: the kernel's own files in /proc", { skip: needs }, () => {
   const O_WRONLY = 1;
-  const files = ["sys/kernel/core_pattern", "sys/kernel/hostname", "sysrq-trigger", "sys/vm/drop_caches"];
+  const files = [
+    "sys/kernel/core_pattern",
+    "sys/kernel/hostname",
+    "sysrq-trigger",
+    "sys/vm/drop_caches",
+  ];
   // Opening says it all; and where it were allowed, nothing has been written.
   const attempts = files.map((file) => ["openat", -100, `:/proc/${file}`, O_WRONLY]);
   for (const options of layers) {
