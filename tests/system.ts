@@ -157,6 +157,20 @@ export function statusFields(text: string): Map<string, string> {
   );
 }
 
+/** The processors that a process may run on, by its /proc/PID/status: "0-2,5". */
+export function processorsOf(status: ReadonlyMap<string, string>): number[] {
+  const ranges = status.get("Cpus_allowed_list")?.split(",") ?? [];
+  return ranges.flatMap((range) => {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
+
+/** One that this process may run on. */
+export const processor: number = existsSync("/proc/self/status")
+  ? processorsOf(statusFields(readFileSync("/proc/self/status", "utf8")))[0] ?? 0
+  : 0;
+
 /** What the child sees of itself in /proc/self/status. */
 export function childStatus(sys: SysProcAttr, attr: ProcAttr = {}): Map<string, string> {
   return statusFields(run(["file", "/proc/self/status"], { ...attr, sys }));

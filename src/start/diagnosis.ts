@@ -13,6 +13,7 @@ import { currentOS } from "../os.ts";
 import { joinPath } from "../paths.ts";
 import { textOf } from "../tree/proc.ts";
 import type { PlannedStep } from "./checks.ts";
+import { LandlockFs } from "./landlock.ts";
 import type { StartPlan } from "./plan.ts";
 import { whyForbidden, whyNoNamespace } from "./forbidden.ts";
 import { quote } from "../quote.ts";
@@ -28,6 +29,8 @@ export function diagnose(
 ): string | undefined {
   const { step } = planned;
   if (isMap(planned)) return mapTooBig(planned.values[0], errno);
+  if (planned.step === "ambient_set") return notInBounding(start, planned.values[0], errno);
+  if (step === "landlock_restrict" || step === "seccomp") return lacksNoNewPrivs(start, errno);
   if (step === "exec" && errno === Errno.E2BIG) return tooBig(start);
   try {
     const reason = whyForbidden(start, planned, errno);
@@ -43,7 +46,7 @@ export function diagnose(
   try {
     if (errno === Errno.ENOENT) return missingInterpreter(path);
     if (errno === Errno.ENOEXEC) return unknownFormat(path);
-    if (errno === Errno.EACCES) return notExecutable(path);
+    if (errno === Errno.EACCES) return notExecutable(path) ?? notInRules(start, path);
   } catch {
     // Not readable, or gone meanwhile: nothing is certain.
   }
@@ -153,6 +156,34 @@ function notExecutable(path: string): string | undefined {
   return mount.options.includes("noexec")
     ? `${mount.point} is mounted noexec`
     : "it may not be executed: chmod +x";
+}
+
+/** A file that may be executed, where rules of landlock are all that stands in the way. */
+function notInRules({ steps }: RefusedStart, path: string): string | undefined {
+  const rules = steps.find((planned) => planned.step === "landlock");
+  const restricts = BigInt(LandlockFs.EXECUTE | LandlockFs.READ_FILE);
+  if (rules === undefined || (rules.values[0] & restricts) === 0n) return undefined;
+  if (whyNot(path) !== 0) return undefined;
+  return "landlock must let it be executed and read, and its interpreter or loader too";
+}
+
+function notInBounding(
+  { steps }: RefusedStart,
+  wanted: bigint,
+  errno: number,
+): string | undefined {
+  const bounding = steps.find((planned) => planned.step === "bounding_set");
+  if (errno !== Errno.EPERM || bounding === undefined) return undefined;
+  const missing = wanted & ~bounding.values[0];
+  if (missing === 0n) return undefined;
+  const first = missing.toString(2).split("").reverse().indexOf("1");
+  return `${first} is not in capabilities.bounding`;
+}
+
+function lacksNoNewPrivs({ steps }: RefusedStart, errno: number): string | undefined {
+  if (errno !== Errno.EPERM && errno !== Errno.EACCES) return undefined;
+  if (steps.some(({ step }) => step === "no_new_privs")) return undefined;
+  return "without noNewPrivs it takes CAP_SYS_ADMIN";
 }
 
 /** Why this process may not execute a file: 0, or the errno. */

@@ -244,6 +244,9 @@ class Steps {
 
   #layers(context: PlanContext, what: string, { lower = [], upper, work }: Mount): Option[] {
     if (lower.length === 0) context.refuse(`${what} has no lower directory`);
+    if (lower.length === 1 && upper === undefined && work === undefined) {
+      context.refuse(`${what}: two directories at least are laid over each other`);
+    }
     if ((upper === undefined) !== (work === undefined)) {
       context.refuse(`${what}: upper and work go together`);
     }

@@ -105,7 +105,7 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
       if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
     }
   }
-  return [
+  const steps = [
     ...cgroupSteps(context, sys),
     ...resourceSteps(context, sys),
     ...limitSteps(context, sys),
@@ -126,6 +126,12 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
     ...controllingTerminalSteps(context, attr),
     ...flag(sys.ptrace, "ptrace"),
   ];
+  if (sys.scheduler?.resetOnFork && steps.some(({ step }) => step === "pid_namespace")) {
+    context.refuse(
+      "scheduler.resetOnFork: a program that joins a pid namespace is made by a second fork, which would reset it",
+    );
+  }
+  return steps;
 }
 
 /** Checks what every start and exec() have in common, and answers copies as strings. */

@@ -138,15 +138,22 @@ function inBrackets(numbers: readonly number[]): string {
   return `[${numbers.join(" ")}]`;
 }
 
+/** The kernel's last capability, once it has been asked. */
+let asked: number | undefined;
+
 /** The kernel's last capability; what it cannot be asked for is the last one known, 40. */
 function lastCapability(): number {
+  return asked ??= askedCapability() ?? 40;
+}
+
+function askedCapability(): number | undefined {
   try {
     const bytes = new Uint8Array(16);
     const path = "/proc/sys/kernel/cap_last_cap";
     const length = withFile(path, (file) => file.readSync(bytes)) ?? 0;
     const number = Number.parseInt(new TextDecoder().decode(bytes.subarray(0, length)), 10);
-    return Number.isNaN(number) ? 40 : number;
+    return Number.isNaN(number) ? undefined : number;
   } catch {
-    return 40;
+    return undefined;
   }
 }

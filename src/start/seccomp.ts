@@ -33,6 +33,7 @@ export interface SeccompRules {
   default: "allow" | "kill" | { errno: number };
   /** Not with "allow" as the default, which has them allowed already. */
   allow?: readonly string[] | undefined;
+  /** Calls that fail with `errno`. */
   deny?: readonly string[] | undefined;
   /** What those of `deny` fail with, from 1 to 4095. Default 1, EPERM. */
   errno?: number | undefined;

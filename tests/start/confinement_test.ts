@@ -27,16 +27,7 @@ import {
   temporaryFolder,
 } from "../system.ts";
 import { needsPython, python } from "../python.ts";
-import { needsCall, needsLinuxChild } from "../refused.ts";
-
-/** The version of landlock that the kernel has, 0: none. */
-const landlockVersion = needsLinuxChild
-  ? 0
-  : Math.max(0, Number(run(["call", "landlock_create_ruleset", "0", "0", "1"])));
-
-function needsLandlock(version: number): string | false {
-  return needsLinuxChild || (landlockVersion < version ? `needs landlock ${version}` : false);
-}
+import { needsCall, needsLandlock, needsLinuxChild } from "../refused.ts";
 
 const needsSeccomp: string | false = needsLinuxChild || needsCall("seccomp");
 
@@ -80,8 +71,12 @@ test("issue 17, 9: the child executes what it may, and a start that may not fail
   skip: needsLandlock(1),
 }, () => {
   const sys: SysProcAttr = { landlock: { execute: ["/etc"] } };
-  const { step, code, argument } = spawnFailure(() => run(["exit", "0"], { sys }));
+  const { step, code, argument, hint } = spawnFailure(() => run(["exit", "0"], { sys }));
   assertEquals([step, code, argument], ["exec", "EACCES", helper]);
+  assertEquals(
+    hint,
+    "landlock must let it be executed and read, and its interpreter or loader too",
+  );
   assertEquals(run(["args"], { sys: { landlock: { execute: [helper] } } }), "helper\nargs\n");
 });
 
@@ -214,8 +209,9 @@ test("issue 17, 9: landlock implies noNewPrivs, unless that is false, which take
   if (self.uid === 0) {
     assertEquals(childStatus(sys).get("NoNewPrivs"), childStatus({}).get("NoNewPrivs"));
   } else if (childStatus({}).get("NoNewPrivs") === "0") {
-    const { step, code } = spawnFailure(() => childStatus(sys));
+    const { step, code, hint } = spawnFailure(() => childStatus(sys));
     assertEquals([step, code], ["landlock", "EPERM"]);
+    assertEquals(hint, "without noNewPrivs it takes CAP_SYS_ADMIN");
   }
 });
 
@@ -335,8 +331,9 @@ test("issue 17, 10: seccomp takes noNewPrivs, or CAP_SYS_ADMIN", {
 }, () => {
   if (childStatus({}).get("NoNewPrivs") !== "0") return;
   const sys: SysProcAttr = { seccomp: { default: "allow" }, noNewPrivs: false };
-  const { step, code, argument } = spawnFailure(() => run(["exit", "0"], { sys }));
+  const { step, code, argument, hint } = spawnFailure(() => run(["exit", "0"], { sys }));
   assertEquals([step, code, argument], ["seccomp", "EACCES", "default allow"]);
+  assertEquals(hint, "without noNewPrivs it takes CAP_SYS_ADMIN");
 });
 
 test("issue 17, 10: root may do without noNewPrivs", { skip: needsRoot || needsSeccomp }, () => {

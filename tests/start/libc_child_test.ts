@@ -96,6 +96,47 @@ const refusals: Readonly<Record<string, Refusal>> = {
     argument: "CLONE_NEWUTS",
   },
   noNewPrivs: { start: { sys: { noNewPrivs: true } }, step: "no_new_privs", argument: null },
+  capabilities: {
+    start: { sys: { capabilities: { bounding: [1] } } },
+    step: "bounding_set",
+    argument: "[1]",
+  },
+  newKeyring: { start: { sys: { newKeyring: true } }, step: "keyring", argument: null },
+  dumpable: { start: { sys: { dumpable: false } }, step: "dumpable", argument: "false" },
+  landlock: {
+    start: { sys: { landlock: { scoped: true, bestEffort: true } } },
+    step: "no_new_privs",
+    argument: null,
+  },
+  seccomp: {
+    start: { sys: { seccomp: { default: "allow" }, noNewPrivs: false } },
+    step: "seccomp",
+    argument: "default allow",
+  },
+  affinity: { start: { sys: { affinity: [0] } }, step: "affinity", argument: "[0]" },
+  scheduler: {
+    start: { sys: { scheduler: { policy: "batch" } } },
+    step: "scheduler",
+    argument: "batch",
+  },
+  ioPriority: {
+    start: { sys: { ioPriority: { class: "idle" } } },
+    step: "io_priority",
+    argument: "idle",
+  },
+  timerSlack: { start: { sys: { timerSlack: 1 } }, step: "timer_slack", argument: "1 ns" },
+  memoryPolicy: {
+    start: { sys: { memoryPolicy: { mode: "local" } } },
+    step: "memory_policy",
+    argument: "local",
+  },
+  oomScoreAdj: { start: { sys: { oomScoreAdj: 7 } }, step: "oom_score_adj", argument: "7" },
+  coredumpFilter: {
+    start: { sys: { coredumpFilter: 1 } },
+    step: "coredump_filter",
+    argument: "0x1",
+  },
+  personality: { start: { sys: { personality: 0 } }, step: "personality", argument: "0x0" },
 };
 
 let outcomes: readonly DriverResult[] | undefined;

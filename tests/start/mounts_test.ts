@@ -21,7 +21,7 @@ import {
   type SysProcAttr,
 } from "../../mod.ts";
 import { wrong } from "../helper.ts";
-import { needsLinuxChild } from "../refused.ts";
+import { needsCall, needsLinuxChild } from "../refused.ts";
 import {
   drive,
   helper,
@@ -467,6 +467,50 @@ test("issue 17, 7: no symlink in the new root leads a mount out of it", { skip: 
   assertEquals(existsSync(`${folder.path}/outside/deep`), false);
 });
 
+test(
+  "issue 17, 7: on a kernel without the new mount API it is mount(2), which cannot do one thing",
+  {
+    skip: needs || needsCall(),
+  },
+  () => {
+    const refused = ["open_tree", "move_mount", "fsopen", "mount_setattr", "openat2"];
+    using folder = temporaryFolder();
+    mkdirSync(`${folder.path}/lower`);
+    const below: Mount = { type: "bind", source: folder.path, target: "/b", recursive: false };
+    const mounts: Mount[] = [
+      { ...below, readOnly: true, noExec: true },
+      { type: "tmpfs", target: "/s", size: 65536, mode: 0o1777, readOnly: true },
+      { type: "devpts", target: "/s/pts" },
+      { type: "overlay", target: "/o", lower: [`${folder.path}/lower`, folder.path] },
+      { type: "mask", target: "/t/helper" },
+      { type: "bind", source: helper, target: "/u/helper" },
+      { type: "symlink", source: "u", target: "/v" },
+    ];
+    const path = "/v/helper";
+    const argv = ["file", "/proc/self/mountinfo"];
+    const whole: Mount = { type: "bind", source: folder.path, target: "/b", readOnly: true };
+    const results = drive(
+      [{ path, argv, sys: rooted(mounts) }, { path: inRoot, argv, sys: rooted([whole]) }],
+      { under: [helper, "deny", ...refused.flatMap((call) => [call, "ENOSYS"]), "--"] },
+    );
+    const [all, impossible] = results;
+    assertEquals(all?.failure, null);
+    const lines = parse(all?.output ?? "");
+    const has = (point: string, ...options: string[]): void => {
+      for (const option of options) assert(lines.get(point)?.options.includes(option), point);
+    };
+    has("/b", "ro", "noexec");
+    has("/s", "ro", "nosuid", "nodev");
+    has("/s/pts", "rw", "nosuid", "noexec");
+    assertEquals(lines.get("/s")?.own.includes("size=64k"), true);
+    assertEquals(lines.get("/o")?.type, "overlay");
+    assertEquals(lines.get("/t/helper")?.root, "/null");
+    const { step, code, message = "" } = impossible?.failure ?? {};
+    assertEquals([step, code], ["mount", "ENOSYS"]);
+    assert(message.includes("by mount_setattr(2) alone: Linux 5.12"), message);
+  },
+);
+
 test("issue 17, 7: hostname and domainname are the child's alone", { skip: needs }, () => {
   const before = readFileSync("/proc/sys/kernel/hostname", "utf8");
   const sys = rooted([], CLONE_NEWUTS);
@@ -532,6 +576,10 @@ test("issue 17, 7: what contradicts itself is refused before there is a child", 
   refused({ type: "tmpfs", ...at, size: 0 }, "mounts[0].size 0 is not an integer from 1");
   refused({ type: "tmpfs", ...at, mode: 0o10000 }, "mounts[0].mode 4096 is not an integer from 0");
   refused({ type: "overlay", ...at }, "mounts[0] has no lower directory");
+  refused(
+    { type: "overlay", ...at, lower: ["/a"] },
+    "two directories at least are laid over each other",
+  );
   refused({ type: "overlay", ...at, lower: ["/a"], upper: "/b" }, "upper and work go together");
   refused({ type: "remount", ...at }, "mounts[0] asks for nothing");
   refused({ type: "bind", source: "/y", ...at, readonly: true }, "what it wants is readOnly");
@@ -574,7 +622,7 @@ test("issue 17, 7: explain() says each mount in its turn", { skip: needsLinuxChi
       { type: "tmpfs", target: "/", readOnly: true, size: 4096 },
       { type: "symlink", source: "usr/bin", target: "/bin" },
       { type: "bind", source: "/usr", target: "/usr", readOnly: true },
-      { type: "overlay", target: "/o", lower: ["/a:b"] },
+      { type: "overlay", target: "/o", lower: ["/a:b", "/c"] },
     ],
     hostname: "box",
   };
@@ -585,7 +633,7 @@ test("issue 17, 7: explain() says each mount in its turn", { skip: needsLinuxChi
     "new_root /",
     "mount tmpfs / nosuid nodev mode=0755 size=4096",
     "mount bind /usr -> /usr rec ro",
-    "mount overlay /o lowerdir=/a\\:b",
+    "mount overlay /o lowerdir=/a\\:b:/c",
     "symlink /bin -> usr/bin",
     "remount / ro",
     "pivot_root",

@@ -14,6 +14,7 @@ import {
   needsUserNamespaces,
   ownMaps,
   prctl,
+  processor,
   self,
 } from "../system.ts";
 import { needsLinuxChild } from "../refused.ts";
@@ -42,6 +43,10 @@ const successes: readonly DriverCase[] = [
 const ofLinux: readonly DriverCase[] = needsLinuxChild ? [] : [
   { sys: { noNewPrivs: true } },
   { sys: { pdeathsig: "SIGKILL" } },
+  { sys: { affinity: [processor], scheduler: { policy: "batch" }, ioPriority: { class: "idle" } } },
+  { sys: { timerSlack: 1, personality: 0, oomScoreAdj: 1000, coredumpFilter: 0 } },
+  { sys: { seccomp: { default: "allow", deny: ["getppid"] }, dumpable: false } },
+  { sys: { landlock: { read: ["/"], execute: ["/"], bestEffort: true } } },
 ];
 
 /** Of these only root, or who may make user namespaces, is capable. */
@@ -53,6 +58,9 @@ const privileged: readonly DriverCase[] = needsUserNamespaces ? [] : [
   { sys: { ...inNamespace(CLONE_NEWPID), pdeathsig: "SIGKILL" } },
   { sys: { ...inNamespace(CLONE_NEWNS), chroot: "/" }, dir: "/" },
   { sys: { cloneflags: CLONE_NEWUSER, ...ownMaps(5), ambientCaps: [0, 21] } },
+  { sys: { cloneflags: CLONE_NEWUSER, capabilities: { bounding: [1], securebits: 1 } } },
+  { sys: { cloneflags: CLONE_NEWUSER, capabilities: { permitted: [1], inheritable: [1] } } },
+  { sys: { cloneflags: CLONE_NEWUSER, oomScoreAdj: 1000, scheduler: { policy: "idle" } } },
 ];
 
 /** Starts that fail, most of them half way. */
@@ -71,6 +79,12 @@ const failures: readonly DriverCase[] = [
   { sys: { foreground: true, ctty: 1 } },
   { sys: { pdeathsig: "SIGKILL", umask: 0, nice: 19, noNewPrivs: true }, path: "/nope" },
   { sys: { ptrace: true }, path: "/nope" },
+  ...needsLinuxChild ? [] : [
+    { sys: { affinity: [8191] } },
+    { sys: { coredumpFilter: 0, oomScoreAdj: 1000, dumpable: false }, path: "/nope" },
+    { sys: { landlock: { read: ["/nope"], bestEffort: true } } },
+    { sys: { seccomp: { default: { errno: 1 }, allow: ["execve"] } as const }, path: "/nope" },
+  ],
   { cgroup: "/" },
   { sys: { credential: isRoot ? stranger : { uid: 0, gid: 0 } }, dir: "/root/nope" },
   { sys: { cloneflags: CLONE_NEWUSER, uidMappings: tooMany } },

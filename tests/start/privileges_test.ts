@@ -123,6 +123,19 @@ test("issue 17, 8: another user has the ambient set alone, whatever is permitted
   assertEquals(now, [one, one, one, one, bit(CHOWN, KILL)]);
 });
 
+test("issue 17, 8: an ambient capability that bounding has not is named", {
+  skip: needsCapable,
+}, () => {
+  const sys: SysProcAttr = {
+    ...capable,
+    ambientCaps: [KILL],
+    capabilities: { bounding: [CHOWN], inheritable: [KILL] },
+  };
+  const failure = spawnFailure(() => run([], { sys }));
+  assertEquals([failure.step, failure.code, failure.argument], ["capabilities", "EPERM", "[5]"]);
+  assertEquals(failure.hint, "5 is not in capabilities.bounding");
+});
+
 // ---------------------------------------------------------------- securebits
 
 const PR_GET_SECUREBITS = "27";

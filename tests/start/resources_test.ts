@@ -3,7 +3,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { Rung } from "../../ffi/abi.ts";
-import { CLONE_NEWUSER, Command, type SysProcAttr } from "../../mod.ts";
+import { CLONE_NEWUSER, Command, OSFile, type SysProcAttr } from "../../mod.ts";
 import { wrong } from "../helper.ts";
 import {
   childStatus,
@@ -12,6 +12,8 @@ import {
   needsUser,
   needsUserNamespaces,
   ownMaps,
+  processor,
+  processorsOf,
   run,
   runLines,
   spawnFailure,
@@ -48,23 +50,14 @@ const inside: SysProcAttr = { cloneflags: CLONE_NEWUSER, ...ownMaps() };
 
 // ---------------------------------------------------------------- processors
 
-/** The numbers of "0-2,5". */
-function numbersOf(list: string): number[] {
-  return list.split(",").flatMap((range) => {
-    const [first = 0, last = first] = range.split("-").map(Number);
-    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
-  });
-}
-
 test("issue 17, 11: the child runs on the processors of affinity, and this process where it did", {
   skip: needsLinuxChild,
 }, () => {
-  const allowed = numbersOf(ownStatus.get("Cpus_allowed_list") ?? "");
+  const allowed = processorsOf(ownStatus);
   for (const each of allowed) {
     assertEquals(childStatus({ affinity: [each] }).get("Cpus_allowed_list"), `${each}`);
   }
-  const all = childStatus({ affinity: [...allowed, ...allowed] });
-  assertEquals(numbersOf(all.get("Cpus_allowed_list") ?? ""), allowed);
+  assertEquals(processorsOf(childStatus({ affinity: [...allowed, ...allowed] })), allowed);
   const now = statusFields(readFileSync("/proc/self/status", "utf8"));
   assertEquals(now.get("Cpus_allowed_list"), ownStatus.get("Cpus_allowed_list"));
 });
@@ -155,6 +148,14 @@ test("issue 17, 11: in a new user namespace this process gives what takes its ri
   assertEquals(answer[0], "-1");
 });
 
+test("issue 17, 11: what this process may not give in a new user namespace fails by its step", {
+  skip: needsUser || needsUserNamespaces,
+}, () => {
+  const sys: SysProcAttr = { ...inside, ioPriority: { class: "realtime", level: 0 } };
+  const { step, code, argument } = spawnFailure(() => run([], { sys }));
+  assertEquals([step, code, argument], ["io_priority", "EPERM", "realtime 0"]);
+});
+
 // ---------------------------------------------------------------- memory
 
 test("issue 17, 11: the child's memory comes from the nodes of memoryPolicy", {
@@ -184,34 +185,45 @@ test("issue 17, 11: memoryPolicy with a node that is not there fails by its step
 const own = Number(readFileSync("/proc/self/oom_score_adj", "utf8"));
 const raised = Math.min(1000, Math.max(own, 0) + 321);
 
-/** Every way to make a child; each leaves this process as it was. */
-const modes: readonly (readonly [name: string, forced: number])[] = [
-  ["nothing", 0],
-  ["clone3", Rung.clone3],
-  ["close_range", Rung.close_range],
-  ["memory", Rung.memory],
-];
-
-for (const [name, forced] of modes) {
-  test(`issue 17, 11: what belongs to the memory is the child's alone (without ${name})`, {
-    skip: needsLinuxChild,
-  }, () => {
+/** A test of what belongs to the memory, in starts that do without this. */
+function alone(forced: number): () => void {
+  return () => {
     const files = ["/proc/self/oom_score_adj", "/proc/self/coredump_filter"];
     const results = drive([
       { argv: ["file", ...files], sys: { oomScoreAdj: raised, coredumpFilter: 0x1f0 }, forced },
-      { argv: ["file", ...files], sys: { oomScoreAdj: raised, setsid: true }, forced },
+      { argv: ["file", ...files], sys: { oomScoreAdj: raised }, forced },
+      { argv: ["file", ...files], sys: { coredumpFilter: 0x1f0 }, forced },
       { argv: ["call", "prctl", "3"], sys: { dumpable: false }, forced },
       ...needsUserNamespaces
         ? []
         : [{ argv: ["file", ...files], sys: { ...inside, oomScoreAdj: raised }, forced }],
     ]);
     for (const { failure, changed } of results) assertEquals([failure, changed], [null, []]);
-    const [both, , dumpable, inNamespace] = results.map(({ output }) => output);
+    const [both, score, filter, dumpable, inNamespace] = results.map(({ output }) => output);
     assertEquals(both, `${raised}\n000001f0\n`);
+    assertEquals(score?.split("\n")[0], `${raised}`);
+    assertEquals(filter?.split("\n")[1], "000001f0");
     // execve makes it so again, which is what its comment says.
     assertEquals(dumpable, "1\n");
     if (inNamespace !== undefined) assertMatch(inNamespace, new RegExp(`^${raised}\n`));
-  });
+  };
+}
+
+test("issue 17, 11: what belongs to the memory is the child's alone, and the program's", {
+  skip: needsLinuxChild,
+}, alone(0));
+
+/** Other ways to make a child. */
+const modes: readonly (readonly [name: string, forced: number])[] = [
+  ["clone3", Rung.clone3],
+  ["close_range", Rung.close_range],
+  ["memory", Rung.memory],
+];
+
+for (const [name, forced] of modes) {
+  test(`issue 17, 11: what belongs to the memory is the child's alone without ${name}`, {
+    skip: needsLinuxChild,
+  }, alone(forced));
 }
 
 test("issue 17, 11: to be ended later than before takes CAP_SYS_RESOURCE", {
@@ -241,6 +253,31 @@ test(
       run(["file", "/proc/self/personality"], { sys: { personality: 0 } }),
       "00000000\n",
     );
+  },
+);
+
+test(
+  "issue 17, 11: a program that joins a pid namespace, and so is a second child's, has them all",
+  {
+    skip: needsRoot || needsLinuxChild,
+  },
+  () => {
+    using namespace = OSFile.open("/proc/self/ns/pid");
+    const sys: SysProcAttr = {
+      joinNamespaces: [{ fd: namespace, kind: "pid" }],
+      affinity: [processor],
+      scheduler: { policy: "batch" },
+      ioPriority: { class: "idle" },
+      timerSlack: 12_345,
+      oomScoreAdj: raised,
+      coredumpFilter: 0x1f0,
+    };
+    assertEquals(call(sys, "sched_getscheduler", "0"), SCHED_BATCH);
+    assertEquals(call(sys, "ioprio_get", "1", "0"), idle);
+    assertEquals(call(sys, "prctl", "30"), 12_345);
+    const text = run(["file", "/proc/self/oom_score_adj", "/proc/self/coredump_filter"], { sys });
+    assertEquals(text, `${raised}\n000001f0\n`);
+    assertEquals(childStatus(sys).get("Cpus_allowed_list"), `${processor}`);
   },
 );
 
@@ -288,6 +325,13 @@ const refused: readonly (readonly [sys: SysProcAttr, detail: string])[] = [
     "scheduler.priority 0 is not an integer from 1 to 99",
   ],
   [{ scheduler: { policy: "rr", priority: 100 } }, "scheduler.priority 100 is not"],
+  [
+    {
+      scheduler: { policy: "batch", resetOnFork: true },
+      joinNamespaces: [{ fd: 0, kind: "pid" }],
+    },
+    "scheduler.resetOnFork: a program that joins a pid namespace is made by a second fork",
+  ],
   [{ scheduler: { policy: "idle", priority: 1 } }, "scheduler: idle has no priority"],
   [{ ioPriority: { class: "idle", level: 1 } }, "ioPriority: idle has no levels"],
   [

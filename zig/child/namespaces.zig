@@ -4,6 +4,7 @@ const abi = @import("../abi/abi.zig");
 const clone = @import("../parent/clone.zig");
 const linux = @import("../os/linux.zig");
 const plans = @import("plan.zig");
+const proc = @import("proc.zig");
 const Plan = plans.Plan;
 
 /// By the descriptor of a namespace, or a pidfd (Linux 5.8). One of processes is for those that this one makes from then on:
@@ -19,19 +20,9 @@ pub fn join(plan: *Plan, wanted: *const abi.steps.Setns) i32 {
 
 /// Before the groups' map, which nobody without privileges may write while setgroups is allowed (user_namespaces(7)).
 pub fn setgroupsPolicy(wanted: *const abi.steps.SetgroupsPolicy) i32 {
-    const answer = writeFile("/proc/self/setgroups", if (wanted.allow != 0) "allow" else "deny");
+    const answer = proc.write(0, "setgroups", if (wanted.allow != 0) "allow" else "deny");
     // Linux < 3.19 has no such file, and needs none.
     return if (answer == linux.negative(.NOENT)) 0 else answer;
-}
-
-/// In one write, as the files of /proc want it.
-pub fn writeFile(path: [*:0]const u8, text: []const u8) i32 {
-    const O_WRONLY = 1;
-    const fd = linux.result(.openat, .{ linux.AT_FDCWD, path, O_WRONLY | linux.O_CLOEXEC, 0 });
-    if (fd < 0) return fd;
-    const answer = linux.result(.write, .{ fd, text.ptr, text.len });
-    linux.close(fd);
-    return @min(answer, 0);
 }
 
 /// Makes a second child, by `entry`, which has joined the namespace of processes for good and goes on in this one's place: a

@@ -15,6 +15,7 @@ const landlock = @import("landlock.zig");
 const linux = @import("../os/linux.zig");
 const plans = @import("plan.zig");
 const privileges = @import("privileges.zig");
+const proc = @import("proc.zig");
 const resources = @import("resources.zig");
 const system = @import("../os/system.zig").system;
 const Plan = plans.Plan;
@@ -110,8 +111,8 @@ fn takeLinux(plan: *Plan, record: plans.Iterator.Record, successor: clone.Entry)
         .setns => namespaces.join(plan, fields(.setns, payload)),
         .unshare => linux.result(.unshare, .{fields(.unshare, payload).flags}),
         .self_setgroups_policy => namespaces.setgroupsPolicy(fields(.self_setgroups_policy, payload)),
-        .self_gid_map => namespaces.writeFile("/proc/self/gid_map", fields(.self_gid_map, payload).text.slice()),
-        .self_uid_map => namespaces.writeFile("/proc/self/uid_map", fields(.self_uid_map, payload).text.slice()),
+        .self_gid_map => proc.write(0, "gid_map", fields(.self_gid_map, payload).text.slice()),
+        .self_uid_map => proc.write(0, "uid_map", fields(.self_uid_map, payload).text.slice()),
         // After all that is made or joined by now, and before what tells of the child by its number.
         .pid_namespace => if (!plan.joins_processes) 0 else blk: {
             const answer = namespaces.succeed(plan, successor);

@@ -7,6 +7,7 @@ const ladder = @import("ladder.zig");
 const linux = @import("../os/linux.zig");
 const outcome = @import("outcome.zig");
 const plans = @import("../child/plan.zig");
+const proc = @import("../child/proc.zig");
 const resources = @import("../child/resources.zig");
 const system = @import("../os/system.zig").system;
 const wait_linux = @import("../wait/wait_linux.zig");
@@ -18,13 +19,13 @@ const fields = abi.steps.fieldsOf;
 pub fn noteSelf(plan: *Plan) void {
     plan.parent_pid = linux.result(.getpid, .{});
     const flags = linux.O_PATH | linux.O_DIRECTORY | linux.O_CLOEXEC;
-    const proc = linux.retry(.openat, .{ linux.AT_FDCWD, "/proc", flags, 0 });
-    if (proc < 0) return;
+    const folder = linux.retry(.openat, .{ linux.AT_FDCWD, "/proc", flags, 0 });
+    if (folder < 0) return;
     var link: [16]u8 = undefined;
-    const length = linux.result(.readlinkat, .{ proc, "self", &link, link.len });
+    const length = linux.result(.readlinkat, .{ folder, "self", &link, link.len });
     const text = link[0..@intCast(@max(length, 0))];
-    plan.parent_in_proc = std.fmt.parseInt(i32, text, 10) catch return linux.close(proc);
-    plan.proc = proc;
+    plan.parent_in_proc = std.fmt.parseInt(i32, text, 10) catch return linux.close(folder);
+    plan.proc = folder;
 }
 
 /// Until the child has executed or has ended: the parent's steps, and the wait where the clone does not do it.
@@ -114,11 +115,11 @@ fn takeSteps(plan: *const Plan, pid: i32) ?ParentFailure {
         // What wants the rights that the child has no more.
         const is_outside = index >= plan.outside_from;
         const answer = switch (record.step) {
-            .uid_map => writeProc(pid, "uid_map", fields(.uid_map, payload).text.slice()),
-            .gid_map => writeProc(pid, "gid_map", fields(.gid_map, payload).text.slice()),
+            .uid_map => proc.write(pid, "uid_map", fields(.uid_map, payload).text.slice()),
+            .gid_map => proc.write(pid, "gid_map", fields(.gid_map, payload).text.slice()),
             .setgroups_policy => blk: {
                 const allow = fields(.setgroups_policy, payload).allow != 0;
-                const written = writeProc(pid, "setgroups", if (allow) "allow" else "deny");
+                const written = proc.write(pid, "setgroups", if (allow) "allow" else "deny");
                 // Linux < 3.19 has no setgroups file, and needs none.
                 break :blk if (written == linux.negative(.NOENT)) 0 else written;
             },
@@ -149,19 +150,4 @@ fn raiseLimit(pid: i32, wanted: *const abi.steps.Rlimit) i32 {
     if (asked < 0 or wanted.hard <= limits[1]) return asked;
     limits[1] = wanted.hard;
     return linux.result(.prlimit64, .{ pid, wanted.resource, &limits, null });
-}
-
-fn writeProc(pid: i32, name: []const u8, text: []const u8) i32 {
-    const O_WRONLY = 1;
-    var buffer: [64]u8 = undefined;
-    const path = std.fmt.bufPrintSentinel(&buffer, "/proc/{d}/{s}", .{ pid, name }, 0) catch {
-        return linux.negative(.NAMETOOLONG);
-    };
-    const fd = linux.retry(.openat, .{ linux.AT_FDCWD, path.ptr, O_WRONLY | linux.O_CLOEXEC, 0 });
-    if (fd < 0) return fd;
-    defer linux.close(fd);
-    // Whatever else is mounted there would take the text and do nothing.
-    if (!linux.isProc(fd)) return linux.negative(.NOENT);
-    // In one write, as a map's file wants it.
-    return @min(0, linux.retry(.write, .{ fd, text.ptr, text.len }));
 }

@@ -143,7 +143,7 @@ test "issue 17, 11: a child's memory comes from the nodes that it is given" {
             try expectEqual(0, resources.memoryPolicy(&bind.fields));
             try expectEqual(MPOL_BIND, memoryMode(&now));
             try expectEqual(1, now[0]);
-            // The last bit of the mask counts too: there is no such node.
+            // There is no such node.
             bind.nodes = .{ 0, 0, 0, 0, 0, 0, 0, 0x80 };
             try expectEqual(linux.negative(.INVAL), resources.memoryPolicy(&bind.fields));
             const local: MemoryPolicy = .init(MPOL_LOCAL, 0);
