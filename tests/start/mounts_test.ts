@@ -481,7 +481,7 @@ test(
       { ...below, readOnly: true, noExec: true },
       { type: "tmpfs", target: "/s", size: 65536, mode: 0o1777, readOnly: true },
       { type: "devpts", target: "/s/pts" },
-      { type: "overlay", target: "/o", lower: [`${folder.path}/lower`, folder.path] },
+      { type: "overlay", target: "/o", lower },
       { type: "mask", target: "/t/helper" },
       { type: "bind", source: helper, target: "/u/helper" },
       { type: "symlink", source: "u", target: "/v" },
