@@ -475,7 +475,8 @@ test(
   () => {
     const refused = ["open_tree", "move_mount", "fsopen", "mount_setattr", "openat2"];
     using folder = temporaryFolder();
-    mkdirSync(`${folder.path}/lower`);
+    const lower = ["first", "second"].map((name) => `${folder.path}/${name}`);
+    for (const path of lower) mkdirSync(path);
     const below: Mount = { type: "bind", source: folder.path, target: "/b", recursive: false };
     const mounts: Mount[] = [
       { ...below, readOnly: true, noExec: true },
