@@ -1,6 +1,12 @@
 /** ProcAttr and SysProcAttr as a caller has given them: read once, copied, and checked for what they are. */
 
-import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type {
+  Credential,
+  JoinedNamespace,
+  ProcAttr,
+  SysProcAttr,
+  SysProcIDMap,
+} from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
 import { readMounts } from "./mounts.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
@@ -89,6 +95,8 @@ const ioPriorityNames: ReadonlySet<string> = new Set<keyof IoPriority>(["class",
 
 const memoryPolicyNames: ReadonlySet<string> = new Set<keyof MemoryPolicy>(["mode", "nodes"]);
 
+const joinedNames: ReadonlySet<string> = new Set<keyof JoinedNamespace>(["fd", "kind"]);
+
 const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
 
 /** How an unknown field is refused: by SpawnError at a start, by TypeError elsewhere. */
@@ -135,7 +143,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
     const fits = kind === "list" ? Array.isArray(value) : typeof value === kind && value !== null;
     if (!fits) throw new TypeError(`sys.${field} is not a ${kind}`);
   }
-  const { credential, rlimits, uidMappings, gidMappings, ambientCaps } = fields;
+  const { credential, rlimits, uidMappings, gidMappings, ambientCaps, joinNamespaces } = fields;
   if (credential !== undefined) {
     checkRecord("credential", credential);
     const given = read("credential", credential, credentialNames, refuse);
@@ -154,6 +162,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
   if (fields.mounts !== undefined) fields.mounts = readMounts(fields.mounts, refuse);
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
+  if (joinNamespaces !== undefined) fields.joinNamespaces = readJoined(joinNamespaces, refuse);
   readPrivileges(fields, refuse);
   readResources(fields, refuse);
   return fields;
@@ -174,7 +183,7 @@ function readPrivileges(fields: SysProcAttr, refuse: Refuse): void {
 
 function readResources(fields: SysProcAttr, refuse: Refuse): void {
   const { scheduler, ioPriority, memoryPolicy } = fields;
-  fields.affinity = copyList("affinity", fields.affinity);
+  if (fields.affinity !== undefined) fields.affinity = copyList("affinity", fields.affinity);
   if (scheduler !== undefined) {
     checkRecord("scheduler", scheduler);
     const given = read("scheduler", scheduler, schedulerNames, refuse);
@@ -213,6 +222,16 @@ function readMaps(
     const name = `${what}[${index}]`;
     checkRecord(name, map);
     return read(name, map, mapNames, refuse);
+  });
+}
+
+type Joined = NonNullable<SysProcAttr["joinNamespaces"]>;
+
+/** A descriptor that is no record with its kind is left as it is. */
+function readJoined(list: Joined, refuse: Refuse): Joined {
+  return Array.from(list, (entry, index) => {
+    if (typeof entry !== "object" || entry === null || !("kind" in entry)) return entry;
+    return read(`joinNamespaces[${index}]`, entry, joinedNames, refuse);
   });
 }
 
