@@ -551,7 +551,9 @@ test("issue 17, 7: no descriptor of the mounts is left to the program", { skip: 
     closeFds: false,
   };
   const lines = inside(["fds"], sys).trimEnd().split("\n");
-  assertEquals(lines.filter((line) => /^\d+ \/(?!dev\/null)/.test(line)), [], lines.join());
+  // 0 to 2 are given, whatever they are.
+  const left = lines.filter((line) => Number.parseInt(line, 10) > 2 && !line.endsWith("/dev/null"));
+  assertEquals(left, [], lines.join());
 });
 
 test("issue 17, 7: what contradicts itself is refused before there is a child", {
