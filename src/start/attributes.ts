@@ -4,6 +4,7 @@ import type { Text } from "../../ffi/text.ts";
 import type { RlimitName } from "./constants.ts";
 import type { Env } from "./environment.ts";
 import type { Fd } from "../file/file.ts";
+import type { Mount } from "./mounts.ts";
 import type { LandlockRules } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
@@ -202,4 +203,43 @@ export interface SysProcAttr {
    * under these names is replaced. Refused where there is no such descriptor, or one of them is null.
    */
   listenFds?: boolean | readonly string[] | undefined;
+
+  /**
+   * L: what is mounted in the child's own mount namespace, in this order; nothing of it shows outside. Needs CLONE_NEWNS, and
+   * of who is not root CLONE_NEWUSER too, with an id map. A `source` is found where this process would find it, a `target`
+   * below `pivotRoot`. What fails is the step "mount" ("remount", "symlink") with the mount in words as its argument.
+   *
+   * @example A program that sees /usr, read-only, and a directory of its own in memory:
+   * ```ts
+   * import { CLONE_NEWNS, CLONE_NEWUSER, Command, type SysProcAttr } from "osexec";
+   * import process from "node:process";
+   *
+   * const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+   * const sysProcAttr: SysProcAttr = {
+   *   cloneflags: CLONE_NEWUSER | CLONE_NEWNS,
+   *   uidMappings: [{ containerID: uid, hostID: uid, size: 1 }],
+   *   gidMappings: [{ containerID: gid, hostID: gid, size: 1 }],
+   *   pivotRoot: "/",
+   *   mounts: [
+   *     { type: "tmpfs", target: "/", readOnly: true },
+   *     { type: "bind", source: "/usr", target: "/usr", readOnly: true },
+   *     { type: "bind", source: "/lib", target: "/lib", readOnly: true },
+   *     { type: "bind", source: "/lib64", target: "/lib64", readOnly: true },
+   *     { type: "tmpfs", target: "/tmp", size: 1024 * 1024, mode: 0o1777 },
+   *   ],
+   * };
+   * console.log(await new Command("/usr/bin/ls", ["/"], { sysProcAttr }).text());
+   * ```
+   */
+  mounts?: readonly Mount[] | undefined;
+  /**
+   * L: the directory that becomes the child's root, pivot_root(2), with all that `mounts` puts below it; the old root is let go
+   * of. It stays as it is: with a mount at "/" first, which covers it, any directory will do, such as "/". The child starts in
+   * its "/"; `chroot` and `dir` are paths inside. Needs CLONE_NEWNS.
+   */
+  pivotRoot?: Text | undefined;
+  /** L: the name of the machine in the child's UTS namespace, 64 bytes at most. Needs CLONE_NEWUTS. */
+  hostname?: string | undefined;
+  /** L: its NIS domain name, likewise. */
+  domainname?: string | undefined;
 }

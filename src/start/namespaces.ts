@@ -86,6 +86,17 @@ export function joinSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[]
   return [...steps, { step: "pid_namespace", values: [] }];
 }
 
+/** Whether a namespace of this kind is joined, or one that may be of it. */
+export function joins(
+  { joinNamespaces = [] }: SysProcAttr,
+  wanted: JoinedNamespace["kind"],
+): boolean {
+  return joinNamespaces.some((entry, index) => {
+    const { kind } = joined(`joinNamespaces[${index}]`, entry);
+    return kind === undefined || kind === wanted;
+  });
+}
+
 /** An entry of joinNamespaces. */
 function joined(what: string, entry: Fd | JoinedNamespace): Partial<JoinedNamespace> & { fd: Fd } {
   if (typeof entry !== "object" || entry instanceof OSFile || !("kind" in entry)) {

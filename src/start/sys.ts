@@ -2,6 +2,7 @@
 
 import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
+import { readMounts } from "./mounts.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
 import { checkLandlock } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
@@ -49,6 +50,10 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["personality", "number"],
   ["closeFds", "boolean"],
   ["listenFds", "any"],
+  ["mounts", "list"],
+  ["pivotRoot", "any"],
+  ["hostname", "string"],
+  ["domainname", "string"],
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -147,6 +152,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (uidMappings !== undefined) fields.uidMappings = readMaps("uidMappings", uidMappings, refuse);
   if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
   if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
+  if (fields.mounts !== undefined) fields.mounts = readMounts(fields.mounts, refuse);
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
   readPrivileges(fields, refuse);
   readResources(fields, refuse);
