@@ -176,14 +176,15 @@ function readPrivileges(fields: SysProcAttr, refuse: Refuse): void {
   checkRecord("capabilities", capabilities);
   const given = read("capabilities", capabilities, capabilityNames, refuse);
   for (const set of ["bounding", "permitted", "effective", "inheritable"] as const) {
-    given[set] = copyList(`capabilities.${set}`, given[set]);
+    const list = given[set];
+    if (list !== undefined) given[set] = copyList(`capabilities.${set}`, list);
   }
   fields.capabilities = given;
 }
 
 function readResources(fields: SysProcAttr, refuse: Refuse): void {
-  const { scheduler, ioPriority, memoryPolicy } = fields;
-  if (fields.affinity !== undefined) fields.affinity = copyList("affinity", fields.affinity);
+  const { affinity, scheduler, ioPriority, memoryPolicy } = fields;
+  if (affinity !== undefined) fields.affinity = copyList("affinity", affinity);
   if (scheduler !== undefined) {
     checkRecord("scheduler", scheduler);
     const given = read("scheduler", scheduler, schedulerNames, refuse);
@@ -199,16 +200,12 @@ function readResources(fields: SysProcAttr, refuse: Refuse): void {
   if (memoryPolicy !== undefined) {
     checkRecord("memoryPolicy", memoryPolicy);
     const given = read("memoryPolicy", memoryPolicy, memoryPolicyNames, refuse);
-    given.nodes = copyList("memoryPolicy.nodes", given.nodes);
+    if (given.nodes !== undefined) given.nodes = copyList("memoryPolicy.nodes", given.nodes);
     fields.memoryPolicy = given;
   }
 }
 
-function copyList(
-  what: string,
-  list: readonly number[] | undefined,
-): readonly number[] | undefined {
-  if (list === undefined) return undefined;
+function copyList(what: string, list: readonly number[]): readonly number[] {
   if (!Array.isArray(list)) throw new TypeError(`${what} is not a list`);
   return [...list];
 }

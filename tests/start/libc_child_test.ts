@@ -74,6 +74,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
     argument: "allow",
   },
   ambientCaps: { start: { sys: { ambientCaps: [1] } }, step: "capabilities", argument: "keep" },
+  joinNamespaces: { start: { sys: { joinNamespaces: [2] } }, step: "setns", argument: "2" },
   cgroupFD: { start: { sys: { cgroupFD: 2 } }, step: "cgroup", argument: "2" },
   joinNamespaces: { start: { sys: { joinNamespaces: [2] } }, step: "setns", argument: "2" },
   mounts: {
