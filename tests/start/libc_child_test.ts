@@ -76,7 +76,6 @@ const refusals: Readonly<Record<string, Refusal>> = {
   ambientCaps: { start: { sys: { ambientCaps: [1] } }, step: "capabilities", argument: "keep" },
   joinNamespaces: { start: { sys: { joinNamespaces: [2] } }, step: "setns", argument: "2" },
   cgroupFD: { start: { sys: { cgroupFD: 2 } }, step: "cgroup", argument: "2" },
-  joinNamespaces: { start: { sys: { joinNamespaces: [2] } }, step: "setns", argument: "2" },
   mounts: {
     start: { sys: { unshareflags: CLONE_NEWNS, mounts: [{ type: "tmpfs", target: "/tmp" }] } },
     step: "unshare",
