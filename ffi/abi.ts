@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-1257505676, 740329899] as const;
+export const FINGERPRINT = [-393830898, -1357874735] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -150,7 +150,7 @@ export interface StepValues {
   self_uid_map: readonly [text: Uint8Array | string];
   pid_namespace: readonly [];
   mount_private: readonly [];
-  new_root: readonly [path: string];
+  new_root: readonly [path: string, covered: number];
   mount: readonly [kind: number, attributes: number, source: string, target: string, options: Uint8Array | string];
   symlink: readonly [content: string, path: string];
   remount: readonly [path: string, attributes: number];
@@ -224,7 +224,7 @@ export const STEPS = [
   { step: "self_uid_map", word: "uid_map", size: 8, fields: [["bytes", 0]] },
   { step: "pid_namespace", word: "pid_namespace", size: 0, fields: [] },
   { step: "mount_private", word: "mount_private", size: 0, fields: [] },
-  { step: "new_root", word: "new_root", size: 8, fields: [["path", 0]], since: "5.6" },
+  { step: "new_root", word: "new_root", size: 16, fields: [["path", 0], ["u32", 8]] },
   { step: "mount", word: "mount", size: 32, fields: [["u32", 0], ["u32", 4], ["path", 8], ["path", 16], ["bytes", 24]] },
   { step: "symlink", word: "symlink", size: 16, fields: [["path", 0], ["path", 8]] },
   { step: "remount", word: "remount", size: 16, fields: [["path", 0], ["u32", 8]] },

@@ -16,7 +16,7 @@ import {
 import { settle, start, type StartAnswer } from "../../ffi/request.ts";
 import { showText, type Text } from "../../ffi/text.ts";
 import type { ProcAttr } from "../start/attributes.ts";
-import { diagnose } from "../start/diagnosis.ts";
+import { diagnose, diagnoseClone } from "../start/diagnosis.ts";
 import { Errno } from "../errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "../errors.ts";
 import { type Fd, lend } from "../file/file.ts";
@@ -159,7 +159,8 @@ function spawnError(
     return new SpawnError({ path, step, os, argument, errno: answer.errno, signal, hint });
   }
   const step = answer.step === Stage.request ? "request" : "clone";
-  return new SpawnError({ path, step, os, errno: answer.errno, signal });
+  const hint = step === "clone" ? diagnoseClone(plan, answer.errno) : undefined;
+  return new SpawnError({ path, step, os, errno: answer.errno, signal, hint });
 }
 
 /** A pidfd, for as long as it is open. */

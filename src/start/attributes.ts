@@ -4,11 +4,13 @@ import type { Text } from "../../ffi/text.ts";
 import type { RlimitName } from "./constants.ts";
 import type { Env } from "./environment.ts";
 import type { Fd } from "../file/file.ts";
+import type { Mount } from "./mounts.ts";
 import type { LandlockRules } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
 import type { SeccompRules } from "./seccomp.ts";
 import type { Signal } from "../process/signals.ts";
+import type { WindowsAttributes } from "../windows/attributes.ts";
 
 /** How startProcess() starts a process: Go's os.ProcAttr. */
 export interface ProcAttr {
@@ -70,12 +72,12 @@ export interface JoinedNamespace {
 }
 
 /**
- * Go's syscall.SysProcAttr: fields marked L are Linux only, those marked W Windows only, and of the others Windows has
- * none. They are refused elsewhere with a
+ * Go's syscall.SysProcAttr: fields marked L are Linux only, and all of these Unix's: on Windows there are those of
+ * WindowsAttributes. They are refused elsewhere with a
  * SpawnError of step "request" that names the field, as are attributes that exclude each other
  * (setctty with foreground) or lie out of range (ctty, a capability above the kernel's last).
  */
-export interface SysProcAttr {
+export interface SysProcAttr extends WindowsAttributes {
   /**
    * The child's root directory, chroot(2). Without a dir the child starts in the new root's "/"; Go
    * leaves it outside, which is an escape.
@@ -204,39 +206,42 @@ export interface SysProcAttr {
    */
   listenFds?: boolean | readonly string[] | undefined;
 
-  /** W: the window that the child would open first is not shown, SW_HIDE. */
-  hideWindow?: boolean | undefined;
   /**
-   * W: the command line as it stands, in place of the arguments, which are otherwise quoted by the rules of
-   * CommandLineToArgvW. The one way to give a batch file an argument with a quote, "%", "!" or a line's end: which
-   * cmd.exe would take for its own, and which is otherwise refused (CVE-2024-24576).
+   * L: what is mounted in the child's own mount namespace, in this order; nothing of it shows outside. Needs CLONE_NEWNS, and
+   * of who is not root CLONE_NEWUSER too, with an id map. A `source` is found where this process would find it, a `target`
+   * below `pivotRoot`. What fails is the step "mount" ("remount", "symlink") with the mount in words as its argument.
+   *
+   * @example A program that sees /usr, read-only, and a directory of its own in memory:
+   * ```ts
+   * import { CLONE_NEWNS, CLONE_NEWUSER, Command, type SysProcAttr } from "osexec";
+   * import process from "node:process";
+   *
+   * const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+   * const sysProcAttr: SysProcAttr = {
+   *   cloneflags: CLONE_NEWUSER | CLONE_NEWNS,
+   *   uidMappings: [{ containerID: uid, hostID: uid, size: 1 }],
+   *   gidMappings: [{ containerID: gid, hostID: gid, size: 1 }],
+   *   pivotRoot: "/",
+   *   mounts: [
+   *     { type: "tmpfs", target: "/", readOnly: true },
+   *     { type: "bind", source: "/usr", target: "/usr", readOnly: true },
+   *     { type: "bind", source: "/lib", target: "/lib", readOnly: true },
+   *     { type: "bind", source: "/lib64", target: "/lib64", readOnly: true },
+   *     { type: "tmpfs", target: "/tmp", size: 1024 * 1024, mode: 0o1777 },
+   *   ],
+   * };
+   * console.log(await new Command("/usr/bin/ls", ["/"], { sysProcAttr }).text());
+   * ```
    */
-  cmdLine?: string | undefined;
-  /** W: CREATE_*, DETACHED_PROCESS and their kin: CreateProcess's dwCreationFlags. */
-  creationFlags?: number | undefined;
-  /** W: the handle of a token, in whose security context the child runs: CreateProcessAsUser. */
-  token?: number | undefined;
-  /** W: who may do what with the child's process. */
-  processAttributes?: SecurityAttributes | undefined;
-  /** W: the same for its first thread. */
-  threadAttributes?: SecurityAttributes | undefined;
-  /** W: the child inherits no handle at all, not even its 0, 1 and 2. */
-  noInheritHandles?: boolean | undefined;
-  /** W: handles that are inheritable already, which the child gets with its 0, 1 and 2, under the same values. */
-  additionalInheritedHandles?: readonly number[] | undefined;
-  /** W: the handle of a process in whose place this one starts the child: what is inherited is that one's. */
-  parentProcess?: number | undefined;
+  mounts?: readonly Mount[] | undefined;
   /**
-   * W: beyond Go: puts the child into a job object of its own with these limits, JOB_OBJECT_LIMIT_* that take no value;
-   * 0: with none. Command's `tree` "group" and `endWithParent` make one.
+   * L: the directory that becomes the child's root, pivot_root(2), with all that `mounts` puts below it; the old root is let go
+   * of. It stays as it is: with a mount at "/" first, which covers it, any directory will do, such as "/". The child starts in
+   * its "/"; `chroot` and `dir` are paths inside. Needs CLONE_NEWNS.
    */
-  jobFlags?: number | undefined;
-}
-
-/** Go's syscall.SecurityAttributes. */
-export interface SecurityAttributes {
-  /** In SDDL, "D:P(A;;GA;;;SY)"; absent: the default one. */
-  securityDescriptor?: string | undefined;
-  /** Whether children of this process that inherit may inherit the handle. Default false. */
-  inheritHandle?: boolean | undefined;
+  pivotRoot?: Text | undefined;
+  /** L: the name of the machine in the child's UTS namespace, 64 bytes at most. Needs CLONE_NEWUTS. */
+  hostname?: string | undefined;
+  /** L: its NIS domain name, likewise. */
+  domainname?: string | undefined;
 }

@@ -19,6 +19,7 @@ import { fdNumber, nullDevice } from "../file/file.ts";
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
 import { joinSteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
+import { mountSteps, nameSteps } from "./mounts.ts";
 import { inherited } from "../native.ts";
 import { currentOS } from "../os.ts";
 import { windowsOnly, windowsSteps } from "../windows/plan.ts";
@@ -44,6 +45,10 @@ export const linuxOnly = [
   "ambientCaps",
   "cgroupFD",
   "noNewPrivs",
+  "mounts",
+  "pivotRoot",
+  "hostname",
+  "domainname",
   "capabilities",
   "newKeyring",
   "dumpable",
@@ -113,6 +118,8 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
     ...namespaceSteps(context, sys),
     ...joinSteps(context, sys),
     ...selfMapSteps(context, sys),
+    ...mountSteps(context, sys),
+    ...nameSteps(context, sys),
     ...sessionSteps(context, sys),
     ...terminalSteps(context, attr),
     ...rootSteps(context, sys),

@@ -1,23 +1,13 @@
 /** What a start on Windows is made of beyond a directory and three descriptors: Go's SysProcAttr there. */
 
 import { Creation } from "../../ffi/abi.ts";
-import type { ProcAttr, SecurityAttributes, SysProcAttr } from "../start/attributes.ts";
+import type { ProcAttr, SysProcAttr } from "../start/attributes.ts";
+import { type SecurityAttributes, type WindowsAttributes, windowsKinds } from "./attributes.ts";
 import { checkInteger, checkText, type PlanContext, type PlannedStep } from "../start/checks.ts";
 import { goQuote } from "../errors.ts";
 
 /** Fields that only Windows has. */
-export const windowsOnly = [
-  "hideWindow",
-  "cmdLine",
-  "creationFlags",
-  "token",
-  "processAttributes",
-  "threadAttributes",
-  "noInheritHandles",
-  "additionalInheritedHandles",
-  "parentProcess",
-  "jobFlags",
-] as const;
+export const windowsOnly: readonly (keyof WindowsAttributes)[] = windowsKinds.map(([name]) => name);
 
 /** The steps before the directory. Refuses what Windows has not, by name. */
 export function windowsSteps(
@@ -26,7 +16,7 @@ export function windowsSteps(
   argv: readonly string[],
   { files = [], sys = {} }: ProcAttr,
 ): PlannedStep[] {
-  const known: ReadonlySet<string> = new Set(windowsOnly);
+  const known: ReadonlySet<string> = new Set<string>(windowsOnly);
   for (const [field, value] of Object.entries(sys)) {
     if (value !== undefined && !known.has(field)) context.refuse(`${field} is for Unix only`);
   }

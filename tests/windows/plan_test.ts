@@ -1,7 +1,13 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Command, SpawnError, startProcess, type SysProcAttr } from "../../mod.ts";
+import {
+  Command,
+  SpawnError,
+  startProcess,
+  type SysProcAttr,
+  type WindowsAttributes,
+} from "../../mod.ts";
 import { STEPS } from "../../ffi/abi.ts";
 import type { PlanContext } from "../../src/start/checks.ts";
 import { processState, type Rusage } from "../../src/process/process_state.ts";
@@ -25,7 +31,7 @@ function steps(
 }
 
 /** A value of the kind that a field takes. */
-const values: Required<{ [Name in (typeof windowsOnly)[number]]: SysProcAttr[Name] }> = {
+const values: Required<WindowsAttributes> = {
   hideWindow: true,
   cmdLine: "a",
   creationFlags: 1,

@@ -200,7 +200,12 @@ pub const SetgroupsPolicy = extern struct { allow: u32 };
 pub const Setns = extern struct { namespace: Descriptor, kind: u32 };
 pub const Unshare = extern struct { flags: u32 };
 /// Becomes what "/" is to the mounts that follow, and what pivot_root puts in its place.
-pub const NewRoot = extern struct { path: Path };
+pub const NewRoot = extern struct {
+    path: Path,
+    /// 1: a mount at "/" will lie on it all, so that it needs not be one itself.
+    covered: u32,
+    reserved: u32 = 0,
+};
 pub const Mount = extern struct {
     kind: MountKind,
     /// MOUNT_ATTR_* of mount_setattr(2), and `mount_recursive`.
@@ -221,6 +226,8 @@ pub const MountKind = enum(u32) {
     mqueue,
     /// What is there is hidden: a file by /dev/null, a directory by an empty one that nobody writes to.
     mask,
+    /// Not validated.
+    _,
 };
 /// Above what MOUNT_ATTR_* uses (MOUNT_ATTR_NOSYMFOLLOW is 0x200000).
 pub const mount_recursive: u32 = 1 << 31;
@@ -306,7 +313,7 @@ pub const table = [_]Row{
     .{ .step = .self_uid_map, .word = "uid_map", .Fields = Map },
     .{ .step = .pid_namespace, .word = "pid_namespace", .memory = .waits },
     .{ .step = .mount_private, .word = "mount_private" },
-    .{ .step = .new_root, .word = "new_root", .Fields = NewRoot, .since = "5.6" },
+    .{ .step = .new_root, .word = "new_root", .Fields = NewRoot },
     .{ .step = .mount, .word = "mount", .Fields = Mount, .repeats = true },
     .{ .step = .symlink, .word = "symlink", .Fields = Symlink, .repeats = true },
     .{ .step = .remount, .word = "remount", .Fields = Remount, .repeats = true },
