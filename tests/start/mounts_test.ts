@@ -293,6 +293,20 @@ test(
   },
 );
 
+test("issue 17, 7: a path that is no UTF-8", { skip: needs }, () => {
+  using folder = temporaryFolder();
+  const encoder = new TextEncoder();
+  // Made by a child, as not every runtime has such names.
+  const inner = Uint8Array.of(...encoder.encode(`${folder.path}/a`), 0xff);
+  const target = Uint8Array.of(0x2f, 0x78, 0xfe);
+  runProgram("/bin/mkdir", ["mkdir", wrong<string>(inner)]);
+  const list = script("ls /x*; ls -d /x* | od -An -tx1", [
+    { type: "tmpfs", target },
+    { type: "bind", source: inner, target: Uint8Array.of(...target, 0x2f, 0x63) },
+  ]);
+  assertEquals(list.trimEnd(), "c\n 2f 78 fe 0a");
+});
+
 test("issue 17, 7: overlay: what is below is to be seen, and what changes goes on top", {
   skip: needs,
 }, () => {
