@@ -9,6 +9,7 @@ import type {
 } from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
 import { readMounts } from "./mounts.ts";
+import { readWindows, windowsKinds } from "../windows/attributes.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
 import { checkLandlock } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
@@ -60,6 +61,7 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["pivotRoot", "any"],
   ["hostname", "string"],
   ["domainname", "string"],
+  ...windowsKinds,
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -165,6 +167,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (joinNamespaces !== undefined) fields.joinNamespaces = readJoined(joinNamespaces, refuse);
   readPrivileges(fields, refuse);
   readResources(fields, refuse);
+  readWindows(fields, refuse);
   return fields;
 }
 
