@@ -14,6 +14,7 @@
  * @module
  */
 
+export type { SecurityAttributes, WindowsAttributes } from "./src/windows/attributes.ts";
 export type {
   Credential,
   JoinedNamespace,

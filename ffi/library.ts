@@ -160,7 +160,9 @@ const packaged = "/dist/mod.js";
  */
 export function packagedPath(url: string | undefined, { platform, arch }: Runtime): string | null {
   if (!url?.startsWith("file:///") || !url.endsWith(packaged)) return null;
-  return decodeURIComponent(new URL(`native/${platform}-${arch}`, url).pathname);
+  const file = decodeURIComponent(new URL(`native/${platform}-${arch}`, url).pathname);
+  // "/C:/…"; and what has no extension Windows looks for with one.
+  return platform === "win32" ? `${file.slice(1)}.dll` : file;
 }
 
 /** The file of npm's package: nothing to decode, to write, and to open libc for. 2 ms of the first start. */

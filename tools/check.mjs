@@ -80,7 +80,11 @@ function allChecks(tools) {
       list.push(...libcChecks(zig, asUser, ["node"], "-user", ", not as root"));
     }
     list.push(...ladderChecks(here));
-    if (process.arch === "x64") list.push(...muslChecks(zig, here));
+    if (process.arch === "x64") {
+      list.push(...muslChecks(zig, here));
+      const title = "Go's tests for Windows and a tour there, under Wine";
+      list.push({ name: "wine", title, run: underWine, isSlow: true });
+    }
   }
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
@@ -368,6 +372,17 @@ function zigTest(zig) {
     const failed = Number(all) - Number(passed) - skipped;
     return settle(succeeded, { passed: Number(passed), failed, skipped });
   };
+}
+
+/**
+ * A program of its own, as it must end Wine's server whatever happens.
+ *
+ * @type {Run}
+ */
+async function underWine(job) {
+  const succeeded = await job.run([process.execPath, "tools/wine.mjs"]);
+  const [, passed = 0, failed = 1] = job.output.match(/^(\d+) passed, (\d+) failed\s*$/m) ?? [];
+  return settle(succeeded, { passed: Number(passed), failed: Number(failed), skipped: 0 });
 }
 
 /**

@@ -39,7 +39,9 @@ import { ptyOptions } from "../terminal/pty.ts";
 import { inspectAs } from "../inspection.ts";
 import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
 import { Listener } from "../terminal/listener.ts";
-import { lookPath } from "../start/look_path.ts";
+import { isToBeLookedUp, lookPath } from "../start/look_path.ts";
+import { withExtension } from "../windows/look_path.ts";
+import { currentOS } from "../os.ts";
 import { inheritedEnvironment } from "../native.ts";
 import { isObserved, Life, tellPipe } from "../watch/observe.ts";
 import { explainPlan, planStart } from "../start/plan.ts";
@@ -251,7 +253,7 @@ export class Command implements AsyncDisposable {
     if (cancel !== undefined) this.cancel = cancel;
     if (tree !== undefined) this.tree = tree;
     if (endWithParent !== undefined) this.endWithParent = endWithParent;
-    if (name !== "" && !name.includes("/")) this.#resolve(name);
+    if (name !== "" && isToBeLookedUp(name)) this.#resolve(name);
   }
 
   /** The process, once started. */
@@ -488,7 +490,7 @@ export class Command implements AsyncDisposable {
   explain(): string {
     this.#checkStartable();
     const attributes = attributesOf(this, describeStdio(this), seedOf(this, true));
-    const plan = planStart(this.path, this.#argv(), attributes);
+    const plan = planStart(this.#program(), this.#argv(), attributes);
     return explainPlan(plan);
   }
 
@@ -612,7 +614,7 @@ export class Command implements AsyncDisposable {
         lasting: planted?.lasting ?? false,
         pipes,
       };
-      this.#process = startChild(this.path, this.#argv(), attributes, options);
+      this.#process = startChild(this.#program(), this.#argv(), attributes, options);
       planted?.grow(this.#process);
     } catch (error) {
       planted?.discard();
@@ -646,6 +648,11 @@ export class Command implements AsyncDisposable {
   #closePipes(): void {
     for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) closeQuietly(end);
     this.#listener?.hangUp();
+  }
+
+  /** What is run: on Windows the path may lack its extension. */
+  #program(): string {
+    return currentOS() === "win32" ? withExtension(this.path, this.dir) : this.path;
   }
 
   #argv(): readonly string[] {

@@ -10,6 +10,7 @@ import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
 import type { SeccompRules } from "./seccomp.ts";
 import type { Signal } from "../process/signals.ts";
+import type { WindowsAttributes } from "../windows/attributes.ts";
 
 /** How startProcess() starts a process: Go's os.ProcAttr. */
 export interface ProcAttr {
@@ -71,11 +72,12 @@ export interface JoinedNamespace {
 }
 
 /**
- * Go's syscall.SysProcAttr: fields marked L are Linux only, and are refused elsewhere with a
+ * Go's syscall.SysProcAttr: fields marked L are Linux only, and all of these Unix's: on Windows there are those of
+ * WindowsAttributes. They are refused elsewhere with a
  * SpawnError of step "request" that names the field, as are attributes that exclude each other
  * (setctty with foreground) or lie out of range (ctty, a capability above the kernel's last).
  */
-export interface SysProcAttr {
+export interface SysProcAttr extends WindowsAttributes {
   /**
    * The child's root directory, chroot(2). Without a dir the child starts in the new root's "/"; Go
    * leaves it outside, which is an escape.

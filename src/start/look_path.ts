@@ -5,6 +5,7 @@ import { Errno } from "../errno.ts";
 import { ExecError } from "../errors.ts";
 import { cString, inheritedVariable } from "../native.ts";
 import { currentOS } from "../os.ts";
+import { lookPathOnWindows } from "../windows/look_path.ts";
 import { joinPath, parentPath } from "../paths.ts";
 
 /**
@@ -25,6 +26,7 @@ import { joinPath, parentPath } from "../paths.ts";
 export function lookPath(file: string): string {
   if (typeof file !== "string") throw new TypeError("The program's name is not a string");
   const os = currentOS();
+  if (os === "win32") return lookPathOnWindows(file);
   // An executable file as an element of PATH would make these three a match (CVE-2025-47906).
   if (file === "" || file === "." || file === "..") {
     throw new ExecError({ command: file, code: "ERR_NOT_FOUND" });
@@ -59,4 +61,9 @@ function whyNotExecutable(path: string): number {
   if (path.includes("\0")) return Errno.EINVAL;
   const bytes = cString(path);
   return -library().osexec_executable(bytes, bytes.length);
+}
+
+/** Whether a command's name is one that is looked for in PATH: it holds no separator. */
+export function isToBeLookedUp(name: string): boolean {
+  return !(currentOS() === "win32" ? /[\\/:]/ : /\//).test(name);
 }

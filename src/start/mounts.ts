@@ -217,7 +217,7 @@ class Steps {
   }
 
   #dev(target: string, attributes: number, size: number): void {
-    const below = (name: string): string => `${target.replace(/\/+$/, "")}/${name}`;
+    const below = (name: string): string => `${target === "/" ? "" : target}/${name}`;
     this.#tmpfs(target, attributes, 0o755, deviceFolder);
     for (const name of devices) {
       this.#mount({ kind: "bind", source: `/dev/${name}`, target: below(name), attributes: 0 });
@@ -299,11 +299,13 @@ function checkSize(context: PlanContext, what: string, size: number): number {
   return checkInteger(context, `${what}.size`, size, 1, Number.MAX_SAFE_INTEGER);
 }
 
+/** Answers it without "//", "/./" and a "/" at the end: so that "/" is written in one way. */
 function checkTarget(context: PlanContext, what: string, given: Text): string {
   const path = checkText(context, what, given);
   if (!path.startsWith("/")) context.refuse(`${what} ${showText(path)} is not absolute`);
-  if (path.split("/").includes("..")) context.refuse(`${what} ${showText(path)} has a ".."`);
-  return path;
+  const names = path.split("/").filter((name) => name !== "" && name !== ".");
+  if (names.includes("..")) context.refuse(`${what} ${showText(path)} has a ".."`);
+  return `/${names.join("/")}`;
 }
 
 function checkMount(context: PlanContext, what: string, mount: Mount): void {
@@ -348,7 +350,8 @@ export function mountSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[
   if (pivotRoot !== undefined) {
     const path = checkText(context, "pivotRoot", pivotRoot);
     const first = mounts[0];
-    const covers = first !== undefined && /^\/+$/.test(checkTarget(context, "", first.target)) &&
+    const covers = first !== undefined &&
+      checkTarget(context, "mounts[0].target", first.target) === "/" &&
       !["symlink", "remount", "mask"].includes(first.type);
     list.push({ step: "new_root", values: [path, covers ? 1 : 0], argument: showText(path) });
   }

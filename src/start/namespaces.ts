@@ -13,7 +13,7 @@ import {
   CLONE_NEWUTS,
 } from "./constants.ts";
 import { descriptor, isPlanned } from "./borrowed.ts";
-import { type Fd, OSFile } from "../file/file.ts";
+import type { Fd } from "../file/file.ts";
 import { showValue } from "../quote.ts";
 
 const names = [
@@ -99,9 +99,7 @@ export function joins(
 
 /** An entry of joinNamespaces. */
 function joined(what: string, entry: Fd | JoinedNamespace): Partial<JoinedNamespace> & { fd: Fd } {
-  if (typeof entry !== "object" || entry instanceof OSFile || !("kind" in entry)) {
-    return { fd: entry };
-  }
+  if (typeof entry !== "object" || !("kind" in entry)) return { fd: entry };
   const { fd, kind } = entry;
   if (!kinds.has(kind)) {
     throw new TypeError(

@@ -1,8 +1,15 @@
 /** ProcAttr and SysProcAttr as a caller has given them: read once, copied, and checked for what they are. */
 
-import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type {
+  Credential,
+  JoinedNamespace,
+  ProcAttr,
+  SysProcAttr,
+  SysProcIDMap,
+} from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
 import { readMounts } from "./mounts.ts";
+import { readWindows, windowsKinds } from "../windows/attributes.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
 import { checkLandlock } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
@@ -54,6 +61,7 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["pivotRoot", "any"],
   ["hostname", "string"],
   ["domainname", "string"],
+  ...windowsKinds,
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -88,6 +96,8 @@ const schedulerNames: ReadonlySet<string> = new Set<keyof Scheduler>([
 const ioPriorityNames: ReadonlySet<string> = new Set<keyof IoPriority>(["class", "level"]);
 
 const memoryPolicyNames: ReadonlySet<string> = new Set<keyof MemoryPolicy>(["mode", "nodes"]);
+
+const joinedNames: ReadonlySet<string> = new Set<keyof JoinedNamespace>(["fd", "kind"]);
 
 const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
 
@@ -135,7 +145,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
     const fits = kind === "list" ? Array.isArray(value) : typeof value === kind && value !== null;
     if (!fits) throw new TypeError(`sys.${field} is not a ${kind}`);
   }
-  const { credential, rlimits, uidMappings, gidMappings, ambientCaps } = fields;
+  const { credential, rlimits, uidMappings, gidMappings, ambientCaps, joinNamespaces } = fields;
   if (credential !== undefined) {
     checkRecord("credential", credential);
     const given = read("credential", credential, credentialNames, refuse);
@@ -154,8 +164,10 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
   if (fields.mounts !== undefined) fields.mounts = readMounts(fields.mounts, refuse);
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
+  if (joinNamespaces !== undefined) fields.joinNamespaces = readJoined(joinNamespaces, refuse);
   readPrivileges(fields, refuse);
   readResources(fields, refuse);
+  readWindows(fields, refuse);
   return fields;
 }
 
@@ -210,6 +222,16 @@ function readMaps(
     const name = `${what}[${index}]`;
     checkRecord(name, map);
     return read(name, map, mapNames, refuse);
+  });
+}
+
+type Joined = NonNullable<SysProcAttr["joinNamespaces"]>;
+
+/** A descriptor that is no record with its kind is left as it is. */
+function readJoined(list: Joined, refuse: Refuse): Joined {
+  return Array.from(list, (entry, index) => {
+    if (typeof entry !== "object" || entry === null || !("kind" in entry)) return entry;
+    return read(`joinNamespaces[${index}]`, entry, joinedNames, refuse);
   });
 }
 

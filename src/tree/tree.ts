@@ -27,6 +27,7 @@ import {
 import { type Signal, signalNumber } from "../process/signals.ts";
 import { readSys } from "../start/sys.ts";
 import { Timer } from "../timer.ts";
+import { withJob } from "../windows/plan.ts";
 
 /** What of a child's descendants ends with it: see Command's `tree`. */
 export type Tree = "process" | "group" | "cgroup" | "namespace";
@@ -72,6 +73,7 @@ export function seed(options: SeedOptions, explains: boolean): Seed | undefined 
   if (tree === "process" && signal === undefined) return undefined;
   const { os, refuse } = planContext(path);
   let sys = sysProcAttr === undefined ? {} : readSys(sysProcAttr, refuse);
+  if (os === "win32") return seedJob(options, sys, refuse);
   const lasting = signal !== undefined && os === "linux";
   if (lasting) sys = withDeathSignal(sys, signal, refuse);
   const planted = plant(tree, sys, path, explains);
@@ -81,6 +83,26 @@ export function seed(options: SeedOptions, explains: boolean): Seed | undefined 
     endAtExit(child, signal);
   };
   return { ...planted, lasting, grow };
+}
+
+/** On Windows a job object is both: a tree, and what ends it when this process's handle is closed by the kernel. */
+function seedJob(
+  { tree = "process", endWithParent }: SeedOptions,
+  sys: SysProcAttr,
+  refuse: (detail: string) => never,
+): Seed {
+  const isTree = tree === "group";
+  if (!isTree && tree !== "process") refuse(`tree "${tree}" is for Linux only`);
+  const signal = endSignal(endWithParent);
+  if (signal !== undefined && signalNumber(signal, "win32") !== SIGKILL) {
+    refuse(`endWithParent ${signal}: Windows has SIGKILL only`);
+  }
+  return {
+    sys: withJob(sys, isTree, signal !== undefined),
+    lasting: false,
+    grow: isTree ? growGroup : nothing,
+    discard: nothing,
+  };
 }
 
 function plant(

@@ -46,6 +46,11 @@ test("npm's package has its library as a file beside the one module, and nothing
     path("file:///a%20b/node_modules/osexec/dist/mod.js"),
     `/a b/node_modules/osexec/dist/native/${name}`,
   );
+  const windows = { ...machine, platform: "win32", arch: "x64" };
+  assertEquals(
+    packagedPath("file:///C:/a%20b/osexec/dist/mod.js", windows),
+    "C:/a b/osexec/dist/native/win32-x64.dll",
+  );
   for (
     const other of [
       import.meta.url,

@@ -1,6 +1,6 @@
 /** What a start says where the system forbids its namespaces or mounts: the step, the reason, and what would allow it. */
 
-import { lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import {
@@ -68,6 +68,47 @@ test("issue 17, 12: forbidden: a filter refuses user namespaces, as a container'
   const text = said(result);
   assert(text.startsWith("unshare EPERM "), text);
   assert(text.includes("under a seccomp filter"), text);
+});
+
+test("issue 17, 12: forbidden: by what distributions have added to the kernel", {
+  skip: needs || needsCall(),
+}, () => {
+  using folder = temporaryFolder();
+  // As this kernel has no such settings they are made, where the driver finds them; and what they do a filter does.
+  const withSetting = (name: string, value: string): SysProcAttr => {
+    const path = `${folder.path}/${name}`;
+    writeFileSync(path, `${value}\n`);
+    const mounts: Mount[] = [
+      { type: "tmpfs", target: "/proc/sys/kernel" },
+      { type: "bind", source: path, target: `/proc/sys/kernel/${name}` },
+    ];
+    // Without capabilities, as an ordinary user.
+    return { ...outer, ...ownMaps(1234), pivotRoot: "/", mounts };
+  };
+  const user: DriverCase = { sys: { unshareflags: CLONE_NEWUSER } };
+  const mounts: Mount[] = [{ type: "tmpfs", target: "/tmp" }];
+  const mount: DriverCase = { sys: { unshareflags: CLONE_NEWUSER | CLONE_NEWNS, mounts } };
+  const refused = (one: DriverCase, call: string, errno: string, sys: SysProcAttr): string =>
+    said(drive([one], { under: [helper, "deny", call, errno, "--"], attr: { sys } })[0]);
+  const debian = refused(user, "unshare", "EPERM", withSetting("unprivileged_userns_clone", "0"));
+  assert(debian.startsWith("unshare EPERM "), debian);
+  assert(debian.includes("sysctl kernel.unprivileged_userns_clone=1 allows them"), debian);
+  const ubuntu = withSetting("apparmor_restrict_unprivileged_userns", "1");
+  for (
+    const [one, call, step] of [[user, "unshare", "unshare"], [mount, "fsopen", "mount"]] as const
+  ) {
+    const text = refused(one, call, "EACCES", ubuntu);
+    assert(text.startsWith(`${step} EACCES `), text);
+    assert(text.includes("AppArmor lets only programs whose profile says"), text);
+  }
+  // What is switched the other way is no reason.
+  const other = refused(
+    mount,
+    "fsopen",
+    "EACCES",
+    withSetting("apparmor_restrict_unprivileged_userns", "0"),
+  );
+  assert(other.endsWith("permission denied"), other);
 });
 
 test("issue 17, 12: forbidden: a /proc of which parts are covered, as in a container", {

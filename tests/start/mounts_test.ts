@@ -16,6 +16,7 @@ import {
   CLONE_NEWUTS,
   Command,
   type Mount,
+  OSFile,
   SpawnError,
   startProcess,
   type SysProcAttr,
@@ -31,6 +32,7 @@ import {
   run,
   runProgram,
   spawnFailure,
+  startPiped,
   temporaryFolder,
 } from "../system.ts";
 
@@ -291,6 +293,20 @@ test(
   },
 );
 
+test("issue 17, 7: a path that is no UTF-8", { skip: needs }, () => {
+  using folder = temporaryFolder();
+  const encoder = new TextEncoder();
+  // Made by a child, as not every runtime has such names.
+  const inner = Uint8Array.of(...encoder.encode(`${folder.path}/a`), 0xff);
+  const target = Uint8Array.of(0x2f, 0x78, 0xfe);
+  runProgram("/bin/mkdir", ["mkdir", wrong<string>(inner)]);
+  const list = script("ls /x*; ls -d /x* | od -An -tx1", [
+    { type: "tmpfs", target },
+    { type: "bind", source: inner, target: Uint8Array.of(...target, 0x2f, 0x63) },
+  ]);
+  assertEquals(list.trimEnd(), "c\n 2f 78 fe 0a");
+});
+
 test("issue 17, 7: overlay: what is below is to be seen, and what changes goes on top", {
   skip: needs,
 }, () => {
@@ -420,6 +436,41 @@ test(
   },
 );
 
+test("issue 17, 7: in a namespace that the child makes for itself, and in one that it joins", {
+  skip: needs,
+}, () => {
+  using folder = temporaryFolder();
+  const made: SysProcAttr = {
+    unshareflags: CLONE_NEWUSER | CLONE_NEWNS,
+    ...ownMaps(),
+    pivotRoot: "/",
+    mounts: [
+      // "/" by another of its names.
+      { type: "tmpfs", target: "//./" },
+      { type: "bind", source: helper, target: inRoot },
+      { type: "bind", source: "/proc", target: "/proc" },
+    ],
+  };
+  assert(!mounted(made).has("/usr"));
+  const { child: owner, stdout } = startPiped(helper, ["helper", "hang"], { sys: isolated({}) });
+  const file = (kind: string): OSFile => OSFile.open(`/proc/${owner.pid}/ns/${kind}`, "r");
+  try {
+    using user = file("user");
+    using mnt = file("mnt");
+    const joinNamespaces = [{ fd: user, kind: "user" }, { fd: mnt, kind: "mnt" }] as const;
+    const argv = ["file", "/proc/self/mountinfo"];
+    const mounts: Mount[] = [{ type: "tmpfs", target: folder.path }];
+    // What is mounted there stays there.
+    assert(parse(run(argv, { sys: { joinNamespaces, mounts } })).has(folder.path));
+    assert(parse(run(argv, { sys: { joinNamespaces } })).has(folder.path));
+    assert(!parse(run(argv)).has(folder.path));
+  } finally {
+    owner.kill();
+    owner.waitSync();
+    stdout.close();
+  }
+});
+
 test("issue 17, 7: mounts of a shared tree stay in the child's namespace, however it is made", {
   skip: needs || needsRoot,
 }, () => {
@@ -545,13 +596,14 @@ test("issue 17, 7: what fails is the mount itself, in words", { skip: needs }, (
 });
 
 test("issue 17, 7: no descriptor of the mounts is left to the program", { skip: needs }, () => {
-  const dev: Mount = { type: "dev", target: "/dev" };
-  const sys = {
-    ...rooted([dev, { type: "tmpfs", target: "/x", readOnly: true }]),
-    closeFds: false,
+  // Where it closes nothing, it has what this process has without close-on-exec, and no more.
+  const numbers = (path: string, sys: SysProcAttr): (string | undefined)[] => {
+    const text = runProgram(path, ["helper", "fds"], { sys: { ...sys, closeFds: false } });
+    return text.trimEnd().split("\n").map((line) => line.split(" ")[0]);
   };
-  const lines = inside(["fds"], sys).trimEnd().split("\n");
-  assertEquals(lines.filter((line) => /^\d+ \/(?!dev\/null)/.test(line)), [], lines.join());
+  const dev: Mount = { type: "dev", target: "/dev" };
+  const sys = rooted([dev, { type: "tmpfs", target: "/x", readOnly: true }]);
+  assertEquals(numbers(inRoot, sys), numbers(helper, {}));
 });
 
 test("issue 17, 7: what contradicts itself is refused before there is a child", {
