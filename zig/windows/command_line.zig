@@ -2,6 +2,7 @@
 //! CommandLineToArgvW and of Microsoft's C library, as Go's EscapeArg writes them.
 
 const std = @import("std");
+const builtin = @import("builtin");
 
 /// Appends an argument so that it is read as one, and as it is. `quoted`: in quotes in any case, for a batch file, whose
 /// interpreter takes more characters than a space for an end.
@@ -79,6 +80,23 @@ fn split(memory: std.mem.Allocator, line: []const u8) ![]const []const u8 {
 
 const testing = std.testing;
 
+extern "shell32" fn CommandLineToArgvW([*:0]const u16, *i32) callconv(.winapi) ?[*][*:0]u16;
+extern "kernel32" fn LocalFree(?*anyopaque) callconv(.winapi) ?*anyopaque;
+
+/// What the system makes of it, where there is one to ask.
+fn expectOfSystem(memory: std.mem.Allocator, line: []const u8, wanted: []const []const u8) !void {
+    if (builtin.os.tag != .windows) return;
+    // Its first word is read by other rules.
+    const whole = try std.unicode.utf8ToUtf16LeAllocZ(memory, try std.mem.concat(memory, u8, &.{ "x ", line }));
+    var count: i32 = 0;
+    const found = CommandLineToArgvW(whole, &count) orelse return error.Refused;
+    defer _ = LocalFree(@ptrCast(found));
+    try testing.expectEqual(wanted.len + 1, @as(usize, @intCast(count)));
+    for (wanted, found[1..@intCast(count)]) |text, read| {
+        try testing.expectEqualStrings(text, try std.unicode.utf16LeToUtf8Alloc(memory, std.mem.span(read)));
+    }
+}
+
 test "arguments are written as Go writes them" {
     var arena: std.heap.ArenaAllocator = .init(testing.allocator);
     defer arena.deinit();
@@ -118,7 +136,9 @@ test "what is joined is split into the same, whatever it holds" {
             for (text) |*byte| byte.* = letters[source.uintLessThan(usize, letters.len)];
             argument.* = text;
         }
-        const read = try split(memory, try compose(memory, arguments, round % 2 == 0));
+        const line = try compose(memory, arguments, round % 2 == 0);
+        try expectOfSystem(memory, line, arguments);
+        const read = try split(memory, line);
         try testing.expectEqual(arguments.len, read.len);
         for (arguments, read) |wanted, found| try testing.expectEqualStrings(wanted, found);
     }

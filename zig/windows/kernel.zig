@@ -96,6 +96,14 @@ pub const JOBOBJECT_EXTENDED_LIMIT_INFORMATION = extern struct {
     PeakJobMemoryUsed: usize = 0,
 };
 
+pub const OVERLAPPED = extern struct {
+    Internal: usize = 0,
+    InternalHigh: usize = 0,
+    Offset: u32 = 0,
+    OffsetHigh: u32 = 0,
+    hEvent: ?Handle,
+};
+
 pub const COORD = extern struct { X: i16, Y: i16 };
 
 comptime {
@@ -108,6 +116,7 @@ comptime {
     assert(@sizeOf(JOBOBJECT_BASIC_ACCOUNTING_INFORMATION) == 48);
     assert(@sizeOf(JOBOBJECT_EXTENDED_LIMIT_INFORMATION) == 144);
     assert(@offsetOf(JOBOBJECT_EXTENDED_LIMIT_INFORMATION, "IoInfo") == 64);
+    assert(@sizeOf(OVERLAPPED) == 32);
     assert(@sizeOf(COORD) == 4);
 }
 
@@ -158,7 +167,8 @@ pub const WT_EXECUTEONLYONCE = 8;
 /// The callback does nothing but take a lock for a moment and wake somebody.
 pub const WT_EXECUTEINWAITTHREAD = 4;
 
-pub const PIPE_ACCESS_OUTBOUND = 2;
+pub const PIPE_ACCESS_DUPLEX = 3;
+pub const FILE_FLAG_OVERLAPPED = 0x4000_0000;
 pub const FILE_FLAG_FIRST_PIPE_INSTANCE = 0x8_0000;
 pub const PIPE_REJECT_REMOTE_CLIENTS = 8;
 
@@ -204,11 +214,13 @@ pub extern "kernel32" fn GetModuleHandleExW(u32, ?*const anyopaque, *?Handle) ca
 
 pub extern "kernel32" fn CreatePipe(*Handle, *Handle, ?*SECURITY_ATTRIBUTES, u32) callconv(.winapi) Bool;
 pub extern "kernel32" fn CreateNamedPipeW([*:0]const u16, u32, u32, u32, u32, u32, u32, ?*SECURITY_ATTRIBUTES) callconv(.winapi) Handle;
-pub extern "kernel32" fn ConnectNamedPipe(Handle, ?*anyopaque) callconv(.winapi) Bool;
+pub extern "kernel32" fn ConnectNamedPipe(Handle, ?*OVERLAPPED) callconv(.winapi) Bool;
 pub extern "kernel32" fn DisconnectNamedPipe(Handle) callconv(.winapi) Bool;
 pub extern "kernel32" fn GetNamedPipeClientProcessId(Handle, *u32) callconv(.winapi) Bool;
-pub extern "kernel32" fn ReadFile(Handle, [*]u8, u32, ?*u32, ?*anyopaque) callconv(.winapi) Bool;
-pub extern "kernel32" fn WriteFile(Handle, [*]const u8, u32, ?*u32, ?*anyopaque) callconv(.winapi) Bool;
+pub extern "kernel32" fn ReadFile(Handle, [*]u8, u32, ?*u32, ?*OVERLAPPED) callconv(.winapi) Bool;
+pub extern "kernel32" fn WriteFile(Handle, [*]const u8, u32, ?*u32, ?*OVERLAPPED) callconv(.winapi) Bool;
+pub extern "kernel32" fn GetOverlappedResult(Handle, *OVERLAPPED, *u32, Bool) callconv(.winapi) Bool;
+pub extern "kernel32" fn CreateEventW(?*SECURITY_ATTRIBUTES, Bool, Bool, ?[*:0]const u16) callconv(.winapi) ?Handle;
 pub extern "kernel32" fn CreateFileW([*:0]const u16, u32, u32, ?*SECURITY_ATTRIBUTES, u32, u32, ?Handle) callconv(.winapi) Handle;
 pub extern "kernel32" fn SetFilePointerEx(Handle, i64, ?*i64, u32) callconv(.winapi) Bool;
 pub extern "kernel32" fn GetFileAttributesW([*:0]const u16) callconv(.winapi) u32;

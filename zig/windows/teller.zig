@@ -17,9 +17,13 @@ pub const Reactor = struct {
     has_ended: bool = false,
     handle: i32,
     next: ?*Reactor,
+    /// Of the read that never brings anything: it ends when who listens has gone.
+    reading: kernel.OVERLAPPED = .{ .hEvent = null },
+    byte: [1]u8 = undefined,
 
     /// With the lock of the table held. It takes no memory, and so it cannot fail.
     pub fn put(reactor: *Reactor, watch: *table.Watch) void {
+        if (reactor.has_ended) return table.destroy(watch);
         watch.next = null;
         if (reactor.last) |last| last.next = watch else reactor.first = watch;
         reactor.last = watch;
@@ -103,7 +107,7 @@ fn reserve(reactor: *Reactor) i32 {
 fn makePipe(number: i32) ?kernel.Handle {
     var name: [64:0]u16 = undefined;
     writeName(&name, kernel.GetCurrentProcessId(), @bitCast(number));
-    const mode = kernel.PIPE_ACCESS_OUTBOUND | kernel.FILE_FLAG_FIRST_PIPE_INSTANCE;
+    const mode = kernel.PIPE_ACCESS_DUPLEX | kernel.FILE_FLAG_OVERLAPPED | kernel.FILE_FLAG_FIRST_PIPE_INSTANCE;
     const pipe = kernel.CreateNamedPipeW(&name, mode, kernel.PIPE_REJECT_REMOTE_CLIENTS, 1, 4096, 0, 0, null);
     return if (pipe == kernel.invalid) null else pipe;
 }
@@ -128,7 +132,10 @@ pub fn find(handle: i32) ?*Reactor {
 
 fn run(context: ?*anyopaque) callconv(.winapi) u32 {
     const reactor: *Reactor = @ptrCast(@alignCast(context.?));
-    waitForReader(reactor.pipe);
+    const event = kernel.CreateEventW(null, 1, 0, null);
+    var call: kernel.OVERLAPPED = .{ .hEvent = event };
+    waitForReader(reactor.pipe, &call);
+    const watching = watchReader(reactor);
     var batch: [64]abi.Event = undefined;
     while (true) {
         table.acquire();
@@ -144,17 +151,44 @@ fn run(context: ?*anyopaque) callconv(.winapi) u32 {
         const has_ended = reactor.has_ended;
         table.release();
         if (has_ended) break;
-        if (!writeAll(reactor.pipe, std.mem.sliceAsBytes(batch[0..count]))) break;
+        if (!writeAll(reactor.pipe, &call, std.mem.sliceAsBytes(batch[0..count]))) break;
     }
+    reactor.end();
+    if (watching) |handle| _ = kernel.UnregisterWaitEx(handle, kernel.invalid);
     _ = kernel.CloseHandle(reactor.pipe);
+    for ([_]?kernel.Handle{ event, reactor.reading.hEvent }) |each| {
+        if (each) |handle| _ = kernel.CloseHandle(handle);
+    }
     return 0;
 }
 
+/// Hears of the end of who listens, which may be a Worker's. Null: nobody will.
+fn watchReader(reactor: *Reactor) ?kernel.Handle {
+    const event = kernel.CreateEventW(null, 1, 0, null) orelse return null;
+    reactor.reading.hEvent = event;
+    // It fails at once, without a sign, where that one has gone already.
+    const ERROR_IO_PENDING = 997;
+    const is_done = kernel.ReadFile(reactor.pipe, &reactor.byte, 1, null, &reactor.reading) != 0;
+    if (is_done or kernel.GetLastError() != ERROR_IO_PENDING) reactor.end();
+    var watching: kernel.Handle = undefined;
+    const how = kernel.WT_EXECUTEONLYONCE | kernel.WT_EXECUTEINWAITTHREAD;
+    const is_watched = kernel.RegisterWaitForSingleObject(&watching, event, gone, reactor, kernel.INFINITE, how) != 0;
+    return if (is_watched) watching else null;
+}
+
+fn gone(context: ?*anyopaque, _: u8) callconv(.winapi) void {
+    const reactor: *Reactor = @ptrCast(@alignCast(context.?));
+    reactor.end();
+}
+
 /// Somebody else who has guessed the name is sent away.
-fn waitForReader(pipe: kernel.Handle) void {
+fn waitForReader(pipe: kernel.Handle, call: *kernel.OVERLAPPED) void {
     const ERROR_PIPE_CONNECTED = 535;
     while (true) {
-        if (kernel.ConnectNamedPipe(pipe, null) == 0 and kernel.GetLastError() != ERROR_PIPE_CONNECTED) return;
+        if (kernel.ConnectNamedPipe(pipe, call) == 0 and kernel.GetLastError() != ERROR_PIPE_CONNECTED) {
+            var none: u32 = 0;
+            if (kernel.GetOverlappedResult(pipe, call, &none, 1) == 0) return;
+        }
         var pid: u32 = 0;
         // Where it cannot be asked it is this one: the pipe takes one only.
         if (kernel.GetNamedPipeClientProcessId(pipe, &pid) == 0 or pid == kernel.GetCurrentProcessId()) return;
@@ -162,11 +196,14 @@ fn waitForReader(pipe: kernel.Handle) void {
     }
 }
 
-fn writeAll(pipe: kernel.Handle, bytes: []const u8) bool {
+fn writeAll(pipe: kernel.Handle, call: *kernel.OVERLAPPED, bytes: []const u8) bool {
+    const ERROR_IO_PENDING = 997;
     var done: usize = 0;
     while (done < bytes.len) {
         var written: u32 = 0;
-        if (kernel.WriteFile(pipe, bytes.ptr + done, @intCast(bytes.len - done), &written, null) == 0) return false;
+        const is_made = kernel.WriteFile(pipe, bytes.ptr + done, @intCast(bytes.len - done), null, call) != 0;
+        if (!is_made and kernel.GetLastError() != ERROR_IO_PENDING) return false;
+        if (kernel.GetOverlappedResult(pipe, call, &written, 1) == 0) return false;
         done += written;
     }
     return true;

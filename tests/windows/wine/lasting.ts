@@ -114,6 +114,20 @@ test("issue 21, 2: what is unref()ed keeps no program alive", async () => {
   assertEquals((await program.text()).trim(), "done");
 });
 
+test("issue 21, 2: of Workers that have ended nothing is left", async () => {
+  const round = async (): Promise<void> => {
+    const worker = new Worker(process.env.OSEXEC_WORKER_JS ?? "");
+    await new Promise((resolve) => worker.once("message", resolve));
+    await worker.terminate();
+  };
+  for (let count = 0; count < 3; count++) await round();
+  const before = handles();
+  for (let count = 0; count < 10; count++) await round();
+  // One of ours, of a Worker's thread or its pipe, would be ten.
+  const isSame = await until(() => handles() < before + 8);
+  assert(isSame, `${before} handles before, ${handles()} after`);
+});
+
 test("issue 21, 2: a Worker has children of its own", async () => {
   const worker = new Worker(process.env.OSEXEC_WORKER_JS ?? "");
   const [code] = await new Promise<readonly unknown[]>((resolve, reject) => {
