@@ -213,9 +213,11 @@ export interface SysProcAttr extends WindowsAttributes {
    *
    * @example A program that sees /usr, read-only, and a directory of its own in memory:
    * ```ts
-   * import { CLONE_NEWNS, CLONE_NEWUSER, Command, type SysProcAttr } from "osexec";
+   * import { CLONE_NEWNS, CLONE_NEWUSER, Command, type Mount, type SysProcAttr } from "osexec";
+   * import { existsSync } from "node:fs";
    * import process from "node:process";
    *
+   * const programs = ["/usr", "/lib", "/lib64"].filter((path) => existsSync(path));
    * const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
    * const sysProcAttr: SysProcAttr = {
    *   cloneflags: CLONE_NEWUSER | CLONE_NEWNS,
@@ -224,9 +226,7 @@ export interface SysProcAttr extends WindowsAttributes {
    *   pivotRoot: "/",
    *   mounts: [
    *     { type: "tmpfs", target: "/", readOnly: true },
-   *     { type: "bind", source: "/usr", target: "/usr", readOnly: true },
-   *     { type: "bind", source: "/lib", target: "/lib", readOnly: true },
-   *     { type: "bind", source: "/lib64", target: "/lib64", readOnly: true },
+   *     ...programs.map((path): Mount => ({ type: "bind", source: path, target: path, readOnly: true })),
    *     { type: "tmpfs", target: "/tmp", size: 1024 * 1024, mode: 0o1777 },
    *   ],
    * };

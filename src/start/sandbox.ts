@@ -48,7 +48,10 @@ export interface SandboxOptions {
   seccomp?: "default" | SeccompRules | Uint8Array | false | undefined;
   /** As SysProcAttr's. Of NPROC only its own processes count; but where this process is root, none do. */
   rlimits?: SysProcAttr["rlimits"];
-  /** It ends with the thread that has started it, by SIGKILL: SysProcAttr's pdeathsig. Default true. */
+  /**
+   * It ends with the thread that has started it, by SIGKILL: SysProcAttr's pdeathsig. Default true. Of a Worker that is to
+   * end before it, or where the Command has endWithParent, false.
+   */
   dieWithParent?: boolean | undefined;
 }
 

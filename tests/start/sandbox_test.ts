@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
@@ -25,7 +26,7 @@ import {
   type SysProcAttr,
 } from "../../mod.ts";
 import { wrong } from "../helper.ts";
-import { needsLinuxChild } from "../refused.ts";
+import { needsLandlock, needsLinuxChild } from "../refused.ts";
 import {
   duplicate,
   helper,
@@ -68,6 +69,7 @@ const errors: ReadonlyMap<string, string> = new Map([
   ["-30", "EROFS"],
   ["-38", "ENOSYS"],
   ["-101", "ENETUNREACH"],
+  ["-111", "ECONNREFUSED"],
 ]);
 
 /** What system calls answer, as the tests' child says it: a number, or an error's name. */
@@ -337,6 +339,32 @@ test(
     assert(other.isThere());
   },
 );
+
+test("issue 17, 12: escape: an abstract socket of this machine", { skip: needs }, () => {
+  // struct sockaddr_un of a name that begins with a NUL; the number keeps it apart from another run's.
+  const name = `osexec-${process.pid}`;
+  const address = `#010000${[...name].map((letter) => letter.charCodeAt(0).toString(16)).join("")}`;
+  const length = 3 + name.length;
+  const connect = [["socket", 1, 1, 0], ["connect", 0, address, length]];
+  const serve = `socket 1 1 0 -- bind 0 ${address} ${length} -- listen 0 5 -- ppoll 0 0 0 0 0`;
+  const { child, stdout } = startPiped(helper, ["helper", "calls", ...serve.split(" ")]);
+  try {
+    const chunk = new Uint8Array(256);
+    // The answers of socket, bind, with what it was given, and listen.
+    let text = "";
+    while (text.split("\n").length < 5) {
+      text += new TextDecoder().decode(chunk.subarray(0, stdout.readSync(chunk) ?? 0));
+    }
+    assertEquals(text.trimEnd().split("\n").slice(0, 2), ["0", "0"]);
+    assertEquals(calls(connect), ["0", "ECONNREFUSED"]);
+    const expected = needsLandlock(6) === false ? "EPERM" : "0";
+    assertEquals(calls(connect, { network: true }), ["0", expected]);
+  } finally {
+    child.kill();
+    child.waitSync();
+    stdout.close();
+  }
+});
 
 test("issue 17, 12: escape: typing into the terminal (TIOCSTI)", { skip: needs }, () => {
   const [terminal, theirs] = openPty();

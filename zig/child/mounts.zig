@@ -1,8 +1,8 @@
 //! /in the child process/: what is mounted, in the child's own mount namespace.
 //!
 //! By the mount API of Linux 5.2, with which a mount is complete before it is to be seen anywhere: open_tree, fsopen,
-//! fsmount, mount_setattr (5.12), move_mount; and by mount(2) where the kernel has none of it (gVisor) or a sandbox refuses
-//! it with ENOSYS. That one needs a /proc, and cannot make a whole tree read-only, which is ENOSYS then.
+//! fsmount, mount_setattr (5.12), move_mount; and by mount(2) where the kernel has none of it (gVisor) or a filter refuses
+//! it. That one needs a /proc, and cannot make a whole tree read-only.
 
 const linux = @import("../os/linux.zig");
 const plans = @import("plan.zig");
@@ -45,7 +45,7 @@ fn bind(plan: *Plan, fields: *const steps.Mount) i32 {
     const recursive: u32 = if (is_recursive) roots.AT_RECURSIVE else 0;
     const flags = roots.OPEN_TREE_CLONE | roots.OPEN_TREE_CLOEXEC | recursive;
     const tree = linux.result(.open_tree, .{ linux.AT_FDCWD, source, flags });
-    if (tree == linux.negative(.NOSYS)) return bindOld(plan, fields);
+    if (roots.isUnknown(tree)) return bindOld(plan, fields, tree);
     if (tree < 0) return tree;
     const attributes = fields.attributes & attributes_max;
     if (attributes != 0) {
@@ -53,7 +53,7 @@ fn bind(plan: *Plan, fields: *const steps.Mount) i32 {
         if (answer < 0) {
             linux.close(tree);
             // Linux 5.2 to 5.11: it cannot be changed before it is mounted.
-            return if (answer == linux.negative(.NOSYS)) bindOld(plan, fields) else answer;
+            return if (roots.isUnknown(answer)) bindOld(plan, fields, answer) else answer;
         }
     }
     const target = roots.openTarget(plan, &fields.target, missing(tree));
@@ -94,7 +94,7 @@ fn setAttributes(tree: i32, attributes: u32, recursive: u32) i32 {
 fn make(plan: *Plan, fields: *const steps.Mount, kind: plans.String) i32 {
     const FSOPEN_CLOEXEC = 1;
     const context = linux.result(.fsopen, .{ kind, FSOPEN_CLOEXEC });
-    if (context == linux.negative(.NOSYS)) return makeOld(plan, fields, kind);
+    if (roots.isUnknown(context)) return makeOld(plan, fields, kind);
     if (context < 0) return context;
     const tree = complete(context, fields.options.slice(), fields.attributes & attributes_max);
     linux.close(context);
@@ -147,14 +147,15 @@ pub fn remount(plan: *const Plan, fields: *const steps.Remount) i32 {
     const recursive: u32 = if (fields.attributes & steps.mount_recursive != 0) roots.AT_RECURSIVE else 0;
     const attributes = fields.attributes & attributes_max;
     const answer = setAttributes(target, attributes, recursive);
-    return if (answer == linux.negative(.NOSYS)) remountOld(target, attributes, recursive != 0) else answer;
+    return if (roots.isUnknown(answer) and recursive == 0) remountOld(target, attributes) else answer;
 }
 
-fn bindOld(plan: *Plan, fields: *const steps.Mount) i32 {
+/// `answer`: what the new way had for one.
+fn bindOld(plan: *Plan, fields: *const steps.Mount, answer: i32) i32 {
     const is_recursive = fields.attributes & steps.mount_recursive != 0;
     const attributes = fields.attributes & attributes_max;
     // Only the uppermost mount of a tree would get them.
-    if (is_recursive and attributes != 0) return linux.negative(.NOSYS);
+    if (is_recursive and attributes != 0) return answer;
     const path = linux.O_PATH | linux.O_CLOEXEC;
     const source = linux.result(.openat, .{ linux.AT_FDCWD, fields.source.text(), path, 0 });
     if (source < 0) return source;
@@ -165,9 +166,9 @@ fn bindOld(plan: *Plan, fields: *const steps.Mount) i32 {
     }
     const name: roots.Name = .of(source);
     const recursive: u32 = if (is_recursive) roots.MS_REC else 0;
-    const answer = roots.mountOn(target, @ptrCast(&name.text), null, roots.MS_BIND | recursive, null);
+    const mounted = roots.mountOn(target, @ptrCast(&name.text), null, roots.MS_BIND | recursive, null);
     linux.close(source);
-    return finishOld(plan, fields, target, answer, attributes);
+    return finishOld(plan, fields, target, mounted, attributes);
 }
 
 /// Options are "name\0value\0…" up to here, and "name=value,…" from here on.
@@ -199,12 +200,11 @@ fn finishOld(plan: *Plan, fields: *const steps.Mount, target: i32, mounted: i32,
     const made = roots.openTarget(plan, &fields.target, .nothing);
     if (made < 0) return made;
     defer linux.close(made);
-    return remountOld(made, attributes, false);
+    return remountOld(made, attributes);
 }
 
 /// With what it has already: a mount that was lent to a user namespace keeps that, or the kernel refuses it all.
-fn remountOld(target: i32, attributes: u32, is_recursive: bool) i32 {
-    if (is_recursive) return linux.negative(.NOSYS);
+fn remountOld(target: i32, attributes: u32) i32 {
     // struct statfs: the flags are its last word but four.
     var status: [15]u64 = @splat(0);
     const answer = linux.result(.fstatfs, .{ target, &status });

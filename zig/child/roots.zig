@@ -36,7 +36,7 @@ pub fn newRoot(plan: *Plan, fields: *const steps.NewRoot) i32 {
     // Recursively: without what is mounted below it the kernel lends no directory to another user namespace.
     const flags = linux.AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
     const tree = linux.result(.open_tree, .{ directory, "", flags });
-    if (tree == linux.negative(.NOSYS)) {
+    if (isUnknown(tree)) {
         const answer = mountOn(directory, path, null, MS_BIND | MS_REC, null);
         return if (answer < 0) answer else enterMount(plan);
     }
@@ -68,6 +68,12 @@ pub fn isRoot(path: plans.String) bool {
     var index: usize = 0;
     while (path[index] == '/') index += 1;
     return index > 0 and path[index] == 0;
+}
+
+/// Whether a call is one that the kernel does not have, or a filter does not know: those of Docker before 20.10 say EPERM to
+/// all that came after them. Where it is the right that is missing, the older call says so too.
+pub fn isUnknown(answer: i32) bool {
+    return answer == linux.negative(.NOSYS) or answer == linux.negative(.PERM);
 }
 
 /// Puts a tree that is mounted nowhere in its place.
@@ -140,7 +146,7 @@ fn openBelow(root: i32, path: [*:0]u8) i32 {
     var tries: u32 = 0;
     while (true) : (tries += 1) {
         const found = linux.result(.openat2, .{ root, path, &how, @sizeOf(How) });
-        if (found == linux.negative(.NOSYS)) return walk(root, path);
+        if (isUnknown(found)) return walk(root, path);
         if (found != linux.negative(.AGAIN) or tries == tries_max) return found;
     }
 }
