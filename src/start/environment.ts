@@ -68,7 +68,10 @@ const halfProblem = "environment variable contains half of a surrogate pair";
 
 function variableProblem(key: string, value: string): string | null {
   if (key === "") return "environment key is empty";
-  if (key.includes("=")) return `environment key ${goQuote(key)} contains "="`;
+  // Windows keeps each drive's directory in "=C:".
+  if (key.includes("=", currentOS() === "win32" ? 1 : 0)) {
+    return `environment key ${goQuote(key)} contains "="`;
+  }
   if (hasNul(key) || hasNul(value)) return nulProblem;
   return hasHalf(key) || hasHalf(value) ? halfProblem : null;
 }

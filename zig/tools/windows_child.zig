@@ -6,6 +6,7 @@
 //!     std             the kinds of the three standard handles, or "none"
 //!     handle VALUE    the kind of that handle here
 //!     stdin           copies standard input to standard output
+//!     empty           writes nothing to standard output, and then a line
 //!     sleep           until it is ended
 //!     spawn           starts itself as "sleep", says its number, and sleeps
 //!     cwd             the working directory
@@ -112,6 +113,11 @@ pub fn main() void {
         const flags = std.mem.readInt(u32, info[60..64], .little);
         const show = std.mem.readInt(u16, info[64..66], .little);
         print(if (flags & 1 != 0 and show == 0) "hidden\n" else "shown\n");
+    } else if (std.mem.eql(u8, what, "empty")) {
+        var none: u32 = 0;
+        for (0..3) |_| _ = WriteFile(standard(1), &buffer, 0, &none, null);
+        Sleep(50);
+        print("after nothing\n");
     } else if (std.mem.eql(u8, what, "write")) {
         const handle: ?Handle = @ptrFromInt(std.fmt.parseInt(usize, operand, 10) catch 0);
         var written: u32 = 0;

@@ -125,13 +125,11 @@ pub const WAIT_OBJECT_0 = 0;
 pub const WAIT_TIMEOUT = 258;
 
 pub const STD_INPUT_HANDLE: u32 = @bitCast(@as(i32, -10));
-pub const FILE_TYPE_DISK = 1;
 pub const FILE_TYPE_CHAR = 2;
 pub const FILE_TYPE_PIPE = 3;
 
 pub const GENERIC_READ = 0x8000_0000;
 pub const GENERIC_WRITE = 0x4000_0000;
-pub const FILE_APPEND_DATA = 4;
 pub const FILE_GENERIC_WRITE = 0x0012_0116;
 pub const FILE_WRITE_DATA = 2;
 pub const FILE_SHARE_ALL = 7;
@@ -174,8 +172,6 @@ pub const PIPE_REJECT_REMOTE_CLIENTS = 8;
 
 pub const JobObjectBasicAccountingInformation = 1;
 pub const JobObjectExtendedLimitInformation = 9;
-pub const JOB_OBJECT_LIMIT_SILENT_BREAKAWAY_OK = 0x1000;
-pub const JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE = 0x2000;
 
 /// The DLL stays as long as the process does: threads and callbacks of ours run in it.
 pub const GET_MODULE_HANDLE_EX_FLAG_PIN = 1;

@@ -41,17 +41,32 @@ pub fn read(number: i32, buffer: [*]u8, length: i32, may_wait: bool) i32 {
         if (work.result) |result| return result;
         if (!may_wait) return again;
         _ = table.sleep(&table.changed, kernel.INFINITE);
+        // Somebody may have closed it meanwhile.
+        if (table.find(number) != entry) return posix(.BADF);
     }
 }
 
 /// 0: the end.
 fn readNow(handle: kernel.Handle, buffer: [*]u8, length: u32) i32 {
     var count: u32 = 0;
-    if (kernel.ReadFile(handle, buffer, length, &count, null) != 0) return @intCast(count);
+    return if (kernel.ReadFile(handle, buffer, length, &count, null) != 0) @intCast(count) else endOrFailure();
+}
+
+fn endOrFailure() i32 {
     const ERROR_HANDLE_EOF = 38;
     const ERROR_BROKEN_PIPE = 109;
     const code = kernel.GetLastError();
     return if (code == ERROR_HANDLE_EOF or code == ERROR_BROKEN_PIPE) 0 else errors.ofCode(code);
+}
+
+/// For a thread: a writer may write nothing, which ends no pipe. Of a console it does: Ctrl-Z.
+fn readSomething(handle: kernel.Handle, buffer: [*]u8, length: u32) i32 {
+    const is_pipe = kernel.GetFileType(handle) == kernel.FILE_TYPE_PIPE;
+    while (true) {
+        var count: u32 = 0;
+        if (kernel.ReadFile(handle, buffer, length, &count, null) == 0) return endOrFailure();
+        if (count > 0 or !is_pipe) return @intCast(count);
+    }
 }
 
 /// Sends the reader for more if it has nothing, with the lock held. False: there is no memory, or no thread.
@@ -146,7 +161,7 @@ fn readAll(context: ?*anyopaque) callconv(.winapi) u32 {
     while (awaitWork(entry, work)) {
         work.is_calling = true;
         table.release();
-        const answer = readNow(entry.handle, &work.bytes, work.bytes.len);
+        const answer = readSomething(entry.handle, &work.bytes, work.bytes.len);
         table.acquire();
         work.is_calling = false;
         work.wanted = false;

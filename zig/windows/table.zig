@@ -172,8 +172,8 @@ pub fn close(number: i32) i32 {
     acquire();
     if (number < first or number - first >= entries.len) {
         release();
-        // Standard handles are the process's: closing them is not ours.
-        return posix(.BADF);
+        // Standard handles are the process's, and stay open.
+        return if (number >= 0 and number < first) 0 else posix(.BADF);
     }
     const index: usize = @intCast(number - first);
     const entry = entries[index] orelse {

@@ -55,6 +55,10 @@ test("a megabyte goes in and comes out, and nothing is lost or twice", async () 
   assert(sync.length === input.length && sync.every((byte, index) => byte === input[index]));
 });
 
+test("a child that writes nothing has not come to its end", async () => {
+  assertEquals(await new Command(child, ["empty"]).text(), "after nothing\n");
+});
+
 test("Go's TestPipes: stdinPipe, stdoutPipe and what is said between", async () => {
   const command = new Command(child, ["stdin"]);
   const [stdin, stdout] = [command.stdinPipe(), command.stdoutPipe()];

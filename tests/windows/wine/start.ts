@@ -139,6 +139,11 @@ test("issue 21: extraEnv takes out what has the name in another case", () => {
   assertEquals(command.environ(), ["ALPHA=3"]);
 });
 
+test("issue 21: a record may have what cmd.exe keeps of each drive", async () => {
+  const entries = await linesOf(["env"], { env: { "=C:": "C:\\tmp", "A": "1" } });
+  assert(entries.includes("=C:=C:\\tmp") && entries.includes("A=1"));
+});
+
 test("issue 21: exit codes have 32 bits", async () => {
   for (const [code, text] of [[0, "0"], [88, "88"], [256, "256"], [0xc0000005, "0xc0000005"]]) {
     const state = await startProcess(child, ["child", "exit", `${code}`]).wait();
