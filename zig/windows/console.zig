@@ -59,9 +59,10 @@ pub fn setWindow(number: i32, columns: i32, rows: i32) i32 {
     table.acquire();
     defer table.release();
     const console = consoleOf(number) orelse return posix(.BADF);
+    const handle = console.handle orelse return posix(.IO);
     const size: kernel.COORD = .{ .X = clamp(columns), .Y = clamp(rows) };
     if (size.X == console.columns and size.Y == console.rows) return 0;
-    const result = kernel.ResizePseudoConsole(console.handle.?, size);
+    const result = kernel.ResizePseudoConsole(handle, size);
     if (result < 0) return failure(result);
     console.columns = size.X;
     console.rows = size.Y;
@@ -98,6 +99,48 @@ pub fn setMode(number: i32, is_raw: bool) i32 {
     defer table.release();
     _ = consoleOf(number) orelse return posix(.BADF);
     return if (is_raw) posix(.OPNOTSUPP) else 0;
+}
+
+/// A child of a console's: when it has ended, and all others, and nobody else can start one, the console is closed.
+const Inmate = struct {
+    process: kernel.Handle,
+    waiting: kernel.Handle,
+    console: *table.Console,
+
+    fn ended(context: ?*anyopaque, _: u8) callconv(.winapi) void {
+        const inmate: *Inmate = @ptrCast(@alignCast(context.?));
+        const console = inmate.console;
+        table.acquire();
+        console.children -= 1;
+        console.closeIfUnused();
+        const waiting = inmate.waiting;
+        table.release();
+        // Not waited for: this is the callback itself.
+        _ = kernel.UnregisterWaitEx(waiting, null);
+        _ = kernel.CloseHandle(inmate.process);
+        table.destroy(inmate);
+        table.letGo(console);
+    }
+};
+
+/// Notes that a process was started in it.
+pub fn begin(console: *table.Console, process: kernel.Handle) void {
+    const self = kernel.GetCurrentProcess();
+    const inmate = table.create(Inmate) orelse return;
+    inmate.console = console;
+    if (kernel.DuplicateHandle(self, process, self, &inmate.process, 0, 0, kernel.DUPLICATE_SAME_ACCESS) == 0) {
+        return table.destroy(inmate);
+    }
+    // The callback waits for the lock, and so for its own handle.
+    table.acquire();
+    defer table.release();
+    const how = kernel.WT_EXECUTEONLYONCE;
+    if (kernel.RegisterWaitForSingleObject(&inmate.waiting, inmate.process, Inmate.ended, inmate, kernel.INFINITE, how) == 0) {
+        _ = kernel.CloseHandle(inmate.process);
+        return table.destroy(inmate);
+    }
+    console.children += 1;
+    console.references += 1;
 }
 
 fn consoleOf(number: i32) ?*table.Console {

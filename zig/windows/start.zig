@@ -6,6 +6,7 @@ const std = @import("std");
 const abi = @import("../abi/abi.zig");
 const block = @import("block.zig");
 const command_line = @import("command_line.zig");
+const consoles = @import("console.zig");
 const errors = @import("errors.zig");
 const kernel = @import("kernel.zig");
 const plans = @import("../child/plan.zig");
@@ -234,15 +235,13 @@ fn create(attempt: *Start, plan: *const plans.Plan, answer: *abi.Answer) !i32 {
     var info: kernel.STARTUPINFOEXW = .{ .StartupInfo = .{ .cb = @sizeOf(kernel.STARTUPINFOEXW) } };
     const startup = &info.StartupInfo;
     if (has(attempt, .hide_window)) startup.dwFlags |= kernel.STARTF_USESHOWWINDOW;
-    if (attempt.console == null) {
-        startup.dwFlags |= kernel.STARTF_USESTDHANDLES;
-        startup.hStdInput = attempt.standard[0];
-        startup.hStdOutput = attempt.standard[1];
-        startup.hStdError = attempt.standard[2];
-    } else {
-        // It would have this process's own otherwise, where those are no console.
-        startup.dwFlags |= kernel.STARTF_USESTDHANDLES;
-    }
+    // In a console it has that one's: said by handles that are none, or else it would have this process's own where those
+    // are redirected.
+    startup.dwFlags |= kernel.STARTF_USESTDHANDLES;
+    const in_console = attempt.console != null;
+    startup.hStdInput = if (in_console) kernel.invalid else attempt.standard[0];
+    startup.hStdOutput = if (in_console) kernel.invalid else attempt.standard[1];
+    startup.hStdError = if (in_console) kernel.invalid else attempt.standard[2];
     const handles = try inherited(attempt);
     const is_inheriting = handles.len > 0 and !has(attempt, .no_inherit_handles);
 
@@ -262,6 +261,7 @@ fn create(attempt: *Start, plan: *const plans.Plan, answer: *abi.Answer) !i32 {
         }
     }
     if (attempt.console) |console| {
+        if (console.handle == null) return errors.posix(.IO);
         // The one attribute that is the value itself.
         if (!update(list, kernel.PROC_THREAD_ATTRIBUTE_PSEUDOCONSOLE, console.handle, @sizeOf(kernel.Handle))) {
             return errors.last();
@@ -293,6 +293,7 @@ fn create(attempt: *Start, plan: *const plans.Plan, answer: *abi.Answer) !i32 {
         }
         if (attempt.flags & kernel.CREATE_SUSPENDED == 0) _ = kernel.ResumeThread(made.hThread);
     }
+    if (attempt.console) |console| consoles.begin(console, made.hProcess);
     const job = attempt.job;
     attempt.job = null;
     const number = table.add(.{ .kind = .process, .handle = made.hProcess, .other = job, .pid = made.dwProcessId });

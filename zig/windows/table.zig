@@ -75,10 +75,34 @@ pub const Entry = struct {
 };
 
 pub const Console = struct {
+    /// Null once it has been closed.
     handle: ?kernel.Handle,
     references: u32 = 2,
+    /// Nobody prints to it any more when both are none: then who reads it is to come to the end.
+    children: u32 = 0,
+    has_side: bool = true,
     columns: i32,
     rows: i32,
+
+    /// Closes it, with the lock held: who is in it hears of that (CTRL_CLOSE_EVENT), and its output ends. By a thread of its
+    /// own, as that call waits until the output has been read (before Windows 11 24H2).
+    pub fn close(console: *Console) void {
+        const handle = console.handle orelse return;
+        console.handle = null;
+        const flags = kernel.STACK_SIZE_PARAM_IS_A_RESERVATION;
+        const thread = kernel.CreateThread(null, 64 * 1024, closeNow, handle, flags, null) orelse return;
+        _ = kernel.CloseHandle(thread);
+    }
+
+    fn closeNow(handle: ?*anyopaque) callconv(.winapi) u32 {
+        kernel.ClosePseudoConsole(handle.?);
+        return 0;
+    }
+
+    /// With the lock held.
+    pub fn closeIfUnused(console: *Console) void {
+        if (console.children == 0 and !console.has_side) console.close();
+    }
 };
 
 var lock: kernel.SRWLOCK = .{};
@@ -187,6 +211,14 @@ pub fn close(number: i32) i32 {
     entry.watches = null;
     const waiting = entry.waiting;
     entry.waiting = null;
+    if (entry.console) |console| switch (entry.kind) {
+        // Hanging up.
+        .terminal => console.close(),
+        else => {
+            console.has_side = false;
+            console.closeIfUnused();
+        },
+    };
     for ([_]?*Work{ entry.reader, entry.writer }) |each| {
         if (each) |work| kernel.WakeAllConditionVariable(&work.wake);
     }
@@ -251,13 +283,12 @@ fn forgetJob(job: kernel.Handle) void {
     _ = kernel.SetInformationJobObject(job, kernel.JobObjectExtendedLimitInformation, &none, @sizeOf(@TypeOf(none)));
 }
 
-fn letGo(console: *Console) void {
+pub fn letGo(console: *Console) void {
     acquire();
+    defer release();
     console.references -= 1;
-    const is_last = console.references == 0;
-    release();
-    if (!is_last) return;
-    if (console.handle) |handle| kernel.ClosePseudoConsole(handle);
+    if (console.references > 0) return;
+    console.close();
     destroy(console);
 }
 

@@ -22,6 +22,26 @@ test("issue 21: a pseudo-console is made, has a size, and is closed", () => {
   terminal.close();
 });
 
+test("issue 21: what is printed there comes to its end with the child", async () => {
+  const text = await new Command("cmd", ["/c", "echo hi"], { pty: true, timeout: 20_000 }).text();
+  // Wine 8 hands nothing of it over.
+  assertEquals(typeof text, "string");
+});
+
+test("issue 21: a terminal that nobody prints to is at its end, and one that is closed ends its child", async () => {
+  const [terminal, side] = openPty();
+  side.close();
+  // What Wine's own console says of itself comes first.
+  const buffer = new Uint8Array(4096);
+  while (await terminal.read(buffer) !== null);
+  terminal.close();
+  const command = new Command(child, ["sleep"], { pty: true });
+  command.start();
+  command.terminal?.close();
+  command.process?.kill();
+  assertEquals(await command.wait().catch((error) => error.exitCode), 1);
+});
+
 test("issue 21: a child that has a pseudo-console starts, and ends", async () => {
   await using command = new Command(child, ["exit", "7"], { pty: true });
   command.start();
