@@ -179,13 +179,14 @@ export class Command implements AsyncDisposable {
    * removed here. Signals but SIGKILL reach what is in it at the moment, and nothing in cgroups below it. "namespace": a pid
    * namespace, in which the child is process 1 and which nothing outlives; signals but SIGKILL reach the child alone, and
    * end it only if it handles them. As an ordinary user in a user namespace as well. SpawnError where it cannot be had, or
-   * contradicts sysProcAttr; the last two are Linux's.
+   * contradicts sysProcAttr; the last two are Linux's. On Windows "group" is a job object, which nothing leaves.
    */
   tree?: Tree;
   /**
    * The signal that the child gets when this program ends, however it ends; true: SIGKILL. On Linux the kernel sends it
    * (PR_SET_PDEATHSIG of prctl(2)), also where a Worker has started the child, and never for the Worker's own end; not to
-   * a child that executes a set-user-ID program or changes its credentials. Elsewhere it is sent at exit and on SIGTERM,
+   * a child that executes a set-user-ID program or changes its credentials. On Windows the kernel ends it, by
+   * SIGKILL alone. Elsewhere it is sent at exit and on SIGTERM,
    * SIGINT and SIGHUP. What the child has started ends with it where `tree` is "namespace".
    */
   endWithParent?: boolean | Signal;

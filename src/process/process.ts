@@ -325,7 +325,7 @@ export class Process implements AsyncDisposable {
 
   /**
    * The pidfd, or null where the kernel has none (macOS, Linux < 5.3, some sandboxes) and once the
-   * process has been reaped. Owned by the Process: do not close it.
+   * process has been reaped; on Windows this library's number for the process's handle. Owned by the Process: do not close it.
    */
   get pidfd(): number | null {
     const { fd } = this.#handle;
@@ -362,7 +362,8 @@ export class Process implements AsyncDisposable {
   /**
    * Sends a signal. Throws ProcessDoneError once the process has been reaped, StateError once released,
    * TypeError for an unknown name, SyscallError where the kernel refuses; never reaches a reused pid.
-   * The number 0 asks only whether it could. pidfd_send_signal(2).
+   * The number 0 asks only whether it could. pidfd_send_signal(2). Windows has SIGKILL, TerminateProcess, and no other:
+   * SyscallError of the code EWINDOWS.
    */
   signal(sig: Signal): void {
     const number = this.#checkSignal(sig);

@@ -13,6 +13,8 @@ import { joinPath, parentPath } from "../paths.ts";
  * executable by the effective user. A name with a slash is checked as it is, PATH ignored. An empty
  * element of PATH is ".", but an empty PATH has none.
  *
+ * On Windows by Go's rules there: PATHEXT, and the current directory first, which is ERR_DOT.
+ *
  * Throws ExecError: ERR_NOT_FOUND; ERR_DOT where the first candidate is relative to the current
  * directory (its `path` holds it); for a name with a slash the errno's name.
  *

@@ -122,6 +122,30 @@ test("stdout and stderr in one, and files by their handles", async () => {
   assertEquals(lines, ["into", "more"]);
 });
 
+test("what is built on these: capture(), a list of outputs, a dialogue, a stream", async () => {
+  const { stdout, state } = await new Command("cmd", ["/c", "echo a& exit 3"]).capture({
+    check: false,
+  });
+  assertEquals([new TextDecoder().decode(stdout), state.exitCode], ["a\r\n", 3]);
+  const seen: number[] = [];
+  const sink = new WritableStream<Uint8Array>({ write: (chunk) => void seen.push(chunk.length) });
+  const path = `${os.tmpdir()}\\tee.txt`;
+  {
+    using file = OSFile.open(path, "w");
+    await new Command("cmd", ["/c", "echo both"], { stdout: [file, sink] }).run();
+  }
+  assertEquals([seen.reduce((sum, each) => sum + each, 0), fs.readFileSync(path, "utf8")], [
+    6,
+    "both\r\n",
+  ]);
+  const asking = new Command("cmd", ["/c", "set /p x=name? & echo got"]);
+  const dialogue = asking.interact();
+  await dialogue.expect(/name/);
+  await dialogue.send("bob\r\n");
+  await dialogue.expect(/got/);
+  await asking.wait();
+});
+
 test("Go's TestContext and WaitDelay: abort, timeout and what they throw", async () => {
   const slow = new Command(child, ["sleep"], { timeout: 100 });
   const error = await assertRejects(() => slow.run(), ExitError);

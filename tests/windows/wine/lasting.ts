@@ -8,20 +8,24 @@ import { ClosedError, Command, OSFile, startProcess, SyscallError } from "../../
 
 const child = process.env.OSEXEC_CHILD_EXE ?? "";
 
-function openKernel(): { GetProcessHandleCount(self: number, count: Uint32Array): number } {
+function openKernel(): { GetHandleInformation(handle: number, flags: Uint32Array): number } {
   const { dlopen } = process.getBuiltinModule("bun:ffi") as unknown as {
     dlopen(name: string, symbols: object): { symbols: unknown };
   };
-  const symbols = { GetProcessHandleCount: { args: ["i64_fast", "ptr"], returns: "i32" } };
+  const symbols = { GetHandleInformation: { args: ["i64_fast", "ptr"], returns: "i32" } };
   return dlopen("kernel32.dll", symbols).symbols as ReturnType<typeof openKernel>;
 }
 
 const kernel = openKernel();
 
+/** How many handles this process has open, by asking of each value; Wine's GetProcessHandleCount says 0. */
 function handles(): number {
-  const count = new Uint32Array(1);
-  assert(kernel.GetProcessHandleCount(-1, count) !== 0);
-  return count[0] ?? 0;
+  const flags = new Uint32Array(1);
+  let count = 0;
+  for (let value = 4; value < 16384; value += 4) {
+    if (kernel.GetHandleInformation(value, flags) !== 0) count += 1;
+  }
+  return count;
 }
 
 /** A turn after the other, until it is so: what other threads let go of is theirs to say when. */
@@ -63,7 +67,7 @@ test("issue 21, 2: what is fed to a child that reads nothing is no error, and is
   assertEquals(new Command(child, ["exit", "0"], { input }).runSync().exitCode, 0);
 });
 
-test("issue 21, 2: a hundred commands with pipes, waits and failures leave no handle", async () => {
+test("issue 21, 2: commands with pipes, waits and failures leave no handle", async () => {
   const round = async (): Promise<void> => {
     await new Command(child, ["stdin"], { input: "a" }).text();
     new Command(child, ["stdin"], { input: "a" }).outputSync();
@@ -77,8 +81,9 @@ test("issue 21, 2: a hundred commands with pipes, waits and failures leave no ha
   };
   // The threads of the pool, and of the runtime, are there then.
   for (let count = 0; count < 5; count++) await round();
+  assert(handles() > 20, "handles are counted");
   const before = handles();
-  for (let count = 0; count < 20; count++) await round();
+  for (let count = 0; count < 12; count++) await round();
   const isSame = await until(() => handles() <= before + 4);
   assert(isSame, `${before} handles before, ${handles()} after`);
 });
@@ -121,7 +126,9 @@ test("issue 21, 2: of Workers that have ended nothing is left", async () => {
     await worker.terminate();
   };
   for (let count = 0; count < 3; count++) await round();
-  const before = handles();
+  // Bun lets go of a Worker's own some time after its end.
+  let before = handles();
+  await until(() => before === (before = handles()));
   for (let count = 0; count < 10; count++) await round();
   // One of ours, of a Worker's thread or its pipe, would be ten.
   const isSame = await until(() => handles() < before + 8);
