@@ -74,7 +74,7 @@ const unpackLibraries = `
   import { writeFileSync } from "node:fs";
   import { libraries, unpack } from "./ffi/embedded.ts";
   for (const [name, library] of Object.entries(libraries)) {
-    writeFileSync("dist/native/" + name, unpack(library), { mode: 0o755 });
+    writeFileSync("dist/native/" + name, unpack(library()), { mode: 0o755 });
   }
 `;
 
