@@ -151,16 +151,17 @@ function defaultPlaces(runtime: Runtime): LibraryPlace[] {
   return places;
 }
 
-/** What `tools/package.mjs` calls the one module that it makes, beside whose folder of libraries. */
-const packaged = "/dist/mod.js";
+/** What `tools/package.mjs` and `tools/parts.mjs` call the module that this is in; the libraries are in dist/native/. */
+const packaged = /\/dist\/(mod|bun\/core)\.js$/;
 
 /**
- * Where npm's package has its library as a file, or null: `url` is not that package's module on a disk. There is none
+ * Where npm's package has its library as a file, or null: `url` is not one of that package's modules on a disk. There is none
  * in what a bundler has made CommonJS of.
  */
 export function packagedPath(url: string | undefined, { platform, arch }: Runtime): string | null {
-  if (!url?.startsWith("file:///") || !url.endsWith(packaged)) return null;
-  return decodeURIComponent(new URL(`native/${platform}-${arch}`, url).pathname);
+  if (!url?.startsWith("file:///") || !packaged.test(url)) return null;
+  const library = url.replace(packaged, `/dist/native/${platform}-${arch}`);
+  return decodeURIComponent(new URL(library).pathname);
 }
 
 /** The file of npm's package: nothing to decode, to write, and to open libc for. 2 ms of the first start. */

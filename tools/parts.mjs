@@ -1,0 +1,246 @@
+/**
+ * The package for Bun, in `dist/bun/`: what every start needs as one module, `core.js`, and each part of what few need as
+ * a file of its own, which is loaded when something of it is first called. Bun takes 0.02 to 0.05 ms for each KB of a
+ * module that it loads, whether it is called or not (docs/PERFORMANCE.md, "Start-up").
+ *
+ *     bun tools/parts.mjs        package.mjs runs it
+ *
+ * The sources know nothing of it: who imports from a file of a part gets a stub, a function of the same name that requires
+ * the part, and calls or constructs what it has there. So a part is made of files of which others only call functions and
+ * construct classes: a constant, or a class that is exported from mod.ts, does not get past this file.
+ *
+ * **A part is entered before there is a child**, or by who can do without it: require() may fail, as when no descriptor is
+ * left, and must not while a child has to be waited for. So what follows a start is in the core, but for what a call
+ * before the start has loaded.
+ *
+ * require(), and not import(), as a start is synchronous. Bun has it in its modules, and its bundler takes the parts into
+ * the bundle. On Deno it is node:module's, which takes 35 ms to load; in Node no bundler would find it: both get the one
+ * module.
+ */
+
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { root, ToolError } from "./toolchain.mjs";
+
+/**
+ * Which files are in which part: by what needs them together.
+ *
+ * @type {Readonly<Record<string, readonly string[]>>}
+ */
+const parts = {
+  // Where the package's own file does not serve.
+  embedded: [
+    "ffi/embedded.ts",
+    ...readdirSync(join(root, "ffi/embedded")).map((file) => `ffi/embedded/${file}`),
+  ],
+  other_runtimes: ["ffi/deno.ts", "ffi/node.ts"],
+  // What sysProcAttr asks for.
+  attributes: [
+    "src/start/accounts.ts",
+    "src/start/limits.ts",
+    "src/start/namespaces.ts",
+    "src/start/ownership.ts",
+  ],
+  replace: ["src/start/replace.ts"],
+  // Data that goes in or comes out: a start opens its sources and sinks before there is a child, and lines() is made.
+  // Of a Sync run that has none, but a timeout, the child is killed if this cannot be loaded.
+  streams: [
+    "src/command/captured.ts",
+    "src/command/copy.ts",
+    "src/command/lines.ts",
+    "src/command/sinks.ts",
+    "src/command/sources.ts",
+    "src/command/sync.ts",
+    "src/command/tee.ts",
+  ],
+  parallel: ["src/command/parallel.ts"],
+  tree: ["src/tree/cgroup.ts", "src/tree/end_with_parent.ts", "src/tree/seed.ts"],
+  orphans: ["src/tree/reap_orphans.ts"],
+  debug: ["src/watch/debug.ts", "src/watch/hangs.ts"],
+  // "osexec/trace".
+  trace: ["trace.ts"],
+};
+
+const folder = join(root, "dist/bun");
+
+/** A file's part. @type {ReadonlyMap<string, string>} */
+const partOf = new Map(
+  Object.entries(parts).flatMap(([part, files]) => files.map((file) => [file, part])),
+);
+
+/**
+ * What a file imports of another, and not only as a type: the file by its path from the root, and the names.
+ *
+ * @param {string} file
+ * @returns {{ from: string, names: string[] }[]}
+ */
+function importsOf(file) {
+  const statement = /^import \{([^}]*)\} from "(\.[^"]+)";$/gm;
+  return [...read(file).matchAll(statement)].map(([, list = "", path = ""]) => ({
+    from: relative(root, resolve(root, dirname(file), path)),
+    names: list.split(",").map((each) => each.trim()).filter((each) => /^\w+$/.test(each)),
+  }));
+}
+
+/**
+ * What a file exports that a stub can stand for: functions and classes.
+ *
+ * @param {string} file
+ */
+function callablesOf(file) {
+  const pattern = /^export (?:(?:async )?function\*?|class) (\w+)/gm;
+  return [...read(file).matchAll(pattern)].map(([, name = ""]) => name);
+}
+
+/** @param {string} file */
+function read(file) {
+  return readFileSync(join(root, file), "utf8");
+}
+
+/** What the parts import of the core, by the file that has it. @type {Map<string, Set<string>>} */
+const shared = new Map();
+for (const { from, names } of [...partOf.keys()].flatMap(importsOf)) {
+  if (partOf.has(from) || from === "mod.ts") continue;
+  shared.set(from, new Set([...shared.get(from) ?? [], ...names]));
+}
+
+/**
+ * What the core calls a name that it exports for the parts: two files may have the same.
+ *
+ * @param {string} file
+ * @param {string} name
+ */
+function sharedName(file, name) {
+  return `${name}_of_${file.replace(/\W/g, "_")}`;
+}
+
+/**
+ * The stubs of a file that is in a part.
+ *
+ * @param {string} file
+ */
+function stubs(file) {
+  const part = partOf.get(file);
+  const functions = callablesOf(file).map((name) => `
+    export function ${name}(...given) {
+      const { ${name}: real } = load_${part}();
+      return new.target === undefined ? real(...given) : new real(...given);
+    }`);
+  return `import { load_${part} } from "./parts.js";${functions.join("")}`;
+}
+
+/**
+ * Resolves what is in another part to stubs, and for a part what is in the core to that.
+ *
+ * @param {string | undefined} own the part, if it is one
+ * @returns {import("bun").BunPlugin}
+ */
+function dividing(own) {
+  return {
+    name: "parts",
+    setup(build) {
+      build.onResolve({ filter: /^\.\.?\// }, ({ path, importer }) => {
+        // Not from what is made below.
+        if (!importer.startsWith(root)) return { path, external: true };
+        const file = relative(root, resolve(dirname(importer), path));
+        const part = partOf.get(file);
+        if (part === own) return undefined;
+        if (part !== undefined) return { path: file, namespace: "stub" };
+        return file === "mod.ts"
+          ? { path: "./core.js", external: true }
+          : { path: file, namespace: "core" };
+      });
+      build.onLoad({ filter: /./, namespace: "stub" }, ({ path }) => ({
+        contents: stubs(path),
+        loader: "js",
+      }));
+      build.onLoad({ filter: /./, namespace: "core" }, ({ path }) => {
+        const names = [...shared.get(path) ?? []].map((name) =>
+          `${sharedName(path, name)} as ${name}`
+        );
+        return { contents: `export { ${names.join(", ")} } from "./core.js";`, loader: "js" };
+      });
+      build.onResolve({ filter: /^entry:/ }, ({ path }) => ({ path, namespace: "entry" }));
+      build.onLoad({ filter: /./, namespace: "entry" }, () => ({
+        contents: entry(own),
+        loader: "js",
+      }));
+      build.onResolve({ filter: /^\//, namespace: "entry" }, ({ path }) => ({ path }));
+    },
+  };
+}
+
+/**
+ * All that a module of the package exports.
+ *
+ * @param {string | undefined} part
+ */
+function entry(part) {
+  const at = (/** @type {string} */ file) => JSON.stringify(join(root, file));
+  if (part !== undefined) {
+    const files = (parts[part] ?? []).filter((file) => callablesOf(file).length > 0);
+    return files.map((file) => `export { ${callablesOf(file).join(", ")} } from ${at(file)};`).join(
+      "\n",
+    );
+  }
+  const own = [...shared].map(([file, names]) => {
+    const list = [...names].map((name) => `${name} as ${sharedName(file, name)}`);
+    return `export { ${list.join(", ")} } from ${at(file)};`;
+  });
+  return [`export * from ${at("mod.ts")};`, ...own].join("\n");
+}
+
+/**
+ * Throws where a file asks a class of another part for more than to be constructed: the stub is another one.
+ *
+ * @param {string} file
+ */
+function refuseKinship(file) {
+  const own = partOf.get(file);
+  for (const { from, names } of importsOf(file)) {
+    const part = partOf.get(from);
+    if (part === undefined || part === own) continue;
+    const kin = names.find((name) =>
+      new RegExp(`\\b(instanceof|extends) ${name}\\b`).test(read(file))
+    );
+    if (kin !== undefined) {
+      throw new ToolError(`${file} wants ${kin} itself, which is in a part: ${part}`);
+    }
+  }
+}
+
+/**
+ * Makes `core.js`, or a part.
+ *
+ * @param {string | undefined} part
+ */
+async function build(part) {
+  const name = part ?? "core";
+  await Bun.build({
+    entrypoints: [`entry:${name}`],
+    root,
+    outdir: folder,
+    naming: `${name}.js`,
+    target: "bun",
+    sourcemap: "linked",
+    plugins: [dividing(part)],
+  });
+}
+
+for (const folder of ["src", "ffi"]) {
+  for (const file of readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })) {
+    if (file.endsWith(".ts")) refuseKinship(join(folder, file));
+  }
+}
+await Promise.all([undefined, ...Object.keys(parts)].map(build));
+// In a module of its own: of one that begins with "// @bun", as the others do, Bun reads the map, and knows no require().
+const loaders = Object.keys(parts).map((part) =>
+  `let ${part};\nexport function load_${part}() {\n  return ${part} ??= require("./${part}.js");\n}\n`
+);
+writeFileSync(join(folder, "parts.js"), loaders.join("\n"));
+// What users import, and nothing of what the parts do.
+const { exports } = new Bun.Transpiler({ loader: "js" }).scan(
+  readFileSync(join(folder, "core.js"), "utf8"),
+);
+const names = exports.filter((name) => !name.includes("_of_"));
+writeFileSync(join(folder, "mod.js"), `export { ${names.join(", ")} } from "./core.js";\n`);
