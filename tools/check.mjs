@@ -296,11 +296,13 @@ function npmPackage({ bun, deno, node, tsc }) {
       return { ...place, cwd };
     };
     const tarball = await packOnce(job);
+    writeFileSync(join(folder, "scarce.ts"), scarce.replace("NAME", name));
     writeFileSync(join(folder, "trace.ts"), trace.replace("NAME", name));
     const succeeded = await job.run([...verify, tarball]) &&
       await job.run([process.execPath, acorn, ...es2022]) &&
       await job.run([...install, tarball], place) &&
       await job.run([bun, "plain.ts"], bare()) &&
+      await job.run(["/bin/sh", "-c", 'ulimit -n 64; exec "$0" scarce.ts', bun], place) &&
       await job.run([bun, "trace.ts"], place) &&
       await job.run([deno, "run", "-A", "trace.ts"], place) &&
       await job.run([bun, "tour.ts"], place) &&
@@ -328,6 +330,20 @@ const plain = `
   const failure = await new Command("/nowhere").run().catch((error) => error.code);
   const exit = await new Command("false").run().catch((error) => error.name);
   if (failure !== "ENOENT" || exit !== "ExitError") throw new Error(failure + " " + exit);
+`;
+
+/** A part that cannot be loaded, as no descriptor is left, is an error by name, and tried again. */
+const scarce = `
+  import { Command, OSFile } from "NAME";
+  new Command("true").runSync();
+  const held = [];
+  try {
+    for (;;) held.push(OSFile.open("/dev/null"));
+  } catch { /* That was the last one. */ }
+  const failure = await new Command("echo", ["it"]).text().catch((error) => error);
+  for (const file of held) file.close();
+  const text = await new Command("echo", ["it"]).text();
+  if (failure.code !== "EMFILE" || text !== "it\\n") throw failure;
 `;
 
 /** The line that a trace names is to be in the file that it names: Deno takes one without the other from some maps. */

@@ -104,6 +104,10 @@ for (const { from, names } of [...partOf.keys()].flatMap(importsOf)) {
   shared.set(from, new Set([...shared.get(from) ?? [], ...names]));
 }
 
+/** What the loaders need of it. */
+const opener = "src/file/file.ts";
+shared.set(opener, new Set([...shared.get(opener) ?? [], "withFile"]));
+
 /**
  * What the core calls a name that it exports for the parts: two files may have the same.
  *
@@ -127,6 +131,36 @@ function stubs(file) {
       return new.target === undefined ? real(...given) : new real(...given);
     }`);
   return `import { load_${part} } from "./parts.js";${functions.join("")}`;
+}
+
+/**
+ * Begins the module that has all require()s: of one that begins with "// @bun", as the others do, Bun reads the map, and
+ * knows no require(). Where it fails, as when no descriptor is left, Bun's own error has no code: our opening of the file
+ * says why, as a SyscallError. In a bundle there is no such file.
+ */
+const loading = `import { ${sharedName(opener, "withFile")} as withFile } from "./core.js";
+
+function failure(file, error) {
+  try {
+    withFile(import.meta.dir + "/" + file, () => {});
+  } catch (reason) {
+    if (reason.code !== "ENOENT") return reason;
+  }
+  return error;
+}
+`;
+
+/** @param {string} part */
+function loader(part) {
+  return `let ${part};
+export function load_${part}() {
+  try {
+    return ${part} ??= require("./${part}.js");
+  } catch (error) {
+    throw failure("${part}.js", error);
+  }
+}
+`;
 }
 
 /**
@@ -233,11 +267,7 @@ for (const folder of ["src", "ffi"]) {
   }
 }
 await Promise.all([undefined, ...Object.keys(parts)].map(build));
-// In a module of its own: of one that begins with "// @bun", as the others do, Bun reads the map, and knows no require().
-const loaders = Object.keys(parts).map((part) =>
-  `let ${part};\nexport function load_${part}() {\n  return ${part} ??= require("./${part}.js");\n}\n`
-);
-writeFileSync(join(folder, "parts.js"), loaders.join("\n"));
+writeFileSync(join(folder, "parts.js"), [loading, ...Object.keys(parts).map(loader)].join("\n"));
 // What users import, and nothing of what the parts do.
 const { exports } = new Bun.Transpiler({ loader: "js" }).scan(
   readFileSync(join(folder, "core.js"), "utf8"),
