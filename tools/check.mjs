@@ -290,7 +290,7 @@ function npmPackage({ bun, deno, node, tsc }) {
       cpSync(folder, cwd, { recursive: true });
       const modules = join(cwd, "node_modules", name, "dist/bun");
       for (const file of readdirSync(modules)) {
-        if (!/^(mod|core|parts)\.js/.test(file)) rmSync(join(modules, file));
+        if (!/^(mod|core)\.js/.test(file)) rmSync(join(modules, file));
       }
       writeFileSync(join(cwd, "plain.ts"), plain.replace("NAME", name));
       return { ...place, cwd };

@@ -68,7 +68,7 @@ function finishMap(path) {
   const map = JSON.parse(readFileSync(path, "utf8"));
   const sources = map.sources.map((source) => source.replace(/^(\.\.\/)+/, ""));
   const sourcesContent = map.sourcesContent.map((text, index) =>
-    /^(ffi\/embedded\/|stub:|core:|entry:)/.test(sources[index] ?? "") ? null : text
+    /^(ffi\/embedded\/|stub:|core:|entry:|part:)/.test(sources[index] ?? "") ? null : text
   );
   const sourceRoot = `npm:${name}@${version}/`;
   writeFileSync(path, JSON.stringify({ ...map, sourceRoot, sources, sourcesContent }));

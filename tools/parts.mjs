@@ -124,43 +124,51 @@ function sharedName(file, name) {
  * @param {string} file
  */
 function stubs(file) {
-  const part = partOf.get(file);
   const functions = callablesOf(file).map((name) => `
     export function ${name}(...given) {
-      const { ${name}: real } = load_${part}();
+      const { ${name}: real } = load();
       return new.target === undefined ? real(...given) : new real(...given);
     }`);
-  return `import { load_${part} } from "./parts.js";${functions.join("")}`;
+  return `import { load } from "part:${partOf.get(file)}";${functions.join("")}`;
+}
+
+/** Stands for require() until everything is built, as Bun's bundler would look for the file now. */
+const requirePart = "require_part_of_osexec";
+
+/**
+ * What loads a part. Where that fails, as when no descriptor is left, Bun's own error has no code: our opening of the file
+ * says why, as a SyscallError. In a bundle there is no such file.
+ *
+ * @param {string} part
+ */
+function loader(part) {
+  return `
+    import { withFile } from ${at(opener)};
+    let part;
+    export function load() {
+      try {
+        return part ??= ${requirePart}("./${part}.js");
+      } catch (error) {
+        throw failure(error);
+      }
+    }
+    function failure(error) {
+      try {
+        withFile(import.meta.dir + "/${part}.js", () => {});
+      } catch (reason) {
+        if (reason.code !== "ENOENT") return reason;
+      }
+      return error;
+    }`;
 }
 
 /**
- * Begins the module that has all require()s: of one that begins with "// @bun", as the others do, Bun reads the map, and
- * knows no require(). Where it fails, as when no descriptor is left, Bun's own error has no code: our opening of the file
- * says why, as a SyscallError. In a bundle there is no such file.
+ * A file of the sources, for an import.
+ *
+ * @param {string} file
  */
-const loading = `import { ${sharedName(opener, "withFile")} as withFile } from "./core.js";
-
-function failure(file, error) {
-  try {
-    withFile(import.meta.dir + "/" + file, () => {});
-  } catch (reason) {
-    if (reason.code !== "ENOENT") return reason;
-  }
-  return error;
-}
-`;
-
-/** @param {string} part */
-function loader(part) {
-  return `let ${part};
-export function load_${part}() {
-  try {
-    return ${part} ??= require("./${part}.js");
-  } catch (error) {
-    throw failure("${part}.js", error);
-  }
-}
-`;
+function at(file) {
+  return JSON.stringify(join(root, file));
 }
 
 /**
@@ -173,55 +181,59 @@ function dividing(own) {
   return {
     name: "parts",
     setup(build) {
-      build.onResolve({ filter: /^\.\.?\// }, ({ path, importer }) => {
-        // Not from what is made below.
-        if (!importer.startsWith(root)) return { path, external: true };
+      build.onResolve({ filter: /^\.?\.?\// }, ({ path, importer }) => {
+        if (path === coreModule) return { path, external: true };
         const file = relative(root, resolve(dirname(importer), path));
         const part = partOf.get(file);
-        if (part === own) return undefined;
+        if (part === own) return { path: join(root, file) };
         if (part !== undefined) return { path: file, namespace: "stub" };
-        return file === "mod.ts"
-          ? { path: "./core.js", external: true }
-          : { path: file, namespace: "core" };
+        if (file === "mod.ts") return { path: coreModule, external: true };
+        return { path: file, namespace: "core" };
       });
-      build.onLoad({ filter: /./, namespace: "stub" }, ({ path }) => ({
-        contents: stubs(path),
-        loader: "js",
-      }));
-      build.onLoad({ filter: /./, namespace: "core" }, ({ path }) => {
-        const names = [...shared.get(path) ?? []].map((name) =>
-          `${sharedName(path, name)} as ${name}`
-        );
-        return { contents: `export { ${names.join(", ")} } from "./core.js";`, loader: "js" };
+      build.onResolve({ filter: /^(entry|part):/ }, ({ path }) => {
+        const [namespace = "", name = ""] = path.split(":");
+        return { path: name, namespace };
       });
-      build.onResolve({ filter: /^entry:/ }, ({ path }) => ({ path, namespace: "entry" }));
-      build.onLoad({ filter: /./, namespace: "entry" }, () => ({
-        contents: entry(own),
-        loader: "js",
-      }));
-      build.onResolve({ filter: /^\//, namespace: "entry" }, ({ path }) => ({ path }));
+      /** @type {Readonly<Record<string, (path: string) => string>>} */
+      const made = { entry, stub: stubs, part: loader, core: sharing };
+      for (const [namespace, make] of Object.entries(made)) {
+        build.onLoad({ filter: /./, namespace }, ({ path }) => ({
+          contents: make(path),
+          loader: "js",
+        }));
+      }
     },
   };
+}
+
+/** What the parts import. */
+const coreModule = "./core.js";
+
+/**
+ * A file of the core, for a part.
+ *
+ * @param {string} file
+ */
+function sharing(file) {
+  const names = [...shared.get(file) ?? []].map((name) => `${sharedName(file, name)} as ${name}`);
+  return `export { ${names.join(", ")} } from "${coreModule}";`;
 }
 
 /**
  * All that a module of the package exports.
  *
- * @param {string | undefined} part
+ * @param {string} name a part's, or "core"
  */
-function entry(part) {
-  const at = (/** @type {string} */ file) => JSON.stringify(join(root, file));
-  if (part !== undefined) {
-    const files = (parts[part] ?? []).filter((file) => callablesOf(file).length > 0);
-    return files.map((file) => `export { ${callablesOf(file).join(", ")} } from ${at(file)};`).join(
-      "\n",
-    );
-  }
-  const own = [...shared].map(([file, names]) => {
-    const list = [...names].map((name) => `${name} as ${sharedName(file, name)}`);
-    return `export { ${list.join(", ")} } from ${at(file)};`;
-  });
-  return [`export * from ${at("mod.ts")};`, ...own].join("\n");
+function entry(name) {
+  const files = parts[name]?.filter((file) => callablesOf(file).length > 0);
+  const lists = files === undefined
+    ? [...shared].map(([file, names]) => {
+      const list = [...names].map((each) => `${each} as ${sharedName(file, each)}`);
+      return `{ ${list.join(", ")} } from ${at(file)}`;
+    })
+    : files.map((file) => `{ ${callablesOf(file).join(", ")} } from ${at(file)}`);
+  if (files === undefined) lists.unshift(`* from ${at("mod.ts")}`);
+  return lists.map((list) => `export ${list};`).join("\n");
 }
 
 /**
@@ -246,19 +258,25 @@ function refuseKinship(file) {
 /**
  * Makes `core.js`, or a part.
  *
- * @param {string | undefined} part
+ * @param {string} name
  */
-async function build(part) {
-  const name = part ?? "core";
-  await Bun.build({
+async function build(name) {
+  const { outputs } = await Bun.build({
     entrypoints: [`entry:${name}`],
     root,
     outdir: folder,
     naming: `${name}.js`,
     target: "bun",
     sourcemap: "linked",
-    plugins: [dividing(part)],
+    plugins: [dividing(name in parts ? name : undefined)],
   });
+  const call = new RegExp(`${requirePart}\\(("[^"]*")\\)`, "g");
+  for (const { path } of outputs) {
+    if (!path.endsWith(".js")) continue;
+    // Of a module that begins with "// @bun" Bun reads the map, and knows no require(); its bundler knows no other.
+    const either = "(typeof require === 'undefined' ? import.meta.require($1) : require($1))";
+    writeFileSync(path, readFileSync(path, "utf8").replace(call, either));
+  }
 }
 
 for (const folder of ["src", "ffi"]) {
@@ -266,11 +284,10 @@ for (const folder of ["src", "ffi"]) {
     if (file.endsWith(".ts")) refuseKinship(join(folder, file));
   }
 }
-await Promise.all([undefined, ...Object.keys(parts)].map(build));
-writeFileSync(join(folder, "parts.js"), [loading, ...Object.keys(parts).map(loader)].join("\n"));
+await Promise.all(["core", ...Object.keys(parts)].map(build));
 // What users import, and nothing of what the parts do.
 const { exports } = new Bun.Transpiler({ loader: "js" }).scan(
   readFileSync(join(folder, "core.js"), "utf8"),
 );
 const names = exports.filter((name) => !name.includes("_of_"));
-writeFileSync(join(folder, "mod.js"), `export { ${names.join(", ")} } from "./core.js";\n`);
+writeFileSync(join(folder, "mod.js"), `export { ${names.join(", ")} } from "${coreModule}";\n`);
