@@ -16,6 +16,7 @@
 
 export type {
   Credential,
+  JoinedNamespace,
   Limit,
   ProcAttr,
   SysProcAttr,
@@ -79,13 +80,17 @@ export {
   type Expectation,
   type ExpectOptions,
 } from "./src/terminal/dialogue.ts";
+export type { LandlockRules } from "./src/start/landlock.ts";
 export { lookPath } from "./src/start/look_path.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";
 export { findProcess, Process, startProcess } from "./src/process/process.ts";
 export { type ReapOptions, reapOrphans } from "./src/tree/reap_orphans.ts";
+export type { Capabilities } from "./src/start/privileges.ts";
 export { exec } from "./src/start/replace.ts";
+export type { IoPriority, MemoryPolicy, Scheduler } from "./src/start/resources.ts";
 export { type Observation, observe } from "./src/watch/observe.ts";
+export type { SeccompRules } from "./src/start/seccomp.ts";
 export type { ProcessState, Rusage } from "./src/process/process_state.ts";
 export type { Signal, SignalName } from "./src/process/signals.ts";
 export { openPty, type PtyOptions, Terminal } from "./src/terminal/terminal.ts";

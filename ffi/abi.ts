@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-968404902, 2126145753] as const;
+export const FINGERPRINT = [566721122, 1197874232] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -14,7 +14,7 @@ export const Request = {
   magic: 0,
   length: 4,
   clone_flags: 8,
-  deferred: 12,
+  options: 12,
   path: 16,
   path_length: 20,
   argv: 24,
@@ -91,8 +91,7 @@ export const Rung = {
   pidfd: 4,
   close_range: 8,
   window: 16,
-  private: 32,
-  fork: 64,
+  memory: 32,
   into_cgroup: 128,
 } as const;
 
@@ -114,45 +113,142 @@ export const Wait = {
   nowait: 2,
 } as const;
 
+export const Option = {
+  deferred: 1,
+  no_pidfd: 2,
+} as const;
+
+/** What each step carries, in the order of its fields. */
+export interface StepValues {
+  sigaction: readonly [];
+  cgroup: readonly [directory: number];
+  affinity: readonly [mask: Uint8Array | string];
+  scheduler: readonly [policy: number, priority: number];
+  nice: readonly [value: number];
+  io_priority: readonly [value: number];
+  timer_slack: readonly [nanoseconds: bigint];
+  memory_policy: readonly [mode: number, nodes: Uint8Array | string];
+  oom_score_adj: readonly [value: number];
+  coredump_filter: readonly [mask: number];
+  personality: readonly [persona: number];
+  rlimit: readonly [soft: bigint, hard: bigint, resource: number];
+  uid_map: readonly [text: Uint8Array | string];
+  setgroups_policy: readonly [allow: number];
+  gid_map: readonly [text: Uint8Array | string];
+  setns: readonly [namespace: number, kind: number];
+  unshare: readonly [flags: number];
+  self_setgroups_policy: readonly [allow: number];
+  self_gid_map: readonly [text: Uint8Array | string];
+  self_uid_map: readonly [text: Uint8Array | string];
+  pid_namespace: readonly [];
+  mount_private: readonly [];
+  new_root: readonly [path: string];
+  mount: readonly [kind: number, attributes: number, source: string, target: string, options: Uint8Array | string];
+  symlink: readonly [content: string, path: string];
+  remount: readonly [path: string, attributes: number];
+  pivot_root: readonly [];
+  hostname: readonly [name: Uint8Array | string];
+  domainname: readonly [name: Uint8Array | string];
+  setsid: readonly [];
+  setpgid: readonly [group: number];
+  foreground: readonly [terminal: number, group: number];
+  chroot: readonly [path: string];
+  umask: readonly [mask: number];
+  bounding_set: readonly [kept: bigint];
+  keep_capabilities: readonly [];
+  setgroups: readonly [groups: readonly number[]];
+  setgid: readonly [id: number];
+  setuid: readonly [id: number];
+  ambient_set: readonly [capabilities: bigint];
+  securebits: readonly [bits: number];
+  capability_sets: readonly [permitted: bigint, effective: bigint, inheritable: bigint, given: number];
+  keyring: readonly [];
+  pdeathsig: readonly [signal: number];
+  dumpable: readonly [value: number];
+  chdir: readonly [path: string];
+  no_new_privs: readonly [];
+  fd: readonly [source: number, target: number];
+  close_range: readonly [first: number];
+  listen_fds: readonly [];
+  noctty: readonly [];
+  setctty: readonly [terminal: number];
+  landlock: readonly [fs: bigint, net: bigint, scoped: bigint];
+  landlock_path: readonly [access: bigint, file_access: bigint, path: string];
+  landlock_port: readonly [access: bigint, port: bigint];
+  landlock_restrict: readonly [];
+  rlimit_nofile: readonly [soft: bigint, hard: bigint, resource: number];
+  ptrace: readonly [];
+  sigprocmask: readonly [];
+  seccomp: readonly [filter: Uint8Array | string];
+  exec: readonly [];
+}
+
 /**
- * The steps in the order in which they run; the code of a step is its index. `word` is what
- * errors call it; `words` is how many 32-bit words it carries, "text" that it carries a path.
+ * The steps in the order in which they run; the code of a step is its index. `word` is what errors call it, `size` that
+ * of its fields, `since` the first Linux that has it.
  */
 export const STEPS = [
-  { step: "sigaction", word: "sigaction", payload: [0, 0] },
-  { step: "cgroup", word: "cgroup", payload: [1, 1] },
-  { step: "uid_map", word: "uid_map", payload: "text" },
-  { step: "setgroups_policy", word: "setgroups_policy", payload: [1, 1] },
-  { step: "gid_map", word: "gid_map", payload: "text" },
-  { step: "unshare", word: "unshare", payload: [1, 1] },
-  { step: "self_setgroups_policy", word: "setgroups_policy", payload: [1, 1] },
-  { step: "self_gid_map", word: "gid_map", payload: "text" },
-  { step: "self_uid_map", word: "uid_map", payload: "text" },
-  { step: "mount_private", word: "mount_private", payload: [0, 0] },
-  { step: "setsid", word: "setsid", payload: [0, 0] },
-  { step: "setpgid", word: "setpgid", payload: [1, 1] },
-  { step: "foreground", word: "foreground", payload: [2, 2] },
-  { step: "chroot", word: "chroot", payload: "text" },
-  { step: "nice", word: "nice", payload: [1, 1] },
-  { step: "rlimit", word: "rlimit", payload: [5, 5] },
-  { step: "umask", word: "umask", payload: [1, 1] },
-  { step: "keep_capabilities", word: "capabilities", payload: [0, 0] },
-  { step: "setgroups", word: "setgroups", payload: [0, 65535] },
-  { step: "setgid", word: "setgid", payload: [1, 1] },
-  { step: "setuid", word: "setuid", payload: [1, 1] },
-  { step: "capabilities", word: "capabilities", payload: [2, 2] },
-  { step: "pdeathsig", word: "pdeathsig", payload: [1, 1] },
-  { step: "chdir", word: "chdir", payload: "text" },
-  { step: "no_new_privs", word: "no_new_privs", payload: [0, 0] },
-  { step: "fd", word: "fd", payload: [2, 2] },
-  { step: "close_range", word: "close_range", payload: [1, 1] },
-  { step: "listen_fds", word: "listen_fds", payload: [0, 0] },
-  { step: "noctty", word: "noctty", payload: [0, 0] },
-  { step: "setctty", word: "setctty", payload: [1, 1] },
-  { step: "rlimit_nofile", word: "rlimit", payload: [5, 5] },
-  { step: "ptrace", word: "ptrace", payload: [0, 0] },
-  { step: "sigprocmask", word: "sigprocmask", payload: [0, 0] },
-  { step: "exec", word: "exec", payload: [0, 0] },
+  { step: "sigaction", word: "sigaction", size: 0, fields: [] },
+  { step: "cgroup", word: "cgroup", size: 4, fields: [["descriptor", 0]] },
+  { step: "affinity", word: "affinity", size: 8, fields: [["bytes", 0]] },
+  { step: "scheduler", word: "scheduler", size: 8, fields: [["u32", 0], ["i32", 4]] },
+  { step: "nice", word: "nice", size: 4, fields: [["i32", 0]] },
+  { step: "io_priority", word: "io_priority", size: 4, fields: [["i32", 0]] },
+  { step: "timer_slack", word: "timer_slack", size: 8, fields: [["u64", 0]] },
+  { step: "memory_policy", word: "memory_policy", size: 16, fields: [["u32", 0], ["bytes", 8]] },
+  { step: "oom_score_adj", word: "oom_score_adj", size: 4, fields: [["i32", 0]] },
+  { step: "coredump_filter", word: "coredump_filter", size: 4, fields: [["u32", 0]] },
+  { step: "personality", word: "personality", size: 4, fields: [["u32", 0]] },
+  { step: "rlimit", word: "rlimit", size: 24, fields: [["u64", 0], ["u64", 8], ["u32", 16]] },
+  { step: "uid_map", word: "uid_map", size: 8, fields: [["bytes", 0]] },
+  { step: "setgroups_policy", word: "setgroups_policy", size: 4, fields: [["u32", 0]] },
+  { step: "gid_map", word: "gid_map", size: 8, fields: [["bytes", 0]] },
+  { step: "setns", word: "setns", size: 8, fields: [["descriptor", 0], ["u32", 4]] },
+  { step: "unshare", word: "unshare", size: 4, fields: [["u32", 0]] },
+  { step: "self_setgroups_policy", word: "setgroups_policy", size: 4, fields: [["u32", 0]] },
+  { step: "self_gid_map", word: "gid_map", size: 8, fields: [["bytes", 0]] },
+  { step: "self_uid_map", word: "uid_map", size: 8, fields: [["bytes", 0]] },
+  { step: "pid_namespace", word: "pid_namespace", size: 0, fields: [] },
+  { step: "mount_private", word: "mount_private", size: 0, fields: [] },
+  { step: "new_root", word: "new_root", size: 8, fields: [["path", 0]], since: "5.6" },
+  { step: "mount", word: "mount", size: 32, fields: [["u32", 0], ["u32", 4], ["path", 8], ["path", 16], ["bytes", 24]] },
+  { step: "symlink", word: "symlink", size: 16, fields: [["path", 0], ["path", 8]] },
+  { step: "remount", word: "remount", size: 16, fields: [["path", 0], ["u32", 8]] },
+  { step: "pivot_root", word: "pivot_root", size: 0, fields: [] },
+  { step: "hostname", word: "hostname", size: 8, fields: [["bytes", 0]] },
+  { step: "domainname", word: "domainname", size: 8, fields: [["bytes", 0]] },
+  { step: "setsid", word: "setsid", size: 0, fields: [] },
+  { step: "setpgid", word: "setpgid", size: 4, fields: [["i32", 0]] },
+  { step: "foreground", word: "foreground", size: 8, fields: [["descriptor", 0], ["i32", 4]] },
+  { step: "chroot", word: "chroot", size: 8, fields: [["path", 0]] },
+  { step: "umask", word: "umask", size: 4, fields: [["u32", 0]] },
+  { step: "bounding_set", word: "bounding_set", size: 8, fields: [["u64", 0]] },
+  { step: "keep_capabilities", word: "capabilities", size: 0, fields: [] },
+  { step: "setgroups", word: "setgroups", size: 8, fields: [["words", 0]] },
+  { step: "setgid", word: "setgid", size: 4, fields: [["u32", 0]] },
+  { step: "setuid", word: "setuid", size: 4, fields: [["u32", 0]] },
+  { step: "ambient_set", word: "capabilities", size: 8, fields: [["u64", 0]], since: "4.3" },
+  { step: "securebits", word: "securebits", size: 4, fields: [["u32", 0]] },
+  { step: "capability_sets", word: "capabilities", size: 32, fields: [["u64", 0], ["u64", 8], ["u64", 16], ["u32", 24]] },
+  { step: "keyring", word: "keyring", size: 0, fields: [] },
+  { step: "pdeathsig", word: "pdeathsig", size: 4, fields: [["u32", 0]] },
+  { step: "dumpable", word: "dumpable", size: 4, fields: [["u32", 0]] },
+  { step: "chdir", word: "chdir", size: 8, fields: [["path", 0]] },
+  { step: "no_new_privs", word: "no_new_privs", size: 0, fields: [] },
+  { step: "fd", word: "fd", size: 8, fields: [["i32", 0], ["i32", 4]] },
+  { step: "close_range", word: "close_range", size: 4, fields: [["i32", 0]] },
+  { step: "listen_fds", word: "listen_fds", size: 0, fields: [] },
+  { step: "noctty", word: "noctty", size: 0, fields: [] },
+  { step: "setctty", word: "setctty", size: 4, fields: [["i32", 0]] },
+  { step: "landlock", word: "landlock", size: 24, fields: [["u64", 0], ["u64", 8], ["u64", 16]], since: "5.13" },
+  { step: "landlock_path", word: "landlock", size: 24, fields: [["u64", 0], ["u64", 8], ["path", 16]], since: "5.13" },
+  { step: "landlock_port", word: "landlock", size: 16, fields: [["u64", 0], ["u64", 8]], since: "6.7" },
+  { step: "landlock_restrict", word: "landlock", size: 0, fields: [], since: "5.13" },
+  { step: "rlimit_nofile", word: "rlimit", size: 24, fields: [["u64", 0], ["u64", 8], ["u32", 16]] },
+  { step: "ptrace", word: "ptrace", size: 0, fields: [] },
+  { step: "sigprocmask", word: "sigprocmask", size: 0, fields: [] },
+  { step: "seccomp", word: "seccomp", size: 8, fields: [["bytes", 0]], since: "3.17" },
+  { step: "exec", word: "exec", size: 0, fields: [] },
 ] as const;
 
 export const SYMBOLS = {
@@ -195,6 +291,7 @@ export const SYMBOLS = {
   osexec_executable: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_getcwd: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_environ: { parameters: ["buffer", "i32"], result: "i32" },
+  osexec_landlock_abi: { parameters: [], result: "i32" },
   osexec_reactor: { parameters: ["buffer"], result: "i32" },
   osexec_watch: { parameters: ["i32", "i32", "i32", "i32"], result: "i32" },
   osexec_watch_pid: { parameters: ["i32", "i32", "i32"], result: "i32" },

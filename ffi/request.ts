@@ -1,18 +1,19 @@
 /** Encodes a start into the one flat buffer that crosses to native code, and decodes the answer. */
 
-import { Answer, MAGIC, Request, StepHeader, STEPS } from "./abi.ts";
+import { Answer, MAGIC, Option, Request, StepHeader, STEPS, type StepValues } from "./abi.ts";
 import { library } from "./library.ts";
 import { encodeText } from "./text.ts";
 
 /** The name of a step of the native table. */
 export type StepName = (typeof STEPS)[number]["step"];
 
-/** A step with what it carries: a path, or 32-bit words. */
-export interface RequestStep {
-  readonly step: StepName;
-  readonly text?: string;
-  readonly words?: readonly number[];
-}
+/** A step with what it carries, in the order of its fields. */
+export type RequestStep = {
+  readonly [Name in StepName]: { readonly step: Name; readonly values: StepValues[Name] };
+}[StepName];
+
+/** What a field may be. */
+type Value = StepValues[StepName][number];
 
 /** A start, ready to be encoded. No string may hold a NUL. */
 export interface StartRequest {
@@ -45,15 +46,30 @@ export interface StartAnswer {
 
 /** How to make a start. */
 export interface StartOptions {
-  /** Bits of the generated `Rung` that it is to do without. */
-  readonly without: number;
+  /** Whether it needs no pidfd. */
+  readonly noPidfd?: boolean;
   /** Whether what comes of it may be asked for later: then this thread need not stand still for execve. */
   readonly deferred: boolean;
   /** Whether the thread that makes it is to last as long as this process. */
   readonly lasting?: boolean;
 }
 
-const codes: ReadonlyMap<string, number> = new Map(STEPS.map(({ step }, code) => [step, code]));
+/** A row of the native table, and where it stands there. */
+interface Row {
+  readonly code: number;
+  readonly size: number;
+  readonly fields: readonly (readonly [kind: string, offset: number])[];
+}
+
+const rows: ReadonlyMap<string, Row> = new Map(
+  STEPS.map(({ step, size, fields }, code) => [step, { code, size, fields }]),
+);
+
+/** Where a step stands in the order in which they run. */
+export function stepCode(step: StepName): number {
+  return rows.get(step)?.code ?? -1;
+}
+
 const encoder = new TextEncoder();
 
 /** The buffer of the last request: native code copies it during the call, so one serves them all. */
@@ -76,9 +92,10 @@ export function forceRungs(rungs: number): void {
 /** Starts a process: one native call. */
 export function start(
   request: StartRequest,
-  { without, deferred, lasting }: StartOptions = { without: 0, deferred: false },
+  { noPidfd, deferred, lasting }: StartOptions = { deferred: false },
 ): StartAnswer {
-  const length = encode(request, without | forcedRungs, deferred);
+  const options = (deferred ? Option.deferred : 0) | (noPidfd ? Option.no_pidfd : 0);
+  const length = encode(request, options);
   if (lasting) library().osexec_spawn_lasting(scratch, length, answerBytes);
   else library().osexec_spawn(scratch, length, answerBytes);
   return decode();
@@ -96,7 +113,7 @@ export function settle(pending: number, pid: number): StartAnswer {
 
 /** Replaces this process: returns only when that failed. */
 export function replace(request: StartRequest): StartAnswer {
-  const length = encode(request, forcedRungs, false);
+  const length = encode(request, 0);
   library().osexec_exec(scratch, length, answerBytes);
   return decode();
 }
@@ -115,7 +132,7 @@ function decode(): StartAnswer {
 }
 
 /** Puts the request into `scratch`; answers its length. */
-function encode(request: StartRequest, forced: number, deferred: boolean): number {
+function encode(request: StartRequest, options: number): number {
   const argv = block(request.argv);
   const envp = encodedEnvironment(request);
   reserve(measure(request, argv, envp));
@@ -136,7 +153,7 @@ function encode(request: StartRequest, forced: number, deferred: boolean): numbe
   view.setUint32(Request.magic, MAGIC, true);
   view.setUint32(Request.length, offset, true);
   view.setUint32(Request.clone_flags, request.cloneFlags, true);
-  view.setUint32(Request.deferred, deferred ? 1 : 0, true);
+  view.setUint32(Request.options, options, true);
   view.setUint32(Request.path, Request.size, true);
   view.setUint32(Request.path_length, pathLength, true);
   view.setUint32(Request.argv, argvOffset, true);
@@ -147,7 +164,7 @@ function encode(request: StartRequest, forced: number, deferred: boolean): numbe
   view.setUint32(Request.envp_count, request.envp.length, true);
   view.setUint32(Request.steps, stepsOffset, true);
   view.setUint32(Request.steps_length, offset - stepsOffset, true);
-  view.setUint32(Request.forced, forced, true);
+  view.setUint32(Request.forced, forcedRungs, true);
   return offset;
 }
 
@@ -171,10 +188,18 @@ function encodedEnvironment({ envp, envpLasts }: StartRequest): Uint8Array {
 /** An upper bound: a UTF-16 unit takes three bytes of UTF-8 at most. */
 function measure(request: StartRequest, argv: string, envp: Uint8Array): number {
   let size = Request.size + 3 * (request.path.length + argv.length) + envp.length + 16;
-  for (const { text, words } of request.steps) {
-    size += StepHeader.size + 8 + 3 * (text?.length ?? 0) + 4 * (words?.length ?? 0);
+  for (const { step, values } of request.steps) {
+    size += StepHeader.size + 8 + (rows.get(step)?.size ?? 0);
+    for (const value of values) size += room(value);
   }
   return size;
+}
+
+/** An upper bound of what lies behind the fields, with a NUL. */
+function room(value: Value): number {
+  if (typeof value === "string") return 3 * value.length + 1;
+  if (typeof value !== "object") return 0;
+  return value instanceof Uint8Array ? value.length : 4 * value.length + 3;
 }
 
 function reserve(size: number): void {
@@ -193,24 +218,65 @@ function putText(offset: number, text: string): number {
   return bytes.length;
 }
 
-function putStep(offset: number, { step, text, words }: RequestStep): number {
-  const code = codes.get(step);
-  if (code === undefined) throw new Error(`unknown step ${step}`);
+function putStep(offset: number, { step, values }: RequestStep): number {
+  const row = rows.get(step);
+  if (row === undefined || row.fields.length !== values.length) {
+    throw new Error(`${step} with ${values.length} values`);
+  }
+  const { code, size, fields } = row;
   const start = offset + StepHeader.size;
-  let length = 0;
-  if (text !== undefined) length = putText(start, text + "\0");
-  if (words !== undefined) {
-    for (const word of words) {
-      view.setUint32(start + length, word, true);
-      length += 4;
+  scratch.fill(0, start, start + size);
+  let tail = start + size;
+  for (let index = 0; index < fields.length; index++) {
+    const field = fields[index];
+    const value: Value | undefined = values[index];
+    if (field === undefined || value === undefined) throw new Error(`${step} without a value`);
+    const place = start + field[1];
+    if (typeof value === "number") {
+      view.setUint32(place, value, true);
+    } else if (typeof value === "bigint") {
+      view.setBigUint64(place, value, true);
+    } else {
+      if (field[0] === "words") tail = align4(tail);
+      view.setUint32(place, tail - place, true);
+      const isPath = field[0] === "path";
+      const length = putTail(tail, value, isPath);
+      // Of words the count, of a path without its NUL.
+      view.setUint32(
+        place + 4,
+        field[0] === "words" ? length / 4 : length - (isPath ? 1 : 0),
+        true,
+      );
+      tail += length;
     }
   }
   view.setUint16(offset + StepHeader.code, code, true);
   view.setUint16(offset + StepHeader.code + 2, 0, true);
-  view.setUint32(offset + StepHeader.length, length, true);
-  const end = align(start + length);
-  for (let index = start + length; index < end; index++) scratch[index] = 0;
+  view.setUint32(offset + StepHeader.length, tail - start, true);
+  const end = align(tail);
+  scratch.fill(0, tail, end);
   return end;
+}
+
+/** What a field points to; answers how many bytes it is. */
+function putTail(
+  offset: number,
+  value: string | Uint8Array | readonly number[],
+  isPath: boolean,
+): number {
+  if (typeof value === "string") return putText(offset, isPath ? value + "\0" : value);
+  if (value instanceof Uint8Array) {
+    scratch.set(value, offset);
+    return value.length;
+  }
+  for (let index = 0; index < value.length; index++) {
+    view.setUint32(offset + 4 * index, value[index] ?? 0, true);
+  }
+  return 4 * value.length;
+}
+
+function align4(offset: number): number {
+  return (offset + 3) & ~3;
 }
 
 function align(offset: number): number {

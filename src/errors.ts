@@ -93,10 +93,13 @@ export class SyscallError extends Error {
  * process could not be made. The rest stand in the order in which they run.
  */
 export type SpawnStep =
-  | ("request" | "clone" | "cgroup" | "uid_map" | "gid_map" | "setgroups_policy")
-  | ("unshare" | "mount_private" | "setsid" | "setpgid" | "foreground")
-  | ("chroot" | "nice" | "rlimit" | "umask" | "setgroups" | "setgid" | "setuid" | "capabilities")
-  | ("pdeathsig" | "chdir" | "no_new_privs" | "fd" | "noctty" | "setctty" | "ptrace" | "exec")
+  | ("request" | "clone" | "cgroup" | "affinity" | "scheduler" | "nice" | "io_priority")
+  | ("timer_slack" | "memory_policy" | "oom_score_adj" | "coredump_filter" | "personality")
+  | ("rlimit" | "uid_map" | "gid_map" | "setgroups_policy" | "unshare" | "mount_private")
+  | ("setsid" | "setpgid" | "foreground" | "chroot" | "umask" | "bounding_set" | "setgroups")
+  | ("setgid" | "setuid" | "capabilities" | "securebits" | "keyring" | "pdeathsig" | "dumpable")
+  | ("chdir" | "no_new_privs" | "fd" | "noctty" | "setctty" | "landlock" | "ptrace" | "seccomp")
+  | "exec"
   | (string & Record<never, never>);
 
 /** What a SpawnError is made from; `cause` may be given too. */

@@ -1,6 +1,7 @@
 /** The systems osexec runs on, in the words that `process.platform` uses. */
 
 import { currentRuntime, PlatformError } from "../ffi/runtime.ts";
+import type { Architecture } from "./start/system_calls.ts";
 
 /** A supported operating system. */
 export type OS = "linux" | "darwin";
@@ -13,4 +14,12 @@ export function currentOS(): OS {
   const { platform } = currentRuntime();
   if (platform === "linux" || platform === "darwin") return platform;
   throw new PlatformError(platform, "osexec supports Linux and macOS");
+}
+
+/** The processor's architecture, in the kernel's word. Throws PlatformError as currentOS(). */
+export function currentArchitecture(): Architecture {
+  const { platform, arch } = currentRuntime();
+  if (arch === "x64") return "x86_64";
+  if (arch === "arm64") return "aarch64";
+  throw new PlatformError(`${platform}-${arch}`, "osexec supports x86_64 and aarch64");
 }

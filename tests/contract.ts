@@ -91,6 +91,48 @@ type RlimitName =
 
 type Limit = number | bigint;
 
+/** Of api-next.d.ts, as what follows; `memoryPolicy` is not there. */
+interface Capabilities {
+  bounding?: readonly number[] | undefined;
+  permitted?: readonly number[] | undefined;
+  effective?: readonly number[] | undefined;
+  inheritable?: readonly number[] | undefined;
+  securebits?: number | undefined;
+}
+
+interface LandlockRules {
+  read?: readonly osexec.Text[] | undefined;
+  write?: readonly osexec.Text[] | undefined;
+  execute?: readonly osexec.Text[] | undefined;
+  bindTcp?: readonly number[] | undefined;
+  connectTcp?: readonly number[] | undefined;
+  scoped?: boolean | undefined;
+  bestEffort?: boolean | undefined;
+}
+
+interface SeccompRules {
+  default: "allow" | "kill" | { errno: number };
+  allow?: readonly string[] | undefined;
+  deny?: readonly string[] | undefined;
+  errno?: number | undefined;
+}
+
+interface Scheduler {
+  policy: "other" | "batch" | "idle" | "fifo" | "rr";
+  priority?: number | undefined;
+  resetOnFork?: boolean | undefined;
+}
+
+interface IoPriority {
+  class: "realtime" | "best-effort" | "idle";
+  level?: number | undefined;
+}
+
+interface MemoryPolicy {
+  mode: "default" | "bind" | "interleave" | "preferred" | "local";
+  nodes?: readonly number[] | undefined;
+}
+
 interface SysProcAttr {
   chroot?: osexec.Text | undefined;
   credential?: Credential | undefined;
@@ -116,6 +158,19 @@ interface SysProcAttr {
     | undefined;
   nice?: number | undefined;
   noNewPrivs?: boolean | undefined;
+  capabilities?: Capabilities | undefined;
+  landlock?: LandlockRules | undefined;
+  seccomp?: Uint8Array | SeccompRules | undefined;
+  affinity?: readonly number[] | undefined;
+  scheduler?: Scheduler | undefined;
+  ioPriority?: IoPriority | undefined;
+  timerSlack?: number | undefined;
+  memoryPolicy?: MemoryPolicy | undefined;
+  oomScoreAdj?: number | undefined;
+  coredumpFilter?: number | undefined;
+  personality?: number | undefined;
+  dumpable?: boolean | undefined;
+  newKeyring?: boolean | undefined;
   closeFds?: boolean | undefined;
   listenFds?: boolean | readonly string[] | undefined;
 }

@@ -32,6 +32,7 @@ import {
   type DriverResult,
   duplicate,
   helper,
+  namespaceNumber,
   parentState,
   readAll,
   startPiped,
@@ -46,6 +47,12 @@ function attributes(one: DriverCase): { readonly attr: ProcAttr; readonly opened
     const copy = duplicate(directory.fd, cgroupNumber);
     opened.push(copy);
     sys.cgroupFD = copy;
+  }
+  if (one.namespace !== undefined) {
+    using file = OSFile.open(`/proc/self/ns/${one.namespace}`, "r");
+    const copy = duplicate(file.fd, namespaceNumber);
+    opened.push(copy);
+    sys.joinNamespaces = [{ fd: copy, kind: one.namespace }];
   }
   if (one.terminal !== undefined) {
     const copy = duplicate(0, one.terminal);

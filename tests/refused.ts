@@ -5,6 +5,7 @@
 
 import process from "node:process";
 import { Rung } from "../ffi/abi.ts";
+import { library } from "../ffi/library.ts";
 import { start } from "../ffi/request.ts";
 import { Process } from "../mod.ts";
 import { planStart } from "../src/start/plan.ts";
@@ -44,6 +45,12 @@ export const childPath: "raw" | "libc" = plain.rungs === allRungs ? "libc" : "ra
 export const needsLinuxChild: string | false = childPath === "raw"
   ? false
   : "needs Linux's own child, and this library's goes through libc";
+
+/** The reason to skip a test of landlock of at least this version, or false. */
+export function needsLandlock(version: number): string | false {
+  if (needsLinuxChild) return needsLinuxChild;
+  return library().osexec_landlock_abi() < version ? `needs landlock ${version}` : false;
+}
 
 /** The reason to skip a test of a child through libc, or false. */
 export const needsLibcChild: string | false = childPath === "libc"

@@ -157,6 +157,20 @@ export function statusFields(text: string): Map<string, string> {
   );
 }
 
+/** The processors that a process may run on, by its /proc/PID/status: "0-2,5". */
+export function processorsOf(status: ReadonlyMap<string, string>): number[] {
+  const ranges = status.get("Cpus_allowed_list")?.split(",") ?? [];
+  return ranges.flatMap((range) => {
+    const [first = 0, last = first] = range.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  });
+}
+
+/** One that this process may run on. */
+export const processor: number = existsSync("/proc/self/status")
+  ? processorsOf(statusFields(readFileSync("/proc/self/status", "utf8")))[0] ?? 0
+  : 0;
+
 /** What the child sees of itself in /proc/self/status. */
 export function childStatus(sys: SysProcAttr, attr: ProcAttr = {}): Map<string, string> {
   return statusFields(run(["file", "/proc/self/status"], { ...attr, sys }));
@@ -441,8 +455,13 @@ export function runtimeCommand(script: string, argv: readonly string[] = []): st
 /** High enough to be free, and to be beyond the part of the descriptor table that a child copies. */
 export const cgroupNumber = 777;
 
+/** The same, of a namespace. */
+export const namespaceNumber = 778;
+
 /** A start that driver.ts makes, in a process of its own. */
 export interface DriverCase {
+  /** Joins the namespace of this kind that the process is in already. */
+  readonly namespace?: "net" | "pid";
   /** Default: the helper. */
   readonly path?: string;
   /** What the program is to do, without argv[0]. Default: exit with 0. */

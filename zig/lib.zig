@@ -5,12 +5,15 @@ const builtin = @import("builtin");
 const abi = @import("abi/abi.zig");
 const environ = @import("os/environ.zig");
 const files = @import("files/files.zig");
+const landlock = @import("child/landlock.zig");
+const ledger = @import("files/ledger.zig");
 const launcher = @import("parent/launcher.zig");
 const nowait = @import("files/nowait.zig");
 const opener = @import("files/opener.zig");
 const orphans = @import("wait/orphans.zig");
 const processors = @import("os/processors.zig");
 const pty = @import("files/pty.zig");
+const replace = @import("parent/replace.zig");
 const reactor = @import("reactor/reactor.zig");
 const shared = @import("os/shared.zig");
 const spawn = @import("parent/spawn.zig");
@@ -53,7 +56,7 @@ pub const symbols = struct {
 
     /// Returns only when it failed: why is in `answer`.
     pub fn osexec_exec(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
-        spawn.replace(request[0..@intCast(@max(length, 0))], answer);
+        replace.replace(request[0..@intCast(@max(length, 0))], answer);
     }
 
     pub fn osexec_wait(pid: i32, pidfd: i32, flags: i32, exit: *abi.Exit) callconv(.c) i32 {
@@ -153,7 +156,9 @@ pub const symbols = struct {
     /// The controlling side of a new terminal and the other one; `name` gets the path of that, NUL included, and the
     /// answer is its length. `owned`: the controlling side is this thread's alone, and goes with it.
     pub fn osexec_pty(ends: *[2]i32, name: [*]u8, length: i32, owned: i32) callconv(.c) i32 {
-        return pty.open(ends, name, length, owned != 0);
+        const answer = pty.open(ends, name, length);
+        if (answer >= 0 and owned != 0) ledger.own(ends[0..1]);
+        return answer;
     }
 
     /// All there is, of a controlling side.
@@ -214,6 +219,11 @@ pub const symbols = struct {
 
     pub fn osexec_environ(buffer: [*]u8, length: i32) callconv(.c) i32 {
         return environ.read(buffer, length);
+    }
+
+    /// The version of landlock that the kernel has. -ENOSYS: none; -EOPNOTSUPP: it is not enabled.
+    pub fn osexec_landlock_abi() callconv(.c) i32 {
+        return if (builtin.os.tag == .linux) landlock.version() else system.negative(.NOSYS);
     }
 
     pub fn osexec_reactor(answer: *abi.Reactor) callconv(.c) i32 {

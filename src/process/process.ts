@@ -1,6 +1,6 @@
 /** Processes: Go's os.StartProcess, os.FindProcess and os.Process. */
 
-import { Exit, Rung, Stage, Wait } from "../../ffi/abi.ts";
+import { Exit, Stage, Wait } from "../../ffi/abi.ts";
 import { now, wallClock } from "../../ffi/host.ts";
 import { library } from "../../ffi/library.ts";
 import {
@@ -78,15 +78,15 @@ export function startChild(
 ): Process {
   const plan = planStart(name, argv, attr);
   if (pipes.length > 0) givePipes(plan, attr, pipes);
-  for (const { step, words } of plan.steps) {
-    if (step !== "fd" || words === undefined) continue;
-    const source = words[0] ?? -1;
-    if (source >= 0) lend(source, (words[1] ?? 0) <= 2);
+  for (const planned of plan.steps) {
+    if (planned.step !== "fd") continue;
+    const [source, target] = planned.values;
+    if (source >= 0) lend(source, target <= 2);
   }
   if (pidfd) prepareForEnd();
   const startedAt = wallClock();
   const begun = now();
-  const answer = start(plan, { without: pidfd ? 0 : Rung.pidfd, deferred, lasting });
+  const answer = start(plan, { noPidfd: !pidfd, deferred, lasting });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
   if (pidfd) expectSoon();

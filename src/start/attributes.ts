@@ -4,6 +4,10 @@ import type { Text } from "../../ffi/text.ts";
 import type { RlimitName } from "./constants.ts";
 import type { Env } from "./environment.ts";
 import type { Fd } from "../file/file.ts";
+import type { LandlockRules } from "./landlock.ts";
+import type { Capabilities } from "./privileges.ts";
+import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
+import type { SeccompRules } from "./seccomp.ts";
 import type { Signal } from "../process/signals.ts";
 
 /** How startProcess() starts a process: Go's os.ProcAttr. */
@@ -57,6 +61,14 @@ export interface SysProcIDMap {
   size: number;
 }
 
+/** A namespace by a descriptor that does not say which one is meant. */
+export interface JoinedNamespace {
+  /** A namespace's file, or a pidfd. */
+  fd: Fd;
+  /** Which of the process's, or what the file must be. */
+  kind: "user" | "pid" | "net" | "mnt" | "uts" | "ipc" | "cgroup" | "time";
+}
+
 /**
  * Go's syscall.SysProcAttr: fields marked L are Linux only, and are refused elsewhere with a
  * SpawnError of step "request" that names the field, as are attributes that exclude each other
@@ -91,6 +103,14 @@ export interface SysProcAttr {
    * That thread is the JavaScript thread of the start: a Worker's children die with the Worker.
    */
   pdeathsig?: Signal | undefined;
+  /**
+   * L: namespaces that are there and the child joins, in this order, setns(2): before it makes any by unshareflags. Each by
+   * its file (/proc/PID/ns/net), or by a pidfd with its `kind` (Linux 5.8). Who joins a user namespace has all
+   * capabilities in it, and so stands first where it is to open the others. With one of processes the program runs in a
+   * second child, as nobody changes the own one: it is this process's child all the same. A mount namespace brings its root
+   * and working directory.
+   */
+  joinNamespaces?: readonly (Fd | JoinedNamespace)[] | undefined;
   /** L: CLONE_NEW*: namespaces that the child is born into. */
   cloneflags?: number | undefined;
   /** L: CLONE_NEW*: namespaces that the child makes for itself, unshare(2). */
@@ -122,8 +142,53 @@ export interface SysProcAttr {
     | undefined;
   /** The child's nice value itself, -20 to 19. */
   nice?: number | undefined;
-  /** L: prctl(PR_SET_NO_NEW_PRIVS). */
+  /**
+   * L: the program, and all that it starts, never gets rights by execve(2): no set-user-ID, no capabilities of files,
+   * PR_SET_NO_NEW_PRIVS. Default: true with `landlock` or `seccomp`, which need it of whoever has not CAP_SYS_ADMIN.
+   */
   noNewPrivs?: boolean | undefined;
+  /** L: the sets of capabilities, and what the kernel does with them. */
+  capabilities?: Capabilities | undefined;
+  /** L: a session keyring of the child's own, empty, instead of this process's: session-keyring(7). */
+  newKeyring?: boolean | undefined;
+  /**
+   * L: whether the child dumps core, and can be traced and looked into by others of its user, PR_SET_DUMPABLE: UNTIL
+   * execve(2), which makes every program dumpable again but one that its user may not read, or that changes its user.
+   * Until then the child has a copy of this process's memory: true with a `credential` is refused.
+   */
+  dumpable?: boolean | undefined;
+  /**
+   * L: which files, ports and processes it reaches. Its paths are looked up in the child's root, from its directory and
+   * with its rights, when its descriptors are in place. It implies `noNewPrivs`.
+   */
+  landlock?: LandlockRules | undefined;
+  /**
+   * L: which system calls it may make: rules, or a filter of 8 bytes an instruction (BPF, struct sock_filter), as
+   * libseccomp exports one. It is in place for execve(2) itself, which must be allowed. It implies `noNewPrivs`.
+   */
+  seccomp?: Uint8Array | SeccompRules | undefined;
+  /**
+   * L: the processors that the child may run on, by their numbers from 0, sched_setaffinity(2). Those that there are not,
+   * or that its cgroup has not, the kernel leaves out; where none is left it is step "affinity", EINVAL.
+   */
+  affinity?: readonly number[] | undefined;
+  /** L: how it gets time. With "other" and "batch" see also `nice`. */
+  scheduler?: Scheduler | undefined;
+  /** L: how it gets to the disk. */
+  ioPriority?: IoPriority | undefined;
+  /** L: by how many nanoseconds its timers may be late, from 1 on, PR_SET_TIMERSLACK. The system's own is 50,000. */
+  timerSlack?: number | undefined;
+  /** L: which node's memory it gets. */
+  memoryPolicy?: MemoryPolicy | undefined;
+  /**
+   * L: -1000 (never) to 1000 (first): whether it is ended where there is no memory left, proc_pid_oom_score_adj(5). To go
+   * lower than it has been needs CAP_SYS_RESOURCE.
+   */
+  oomScoreAdj?: number | undefined;
+  /** L: what its core has in it, a bit for each kind of memory, 0 to 0x1ff: core(5). */
+  coredumpFilter?: number | undefined;
+  /** L: personality(2), such as 0x40000: no address space layout randomization. All bits at once; 0 is Linux. */
+  personality?: number | undefined;
   /**
    * Close every other descriptor from max(3, number of files) on, even one opened without O_CLOEXEC.
    * Default true; false is Go's behaviour. On Bun false hands down little: Bun marks what it opens, and on its start

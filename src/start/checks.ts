@@ -6,10 +6,10 @@ import { SpawnError } from "../errors.ts";
 import { currentOS, type OS } from "../os.ts";
 
 /** A step as errors and explain() name it. */
-export interface PlannedStep extends RequestStep {
+export type PlannedStep = RequestStep & {
   /** The argument in words: "/nope" for chdir, "1337" for setuid. Absent: see stepArgument(). */
   readonly argument?: string;
-}
+};
 
 /** What the parts of a plan report a bad value through. */
 export interface PlanContext {

@@ -13,6 +13,7 @@ import { currentOS } from "../os.ts";
 import { joinPath } from "../paths.ts";
 import { textOf } from "../tree/proc.ts";
 import type { PlannedStep } from "./checks.ts";
+import { LandlockFs } from "./landlock.ts";
 import type { StartPlan } from "./plan.ts";
 import { quote } from "../quote.ts";
 
@@ -22,20 +23,23 @@ export type RefusedStart = Pick<StartPlan, "path" | "argv" | "envp" | "steps" | 
 /** A sentence that says what it was and what mends it, or undefined. */
 export function diagnose(
   start: RefusedStart,
-  { step, text = "" }: PlannedStep,
+  planned: PlannedStep,
   errno: number,
 ): string | undefined {
-  if (step.endsWith("_map")) return mapTooBig(text, errno);
+  const { step } = planned;
+  if (isMap(planned)) return mapTooBig(planned.values[0], errno);
+  if (planned.step === "ambient_set") return notInBounding(start, planned.values[0], errno);
+  if (step === "landlock_restrict" || step === "seccomp") return lacksNoNewPrivs(start, errno);
   if (step !== "exec") return undefined;
   if (errno === Errno.E2BIG) return tooBig(start);
   const seesOthers = start.steps.some(({ step }) => elsewhere.has(step));
   if (seesOthers || start.cloneFlags !== 0 || currentOS() !== "linux") return undefined;
-  const dir = start.steps.find(({ step }) => step === "chdir")?.text ?? ".";
+  const dir = start.steps.find((planned) => planned.step === "chdir")?.values[0] ?? ".";
   const path = start.path.startsWith("/") ? start.path : joinPath(dir, start.path);
   try {
     if (errno === Errno.ENOENT) return missingInterpreter(path);
     if (errno === Errno.ENOEXEC) return unknownFormat(path);
-    if (errno === Errno.EACCES) return notExecutable(path);
+    if (errno === Errno.EACCES) return notExecutable(path) ?? notInRules(start, path);
   } catch {
     // Not readable, or gone meanwhile: nothing is certain.
   }
@@ -45,8 +49,15 @@ export function diagnose(
 /** Steps after which a path leads to another file, or another user asks for it. */
 const elsewhere: ReadonlySet<string> = new Set(["chroot", "unshare", "setuid", "mount_private"]);
 
+type MapStep = Extract<PlannedStep, { step: `${string}_map` }>;
+
+function isMap(planned: PlannedStep): planned is MapStep {
+  return planned.step.endsWith("_map");
+}
+
 /** UID_GID_MAP_MAX_EXTENTS, and a page: user_namespaces(7). */
-function mapTooBig(text: string, errno: number): string | undefined {
+function mapTooBig(text: string | Uint8Array, errno: number): string | undefined {
+  if (typeof text !== "string") return undefined;
   const lines = text.split("\n").length - 1;
   const isTooBig = lines > 340 || text.length >= 4096;
   if (errno !== Errno.EINVAL || !isTooBig) return undefined;
@@ -123,6 +134,34 @@ function notExecutable(path: string): string | undefined {
   return mount.options.includes("noexec")
     ? `${mount.point} is mounted noexec`
     : "it may not be executed: chmod +x";
+}
+
+/** A file that may be executed, where rules of landlock are all that stands in the way. */
+function notInRules({ steps }: RefusedStart, path: string): string | undefined {
+  const rules = steps.find((planned) => planned.step === "landlock");
+  const restricts = BigInt(LandlockFs.EXECUTE | LandlockFs.READ_FILE);
+  if (rules === undefined || (rules.values[0] & restricts) === 0n) return undefined;
+  if (whyNot(path) !== 0) return undefined;
+  return "landlock must let it be executed and read, and its interpreter or loader too";
+}
+
+function notInBounding(
+  { steps }: RefusedStart,
+  wanted: bigint,
+  errno: number,
+): string | undefined {
+  const bounding = steps.find((planned) => planned.step === "bounding_set");
+  if (errno !== Errno.EPERM || bounding === undefined) return undefined;
+  const missing = wanted & ~bounding.values[0];
+  if (missing === 0n) return undefined;
+  const first = missing.toString(2).split("").reverse().indexOf("1");
+  return `${first} is not in capabilities.bounding`;
+}
+
+function lacksNoNewPrivs({ steps }: RefusedStart, errno: number): string | undefined {
+  if (errno !== Errno.EPERM && errno !== Errno.EACCES) return undefined;
+  if (steps.some(({ step }) => step === "no_new_privs")) return undefined;
+  return "without noNewPrivs it takes CAP_SYS_ADMIN";
 }
 
 /** Why this process may not execute a file: 0, or the errno. */

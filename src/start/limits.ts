@@ -4,19 +4,15 @@ import type { SysProcAttr } from "./attributes.ts";
 import { checkInteger, type PlanContext, type PlannedStep } from "./checks.ts";
 import { rlimitNumber } from "./constants.ts";
 
-/**
- * The steps of the limits: those before the credentials, as raising a hard limit needs privileges, and
- * that of NOFILE, after the descriptors are in place, as dup2(2) fails beyond it.
- */
+/** The steps of the limits. */
 export function limitSteps(
   context: PlanContext,
   { nice, rlimits, umask }: SysProcAttr,
-): { readonly limits: PlannedStep[]; readonly openFiles: PlannedStep[] } {
-  const limits: PlannedStep[] = [];
-  const openFiles: PlannedStep[] = [];
+): PlannedStep[] {
+  const steps: PlannedStep[] = [];
   if (nice !== undefined) {
     const value = checkInteger(context, "nice", nice, -20, 19);
-    limits.push({ step: "nice", words: [value], argument: `${value}` });
+    steps.push({ step: "nice", values: [value], argument: `${value}` });
   }
   for (const [name, limit] of Object.entries(rlimits ?? {})) {
     if (limit === undefined) continue;
@@ -33,18 +29,17 @@ export function limitSteps(
     if (least > most) {
       context.refuse(`${name}: the soft limit ${soft} is above the hard one ${hard}`);
     }
-    const words = [number, ...halves(least), ...halves(most)];
     const unlimited = infinity(context);
     const inWords = (value: bigint): string => value === unlimited ? "unlimited" : `${value}`;
     const argument = `${name} ${inWords(least)}:${inWords(most)}`;
-    if (name === "NOFILE") openFiles.push({ step: "rlimit_nofile", words, argument });
-    else limits.push({ step: "rlimit", words, argument });
+    const step = name === "NOFILE" ? "rlimit_nofile" : "rlimit";
+    steps.push({ step, values: [least, most, number], argument });
   }
   if (umask !== undefined) {
     const value = checkInteger(context, "umask", umask, 0, 0o777);
-    limits.push({ step: "umask", words: [value], argument: `0${value.toString(8)}` });
+    steps.push({ step: "umask", values: [value], argument: `0${value.toString(8)}` });
   }
-  return { limits, openFiles };
+  return steps;
 }
 
 /** RLIM_INFINITY: all ones on Linux, all but the sign on macOS. */
@@ -65,9 +60,4 @@ function limitValue(context: PlanContext, what: string, value: unknown): bigint 
     context.refuse(`${what} ${value} is not one from 0 to ${most}, or Infinity`);
   }
   return BigInt(value);
-}
-
-/** The lower and the upper word. */
-function halves(value: bigint): [number, number] {
-  return [Number(value & 0xffff_ffffn), Number(value >> 32n)];
 }

@@ -26,7 +26,11 @@ export function listenSteps(
   if (closed >= 0) context.refuse(`listenFds is set, and file ${closed} is null`);
   if (wanted !== true) checkNames(context, wanted, count);
   const last = files.length - 1;
-  return [{ step: "listen_fds", argument: count === 1 ? `${first}` : `${first}-${last}` }];
+  return [{
+    step: "listen_fds",
+    values: [],
+    argument: count === 1 ? `${first}` : `${first}-${last}`,
+  }];
 }
 
 /** As fdname_is_valid() of systemd; and a list of another length is taken for none there. */

@@ -1,6 +1,6 @@
-/** Namespaces, id maps and ambient capabilities: what Linux alone has. */
+/** Namespaces and id maps: what Linux alone has. */
 
-import type { SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type { JoinedNamespace, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import { checkInteger, type PlanContext, type PlannedStep } from "./checks.ts";
 import {
   CLONE_NEWCGROUP,
@@ -12,7 +12,9 @@ import {
   CLONE_NEWUSER,
   CLONE_NEWUTS,
 } from "./constants.ts";
-import { withFile } from "../file/file.ts";
+import { descriptor, isPlanned } from "./borrowed.ts";
+import { type Fd, OSFile } from "../file/file.ts";
+import { showValue } from "../quote.ts";
 
 const names = [
   ["CLONE_NEWTIME", CLONE_NEWTIME],
@@ -50,12 +52,60 @@ export function namespaceSteps(context: PlanContext, sys: SysProcAttr): PlannedS
   return steps;
 }
 
+/** By the names that /proc/PID/ns has. */
+const kinds: ReadonlyMap<unknown, number> = new Map<JoinedNamespace["kind"], number>([
+  ["user", CLONE_NEWUSER],
+  ["pid", CLONE_NEWPID],
+  ["net", CLONE_NEWNET],
+  ["mnt", CLONE_NEWNS],
+  ["uts", CLONE_NEWUTS],
+  ["ipc", CLONE_NEWIPC],
+  ["cgroup", CLONE_NEWCGROUP],
+  ["time", CLONE_NEWTIME],
+]);
+
+/** setns(2), and the second child where it may have been a namespace of processes: of which kind a file is the child asks. */
+export function joinSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
+  const { joinNamespaces = [], cloneflags = 0 } = sys;
+  let mayBePid = false;
+  const steps = joinNamespaces.map((entry, index): PlannedStep => {
+    const what = `joinNamespaces[${index}]`;
+    const { fd, kind } = joined(what, entry);
+    const flag = kind === undefined ? 0 : kinds.get(kind) ?? 0;
+    if (flag === 0 || flag === CLONE_NEWPID) mayBePid = true;
+    const number = descriptor(context, what, fd);
+    const shown = isPlanned(fd) ? fd.label : `${number}`;
+    const argument = kind === undefined ? shown : `${kind} ${shown}`;
+    return { step: "setns", values: [number, flag], argument };
+  });
+  if (!mayBePid) return steps;
+  // The kernel lets no init of a namespace have a sibling.
+  if ((cloneflags & CLONE_NEWPID) !== 0) {
+    context.refuse("joinNamespaces may join a pid namespace, and cloneflags makes one");
+  }
+  return [...steps, { step: "pid_namespace", values: [] }];
+}
+
+/** An entry of joinNamespaces. */
+function joined(what: string, entry: Fd | JoinedNamespace): Partial<JoinedNamespace> & { fd: Fd } {
+  if (typeof entry !== "object" || entry instanceof OSFile || !("kind" in entry)) {
+    return { fd: entry };
+  }
+  const { fd, kind } = entry;
+  if (!kinds.has(kind)) {
+    throw new TypeError(
+      `${what}.kind ${showValue(kind)} is none of ${[...kinds.keys()].join(", ")}`,
+    );
+  }
+  return { fd, kind };
+}
+
 /** unshare(2), and the maps that a child writes for itself: Go's rule 102. */
 export function selfMapSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
   const flags = checkFlags(context, "unshareflags", sys.unshareflags);
   if (flags === 0) return [];
   const steps: PlannedStep[] = [
-    { step: "unshare", words: [flags], argument: namespaceNames(flags) },
+    { step: "unshare", values: [flags], argument: namespaceNames(flags) },
   ];
   const { uidMappings, gidMappings } = sys;
   if ((flags & CLONE_NEWUSER) !== 0) {
@@ -67,27 +117,8 @@ export function selfMapSteps(context: PlanContext, sys: SysProcAttr): PlannedSte
       steps.push({ step: "self_uid_map", ...map(context, "uidMappings", uidMappings) });
     }
   }
-  if ((flags & CLONE_NEWNS) !== 0) steps.push({ step: "mount_private", argument: "/" });
+  if ((flags & CLONE_NEWNS) !== 0) steps.push({ step: "mount_private", values: [], argument: "/" });
   return steps;
-}
-
-/** PR_SET_KEEPCAPS before the credentials, and the sets after them. */
-export function capabilitySteps(
-  context: PlanContext,
-  { ambientCaps }: SysProcAttr,
-): [PlannedStep[], PlannedStep[]] {
-  if (ambientCaps === undefined || ambientCaps.length === 0) return [[], []];
-  const last = lastCapability();
-  const words: [number, number] = [0, 0];
-  for (const capability of ambientCaps) {
-    checkInteger(context, "ambientCaps: capability", capability, 0, last);
-    words[capability < 32 ? 0 : 1] |= 1 << capability % 32;
-  }
-  const argument = `[${ambientCaps.join(" ")}]`;
-  return [
-    [{ step: "keep_capabilities", argument: "keep" }],
-    [{ step: "capabilities", words: words.map((word) => word >>> 0), argument }],
-  ];
 }
 
 function checkFlags(context: PlanContext, field: string, flags: unknown): number {
@@ -116,12 +147,12 @@ function checkMapsWanted(context: PlanContext, sys: SysProcAttr, born: number, m
 }
 
 function policy({ gidMappingsEnableSetgroups }: SysProcAttr): {
-  words: readonly number[];
+  values: readonly [number];
   argument: string;
 } {
   return gidMappingsEnableSetgroups
-    ? { words: [1], argument: "allow" }
-    : { words: [0], argument: "deny" };
+    ? { values: [1], argument: "allow" }
+    : { values: [0], argument: "deny" };
 }
 
 /** A map's text, a line each. Ranges that overlap the kernel would only call EINVAL. */
@@ -129,7 +160,7 @@ function map(
   context: PlanContext,
   field: string,
   lines: readonly SysProcIDMap[],
-): { text: string; argument: string } {
+): { values: readonly [string]; argument: string } {
   if (lines.length === 0) context.refuse(`${field} is empty`);
   const last = 0xffffffff;
   for (const { containerID, hostID, size } of lines) {
@@ -151,21 +182,8 @@ function map(
   const shown = rows.length > linesShown
     ? [...rows.slice(0, linesShown), `… (${rows.length} lines)`]
     : rows;
-  return { text: rows.map((row) => `${row}\n`).join(""), argument: shown.join(", ") };
+  return { values: [rows.map((row) => `${row}\n`).join("")], argument: shown.join(", ") };
 }
 
 /** So many of a map's lines stand in messages. */
 const linesShown = 8;
-
-/** The kernel's last capability; what it cannot be asked for is the last one known, 40. */
-function lastCapability(): number {
-  try {
-    const bytes = new Uint8Array(16);
-    const path = "/proc/sys/kernel/cap_last_cap";
-    const length = withFile(path, (file) => file.readSync(bytes)) ?? 0;
-    const number = Number.parseInt(new TextDecoder().decode(bytes.subarray(0, length)), 10);
-    return Number.isNaN(number) ? 40 : number;
-  } catch {
-    return 40;
-  }
-}

@@ -13,7 +13,7 @@ import type { StartPlan } from "./plan.ts";
  * Where it is not allowed, the child has the descriptors all the same.
  */
 export function givePipes(plan: StartPlan, { sys }: ProcAttr, pipes: readonly Fd[]): void {
-  const uid = plan.steps.find(({ step }) => step === "setuid")?.words?.[0];
+  const uid = plan.steps.find((planned) => planned.step === "setuid")?.values[0];
   const user = uid === undefined ? undefined : hostUser(uid, sys);
   if (user === undefined) return;
   for (const pipe of pipes) library().osexec_give(fdNumber(pipe, "a pipe"), user | 0);

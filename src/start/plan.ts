@@ -1,7 +1,7 @@
 /** From ProcAttr to the ordered list of steps that the child will take; nothing is opened or started. */
 
 import { STEPS } from "../../ffi/abi.ts";
-import type { StartRequest } from "../../ffi/request.ts";
+import { type StartRequest, stepCode } from "../../ffi/request.ts";
 import { showText, type Text } from "../../ffi/text.ts";
 import { resolveCredential } from "./accounts.ts";
 import type { ProcAttr, SysProcAttr } from "./attributes.ts";
@@ -12,13 +12,17 @@ import {
   planContext,
   type PlannedStep,
 } from "./checks.ts";
+import { confinementSteps } from "./confinement.ts";
 import { isCleanEnvironment, readEnvironment } from "./environment.ts";
-import { type Fd, fdMax, fdNumber, heldBytes, nullDevice, type PlannedFd } from "../file/file.ts";
+import { descriptor, isPlanned } from "./borrowed.ts";
+import { fdNumber, nullDevice } from "../file/file.ts";
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
-import { capabilitySteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
+import { joinSteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
 import { inherited } from "../native.ts";
+import { privilegeSteps } from "./privileges.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
+import { resourceSteps } from "./resources.ts";
 import { OwnAttributes, readAttributes } from "./sys.ts";
 
 /** A start, checked and in order. */
@@ -29,6 +33,7 @@ export interface StartPlan extends StartRequest {
 /** Fields that only Linux has. */
 export const linuxOnly = [
   "pdeathsig",
+  "joinNamespaces",
   "cloneflags",
   "unshareflags",
   "uidMappings",
@@ -37,6 +42,19 @@ export const linuxOnly = [
   "ambientCaps",
   "cgroupFD",
   "noNewPrivs",
+  "capabilities",
+  "newKeyring",
+  "dumpable",
+  "landlock",
+  "seccomp",
+  "affinity",
+  "scheduler",
+  "ioPriority",
+  "timerSlack",
+  "memoryPolicy",
+  "oomScoreAdj",
+  "coredumpFilter",
+  "personality",
 ] as const;
 
 /**
@@ -49,17 +67,18 @@ export function planStart(program: Text, args: readonly Text[], given: ProcAttr)
   const { name, argv } = checkProgram(context, program, args);
   const attr = given instanceof OwnAttributes ? given : readAttributes(given, context.refuse);
   const { sys } = attr;
-  const { first, middle, last } = sys === undefined ? nothingElse : otherSteps(context, attr, sys);
   const steps: PlannedStep[] = [
     sigaction,
-    ...first,
     ...directorySteps(context, attr),
-    ...middle,
     ...descriptorSteps(context, attr),
-    ...last,
     sigprocmask,
-    { step: "exec", argument: showText(name) },
+    { step: "exec", values: [], argument: showText(name) },
   ];
+  if (sys !== undefined) {
+    steps.push(...otherSteps(context, attr, sys));
+    // In the order of the native table, which says why; those that repeat stay as they are.
+    steps.sort((a, b) => stepCode(a.step) - stepCode(b.step));
+  }
   const envp = withListenFds(attr, environment(context, attr));
   return {
     path: name,
@@ -71,53 +90,41 @@ export function planStart(program: Text, args: readonly Text[], given: ProcAttr)
   };
 }
 
-const sigaction: PlannedStep = { step: "sigaction" };
-const sigprocmask: PlannedStep = { step: "sigprocmask" };
+const sigaction: PlannedStep = { step: "sigaction", values: [] };
+const sigprocmask: PlannedStep = { step: "sigprocmask", values: [] };
 
-/** What `sys` asks for, by its place among the steps that every start has. */
-interface OtherSteps {
-  /** Before the directory. */
-  readonly first: readonly PlannedStep[];
-  /** Between the directory and the descriptors. */
-  readonly middle: readonly PlannedStep[];
-  /** After the descriptors. */
-  readonly last: readonly PlannedStep[];
-}
-
-/** Of most starts. */
-const nothingElse: OtherSteps = { first: [], middle: [], last: [] };
-
-function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): OtherSteps {
+/** What `sys` asks for. */
+function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): PlannedStep[] {
   if (context.os !== "linux") {
     for (const field of linuxOnly) {
       if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
     }
   }
-  const { limits, openFiles } = limitSteps(context, sys);
-  const [keepCapabilities, capabilities] = capabilitySteps(context, sys);
-  return {
-    first: [
-      ...cgroupSteps(context, sys),
-      ...namespaceSteps(context, sys),
-      ...selfMapSteps(context, sys),
-      ...sessionSteps(context, sys),
-      ...terminalSteps(context, attr),
-      ...rootSteps(context, sys),
-      ...limits,
-      ...keepCapabilities,
-      ...credentialSteps(context, sys),
-      ...capabilities,
-      ...deathSignalSteps(context, sys),
-    ],
-    middle: flag(sys.noNewPrivs, "no_new_privs"),
-    last: [
-      ...listenSteps(context, attr),
-      ...flag(sys.noctty, "noctty"),
-      ...controllingTerminalSteps(context, attr),
-      ...openFiles,
-      ...flag(sys.ptrace, "ptrace"),
-    ],
-  };
+  const steps = [
+    ...cgroupSteps(context, sys),
+    ...resourceSteps(context, sys),
+    ...limitSteps(context, sys),
+    ...namespaceSteps(context, sys),
+    ...joinSteps(context, sys),
+    ...selfMapSteps(context, sys),
+    ...sessionSteps(context, sys),
+    ...terminalSteps(context, attr),
+    ...rootSteps(context, sys),
+    ...credentialSteps(context, sys),
+    ...privilegeSteps(context, sys),
+    ...deathSignalSteps(context, sys),
+    ...confinementSteps(context, sys),
+    ...listenSteps(context, attr),
+    ...flag(sys.noctty, "noctty"),
+    ...controllingTerminalSteps(context, attr),
+    ...flag(sys.ptrace, "ptrace"),
+  ];
+  if (sys.scheduler?.resetOnFork && steps.some(({ step }) => step === "pid_namespace")) {
+    context.refuse(
+      "scheduler.resetOnFork: a program that joins a pid namespace is made by a second fork, which would reset it",
+    );
+  }
+  return steps;
 }
 
 /** Checks what every start and exec() have in common, and answers copies as strings. */
@@ -151,12 +158,12 @@ export function stepWord(step: PlannedStep): string {
 }
 
 /** The argument of a step in words. That of a descriptor, which every start has, is made when asked for. */
-export function stepArgument({ step, words, argument }: PlannedStep): string | undefined {
-  if (argument !== undefined || words === undefined) return argument;
-  const [first = -1, second = -1] = words;
-  if (step === "close_range") return `from ${first}`;
-  if (step === "fd") return first < 0 ? `close ${second}` : `${first} -> ${second}`;
-  return undefined;
+export function stepArgument(planned: PlannedStep): string | undefined {
+  if (planned.argument !== undefined) return planned.argument;
+  if (planned.step === "close_range") return `from ${planned.values[0]}`;
+  if (planned.step !== "fd") return undefined;
+  const [source, target] = planned.values;
+  return source < 0 ? `close ${target}` : `${source} -> ${target}`;
 }
 
 /** The plan for a person to read: a line for each step, in the words of SpawnStep. */
@@ -170,40 +177,23 @@ export function explainPlan(plan: StartPlan): string {
   return [clone, ...lines].join("\n");
 }
 
-function flag(on: boolean | undefined, step: "no_new_privs" | "noctty" | "ptrace"): PlannedStep[] {
-  return on ? [{ step }] : [];
+function flag(on: boolean | undefined, step: "noctty" | "ptrace"): PlannedStep[] {
+  return on ? [{ step, values: [] }] : [];
 }
 
 function cgroupSteps(context: PlanContext, { cgroupFD }: SysProcAttr): PlannedStep[] {
   if (cgroupFD === undefined) return [];
   const fd = descriptor(context, "cgroupFD", cgroupFD);
   const argument = isPlanned(cgroupFD) ? cgroupFD.label : `${fd}`;
-  return [{ step: "cgroup", words: [fd], argument }];
-}
-
-/** The number of a descriptor that the child is given. */
-function descriptor(context: PlanContext, what: string, file: Fd): number {
-  const fd = fdNumber(file, what);
-  // A closed OSFile says -1.
-  if (fd === -1) context.refuse(`${what} is closed`);
-  if (fd < 0 || fd > fdMax) {
-    context.refuse(`${what}: ${fd} is no descriptor, which are 0 to ${fdMax}`);
-  }
-  const held = heldBytes(file);
-  if (held > 0) {
-    context.refuse(
-      `${what} holds ${held} bytes that lines() has read: the child would not get them. Read them, or hand over readable`,
-    );
-  }
-  return fd;
+  return [{ step: "cgroup", values: [fd], argument }];
 }
 
 function sessionSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] {
   const steps: PlannedStep[] = [];
-  if (sys.setsid) steps.push({ step: "setsid" });
+  if (sys.setsid) steps.push({ step: "setsid", values: [] });
   if (!sys.setpgid && !sys.foreground) return steps;
   const group = checkInteger(context, "pgid", sys.pgid ?? 0, 0, maxId);
-  steps.push({ step: "setpgid", words: [group], argument: `${group}` });
+  steps.push({ step: "setpgid", values: [group], argument: `${group}` });
   return steps;
 }
 
@@ -215,7 +205,7 @@ function terminalSteps(context: PlanContext, { sys = {} }: ProcAttr): PlannedSte
   if (!sys.foreground) return [];
   if (sys.setctty) context.refuse("both Setctty and Foreground set in SysProcAttr");
   const terminal = checkInteger(context, "ctty", sys.ctty ?? 0, 0, maxId);
-  return [{ step: "foreground", words: [terminal, sys.pgid ?? 0], argument: `${terminal}` }];
+  return [{ step: "foreground", values: [terminal, sys.pgid ?? 0], argument: `${terminal}` }];
 }
 
 function controllingTerminalSteps(context: PlanContext, attr: ProcAttr): PlannedStep[] {
@@ -225,13 +215,13 @@ function controllingTerminalSteps(context: PlanContext, attr: ProcAttr): Planned
   if ((files[terminal] ?? null) === null) {
     context.refuse(`Setctty set but Ctty not valid in child: ${terminal}`);
   }
-  return [{ step: "setctty", words: [terminal], argument: `${terminal}` }];
+  return [{ step: "setctty", values: [terminal], argument: `${terminal}` }];
 }
 
 function rootSteps(context: PlanContext, { chroot }: SysProcAttr): PlannedStep[] {
   if (chroot === undefined || chroot === "") return [];
   const text = checkText(context, "chroot", chroot);
-  return [{ step: "chroot", text, argument: showText(text) }];
+  return [{ step: "chroot", values: [text], argument: showText(text) }];
 }
 
 /** Groups, group, user: Go's rules 106 and 107. */
@@ -250,10 +240,10 @@ function credentialSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[] 
   // Where setgroups is denied there is nothing to drop that could be dropped.
   const denied = gidMappings !== undefined && !gidMappingsEnableSetgroups && groups.length === 0;
   if (!noSetGroups && !denied) {
-    steps.push({ step: "setgroups", words: groups, argument: `[${groups.join(" ")}]` });
+    steps.push({ step: "setgroups", values: [groups], argument: `[${groups.join(" ")}]` });
   }
-  steps.push({ step: "setgid", words: [group], argument: `${group}` });
-  steps.push({ step: "setuid", words: [user], argument: `${user}` });
+  steps.push({ step: "setgid", values: [group], argument: `${group}` });
+  steps.push({ step: "setuid", values: [user], argument: `${user}` });
   return steps;
 }
 
@@ -261,17 +251,13 @@ function deathSignalSteps(context: PlanContext, { pdeathsig }: SysProcAttr): Pla
   if (pdeathsig === undefined) return [];
   const number = signalNumber(pdeathsig, context.os, "pdeathsig");
   if (number === 0) context.refuse("pdeathsig 0 is no signal");
-  return [{ step: "pdeathsig", words: [number], argument: signalName(number, context.os) }];
+  return [{ step: "pdeathsig", values: [number], argument: signalName(number, context.os) }];
 }
 
 function directorySteps(context: PlanContext, { dir }: ProcAttr): PlannedStep[] {
   if (dir === undefined || dir === "") return [];
   const text = checkText(context, "dir", dir);
-  return [{ step: "chdir", text, argument: showText(text) }];
-}
-
-function isPlanned(file: Fd | null): file is PlannedFd {
-  return typeof file === "object" && file !== null && "label" in file;
+  return [{ step: "chdir", values: [text], argument: showText(text) }];
 }
 
 /** The map of descriptors, 0 to 2 closed where it says nothing of them, and the end of all others. */
@@ -281,17 +267,17 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
   for (let target = 0; target < count; target++) {
     const file = files[target] ?? null;
     if (file === nullDevice) {
-      const words = [fdNumber(file, "/dev/null"), target];
-      steps.push({ step: "fd", words, argument: `/dev/null -> ${target}` });
+      const source = fdNumber(file, "/dev/null");
+      steps.push({ step: "fd", values: [source, target], argument: `/dev/null -> ${target}` });
       continue;
     }
     const source = file === null ? -1 : descriptor(context, `file ${target}`, file);
-    const step: PlannedStep = { step: "fd", words: [source, target] };
+    const step: PlannedStep = { step: "fd", values: [source, target] };
     // explain() opens nothing, and says what would be opened instead of its number.
     steps.push(isPlanned(file) ? { ...step, argument: `${file.label} -> ${target}` } : step);
   }
   if (sys?.closeFds ?? true) {
-    steps.push({ step: "close_range", words: [count] });
+    steps.push({ step: "close_range", values: [count] });
   }
   return steps;
 }

@@ -32,7 +32,7 @@ export function exec(program: Text, args: readonly Text[], env?: Env): never {
     argv,
     envp: environment(context, env === undefined ? {} : { env }),
     envpLasts: false,
-    steps: [{ step: "exec" }],
+    steps: [{ step: "exec", values: [] }],
     cloneFlags: 0,
   };
   const { errno } = replace(plan);
@@ -45,6 +45,6 @@ export function exec(program: Text, args: readonly Text[], env?: Env): never {
     os: context.os,
     argument: shown,
     errno,
-    hint: diagnose(plan, { step: "exec" }, errno),
+    hint: diagnose(plan, { step: "exec", values: [] }, errno),
   });
 }

@@ -3,6 +3,10 @@
 import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
+import { checkLandlock } from "./landlock.ts";
+import type { Capabilities } from "./privileges.ts";
+import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
+import { checkSeccomp } from "./seccomp.ts";
 
 const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
 
@@ -18,6 +22,7 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["ctty", "number"],
   ["foreground", "boolean"],
   ["pdeathsig", "any"],
+  ["joinNamespaces", "list"],
   ["cloneflags", "number"],
   ["unshareflags", "number"],
   ["uidMappings", "list"],
@@ -29,6 +34,19 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["rlimits", "object"],
   ["nice", "number"],
   ["noNewPrivs", "boolean"],
+  ["capabilities", "object"],
+  ["newKeyring", "boolean"],
+  ["dumpable", "boolean"],
+  ["landlock", "object"],
+  ["seccomp", "any"],
+  ["affinity", "list"],
+  ["scheduler", "object"],
+  ["ioPriority", "object"],
+  ["timerSlack", "number"],
+  ["memoryPolicy", "object"],
+  ["oomScoreAdj", "number"],
+  ["coredumpFilter", "number"],
+  ["personality", "number"],
   ["closeFds", "boolean"],
   ["listenFds", "any"],
 ]);
@@ -47,6 +65,24 @@ const mapNames: ReadonlySet<string> = new Set<keyof SysProcIDMap>([
   "hostID",
   "size",
 ]);
+
+const capabilityNames: ReadonlySet<string> = new Set<keyof Capabilities>([
+  "bounding",
+  "permitted",
+  "effective",
+  "inheritable",
+  "securebits",
+]);
+
+const schedulerNames: ReadonlySet<string> = new Set<keyof Scheduler>([
+  "policy",
+  "priority",
+  "resetOnFork",
+]);
+
+const ioPriorityNames: ReadonlySet<string> = new Set<keyof IoPriority>(["class", "level"]);
+
+const memoryPolicyNames: ReadonlySet<string> = new Set<keyof MemoryPolicy>(["mode", "nodes"]);
 
 const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
 
@@ -112,7 +148,54 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
   if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
+  readPrivileges(fields, refuse);
+  readResources(fields, refuse);
   return fields;
+}
+
+function readPrivileges(fields: SysProcAttr, refuse: Refuse): void {
+  const { capabilities, landlock, seccomp } = fields;
+  if (landlock !== undefined) fields.landlock = checkLandlock("sys.landlock", landlock);
+  if (seccomp !== undefined) fields.seccomp = checkSeccomp("sys.seccomp", seccomp);
+  if (capabilities === undefined) return;
+  checkRecord("capabilities", capabilities);
+  const given = read("capabilities", capabilities, capabilityNames, refuse);
+  for (const set of ["bounding", "permitted", "effective", "inheritable"] as const) {
+    given[set] = copyList(`capabilities.${set}`, given[set]);
+  }
+  fields.capabilities = given;
+}
+
+function readResources(fields: SysProcAttr, refuse: Refuse): void {
+  const { scheduler, ioPriority, memoryPolicy } = fields;
+  fields.affinity = copyList("affinity", fields.affinity);
+  if (scheduler !== undefined) {
+    checkRecord("scheduler", scheduler);
+    const given = read("scheduler", scheduler, schedulerNames, refuse);
+    if (given.resetOnFork !== undefined && typeof given.resetOnFork !== "boolean") {
+      throw new TypeError("scheduler.resetOnFork is not a boolean");
+    }
+    fields.scheduler = given;
+  }
+  if (ioPriority !== undefined) {
+    checkRecord("ioPriority", ioPriority);
+    fields.ioPriority = read("ioPriority", ioPriority, ioPriorityNames, refuse);
+  }
+  if (memoryPolicy !== undefined) {
+    checkRecord("memoryPolicy", memoryPolicy);
+    const given = read("memoryPolicy", memoryPolicy, memoryPolicyNames, refuse);
+    given.nodes = copyList("memoryPolicy.nodes", given.nodes);
+    fields.memoryPolicy = given;
+  }
+}
+
+function copyList(
+  what: string,
+  list: readonly number[] | undefined,
+): readonly number[] | undefined {
+  if (list === undefined) return undefined;
+  if (!Array.isArray(list)) throw new TypeError(`${what} is not a list`);
+  return [...list];
 }
 
 function readMaps(

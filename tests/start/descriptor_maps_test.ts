@@ -195,9 +195,8 @@ const ways: readonly (readonly [name: string, rungs: number])[] = [
   ["clone3", Rung.clone3],
   ["close_range", Rung.close_range],
   ["window", Rung.window],
-  ["private", Rung.private],
-  ["fork", Rung.fork],
-  ["fork without close_range", Rung.fork | Rung.close_range],
+  ["memory", Rung.memory],
+  ["memory without close_range", Rung.memory | Rung.close_range],
 ];
 
 for (const [name, rungs] of ways) {

@@ -2,19 +2,28 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { Rung } from "../../ffi/abi.ts";
-import { CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWUTS, type SysProcAttr } from "../../mod.ts";
+import {
+  CLONE_NEWNET,
+  CLONE_NEWNS,
+  CLONE_NEWUSER,
+  CLONE_NEWUTS,
+  type SysProcAttr,
+} from "../../mod.ts";
 import {
   cgroupNumber,
   drive,
   type DriverCase,
   type DriverResult,
   helper,
+  namespaceNumber,
+  needsRoot,
   needsUserNamespaces,
   ownMaps,
+  processor,
   self,
 } from "../system.ts";
 import { isNode } from "../helper.ts";
-import { childPath, forkRules, needsCall, needsLinuxChild } from "../refused.ts";
+import { childPath, forkRules, needsCall, needsLandlock, needsLinuxChild } from "../refused.ts";
 
 /** A system call that is refused, or kills who makes it, and a start that comes to it. */
 interface Fault {
@@ -55,6 +64,15 @@ const TIOCNOTTY = 0x5422;
 const TIOCSCTTY = 0x540e;
 const RLIMIT_NOFILE = 7;
 const RLIMIT_MEMLOCK = 8;
+const PR_SET_DUMPABLE = 4;
+const PR_CAPBSET_READ = 23;
+const PR_CAPBSET_DROP = 24;
+const PR_GET_SECUREBITS = 27;
+const PR_SET_SECUREBITS = 28;
+const PR_SET_TIMERSLACK = 29;
+const MPOL_BIND = 2;
+const LANDLOCK_RULE_PATH_BENEATH = 1;
+const LANDLOCK_RULE_NET_PORT = 2;
 const faults = {
   "clone (refused)": {
     rule: "clone3:1=64",
@@ -104,6 +122,17 @@ const faults = {
     argument: gidMap,
     isAlone: true,
   },
+  "setns": {
+    rule: `setns:1=${CLONE_NEWNET}`,
+    start: { namespace: "net", forced: Rung.window },
+    argument: `net ${namespaceNumber}`,
+  },
+  "pid_namespace": {
+    // CLONE_VM, VFORK, PARENT, PARENT_SETTID, CHILD_CLEARTID and SIGCHLD.
+    rule: `clone:0=${0x30c111}`,
+    start: { namespace: "pid", forced: Rung.window },
+    isAlone: true,
+  },
   "unshare": {
     rule: `unshare:0=${CLONE_NEWUTS}`,
     start: { sys: { unshareflags: CLONE_NEWUTS } },
@@ -142,7 +171,51 @@ const faults = {
     start: { sys: { chroot: "/" } },
     argument: "/",
   },
+  "affinity": {
+    rule: "sched_setaffinity",
+    start: { sys: { affinity: [processor] } },
+    argument: `[${processor}]`,
+  },
+  "scheduler": {
+    rule: "sched_setscheduler",
+    start: { sys: { scheduler: { policy: "batch" } } },
+    argument: "batch",
+  },
   "nice": { rule: "setpriority", start: { sys: { nice: 19 } }, argument: "19" },
+  "io_priority": {
+    rule: "ioprio_set",
+    start: { sys: { ioPriority: { class: "idle" } } },
+    argument: "idle",
+  },
+  "timer_slack": {
+    rule: `prctl:0=${PR_SET_TIMERSLACK}`,
+    start: { sys: { timerSlack: 123 } },
+    argument: "123 ns",
+  },
+  "memory_policy": {
+    // One more than there are bits, of which the kernel takes one less than it is told.
+    rule: `set_mempolicy:0=${MPOL_BIND},2=${64 + 1}`,
+    start: { sys: { memoryPolicy: { mode: "bind", nodes: [0] } } },
+    argument: "bind [0]",
+  },
+  // What is written is told by its length, and in a process of its own.
+  "oom_score_adj": {
+    rule: `write:2=${"-1000".length}`,
+    start: { sys: { oomScoreAdj: -1000 } },
+    argument: "-1000",
+    isAlone: true,
+  },
+  "coredump_filter": {
+    rule: `write:2=${"511".length}`,
+    start: { sys: { coredumpFilter: 511 } },
+    argument: "0x1ff",
+    isAlone: true,
+  },
+  "personality": {
+    rule: "personality",
+    start: { sys: { personality: 0x4_0000 } },
+    argument: "0x40000",
+  },
   "rlimit": {
     rule: `prlimit64:1=${RLIMIT_MEMLOCK}`,
     start: { sys: { rlimits: { MEMLOCK: 4096 } } },
@@ -153,6 +226,17 @@ const faults = {
     start: { sys: { umask: 0o77 } },
     argument: "077",
     ignoredByLibc: "umask(3) cannot fail",
+  },
+  "bounding_set": {
+    rule: `prctl:0=${PR_CAPBSET_READ}`,
+    start: { sys: { capabilities: { bounding: [1] } } },
+    argument: "[1]",
+  },
+  "bounding_set (what is dropped)": {
+    rule: `prctl:0=${PR_CAPBSET_DROP}`,
+    start: { sys: { capabilities: { bounding: [] } } },
+    argument: "[]",
+    isAlone: true,
   },
   "keep_capabilities": {
     rule: "prctl:0=8",
@@ -183,16 +267,41 @@ const faults = {
     argument: "[0 40]",
     isAlone: true,
   },
-  "capabilities": {
+  "ambient_set": {
     rule: "prctl:0=47",
     start: { sys: { ...born, ambientCaps: [0, 40] } },
     argument: "[0 40]",
     isAlone: true,
   },
+  "securebits": {
+    rule: `prctl:0=${PR_GET_SECUREBITS}`,
+    start: { sys: { capabilities: { securebits: 1 } } },
+    argument: "0x1",
+    isAlone: true,
+  },
+  "securebits (what is set)": {
+    rule: `prctl:0=${PR_SET_SECUREBITS}`,
+    start: { sys: { ...born, capabilities: { securebits: 1 } } },
+    argument: "0x1",
+    isAlone: true,
+  },
+  "capability_sets": {
+    rule: "capset",
+    start: { sys: { capabilities: { permitted: [], inheritable: [] } } },
+    argument: "permitted [] inheritable []",
+    isAlone: true,
+  },
+  "keyring": { rule: "keyctl", start: { sys: { newKeyring: true } } },
   "pdeathsig": {
     rule: `prctl:0=1,1=${SIGUSR2}`,
     start: { sys: { pdeathsig: "SIGUSR2" } },
     argument: "SIGUSR2",
+  },
+  "dumpable": {
+    rule: `prctl:0=${PR_SET_DUMPABLE}`,
+    start: { sys: { dumpable: false } },
+    argument: "false",
+    isAlone: true,
   },
   "chdir": { rule: "chdir", start: { dir: "/" }, argument: "/" },
   "no_new_privs": { rule: "prctl:0=38", start: { sys: { noNewPrivs: true } } },
@@ -230,6 +339,31 @@ const faults = {
     start: { sys: { setctty: true, ctty: 2 } },
     argument: "2",
   },
+  // The version of it is asked for with a flag.
+  "landlock": {
+    rule: "landlock_create_ruleset:2=0",
+    start: { sys: { landlock: { read: ["/"], bestEffort: true } } },
+    argument: "read /, best effort",
+    isAlone: true,
+  },
+  "landlock_path": {
+    rule: `landlock_add_rule:1=${LANDLOCK_RULE_PATH_BENEATH}`,
+    start: { sys: { landlock: { execute: ["/usr"], bestEffort: true } } },
+    argument: "/usr",
+    isAlone: true,
+  },
+  "landlock_port": {
+    rule: `landlock_add_rule:1=${LANDLOCK_RULE_NET_PORT}`,
+    start: { sys: { landlock: { bindTcp: [80] } } },
+    argument: "port 80",
+    isAlone: true,
+  },
+  "landlock_restrict": {
+    rule: "landlock_restrict_self",
+    start: { sys: { landlock: { read: ["/"], bestEffort: true } } },
+    argument: "restrict",
+    isAlone: true,
+  },
   "rlimit_nofile": {
     rule: `prlimit64:1=${RLIMIT_NOFILE}`,
     isOfStartup: true,
@@ -242,6 +376,12 @@ const faults = {
     start: {},
     isAlone: true,
     throughLibc: { skip: "libc's own calls in this process look like the child's" },
+  },
+  "seccomp": {
+    rule: "seccomp",
+    start: { sys: { seccomp: { default: "allow", deny: ["getppid"] } } },
+    argument: "default allow, deny 1 call with EPERM",
+    isAlone: true,
   },
   "exec": { rule: "execve", start: {}, argument: helper, isAlone: true },
 } satisfies Record<string, Fault>;
@@ -290,6 +430,11 @@ const words: Readonly<Record<string, string>> = {
   self_gid_map: "gid_map",
   self_uid_map: "uid_map",
   keep_capabilities: "capabilities",
+  ambient_set: "capabilities",
+  capability_sets: "capabilities",
+  landlock_path: "landlock",
+  landlock_port: "landlock",
+  landlock_restrict: "landlock",
   rlimit_nofile: "rlimit",
 };
 
@@ -369,6 +514,14 @@ test(
   fails("gid_map"),
 );
 
+test("step setns fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("setns"));
+
+test("step pid_namespace fails by its name, and nothing changes here", {
+  skip: needsRoot || needsLinuxChild,
+}, fails("pid_namespace"));
+
 test(
   "step unshare fails by its name, and nothing changes here",
   { skip: needsLinuxChild },
@@ -419,11 +572,43 @@ test(
   fails("chroot"),
 );
 
+test("step affinity fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("affinity"));
+
+test("step scheduler fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("scheduler"));
+
 test(
   "step nice fails by its name, and nothing changes here",
   { skip: cannot("nice", "fail") },
   fails("nice"),
 );
+
+test("step io_priority fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("io_priority"));
+
+test("step timer_slack fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("timer_slack"));
+
+test("step memory_policy fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("memory_policy"));
+
+test("step oom_score_adj fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("oom_score_adj"));
+
+test("step coredump_filter fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("coredump_filter"));
+
+test("step personality fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("personality"));
 
 test(
   "step rlimit fails by its name, and nothing changes here",
@@ -436,6 +621,14 @@ test(
   { skip: cannot("umask", "fail") },
   fails("umask"),
 );
+
+test("step bounding_set fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("bounding_set"));
+
+test("step bounding_set (what is dropped) fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("bounding_set (what is dropped)"));
 
 test("step keep_capabilities fails by its name, and nothing changes here", {
   skip: needsLinuxChild,
@@ -468,16 +661,36 @@ test("step capabilities (capset) fails by its name, and nothing changes here", {
 }, fails("capabilities (capset)"));
 
 test(
-  "step capabilities fails by its name, and nothing changes here",
+  "step ambient_set fails by its name, and nothing changes here",
   { skip: needsUserNamespaces },
-  fails("capabilities"),
+  fails("ambient_set"),
 );
+
+test("step securebits fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("securebits"));
+
+test("step securebits (what is set) fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("securebits (what is set)"));
+
+test("step capability_sets fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("capability_sets"));
+
+test("step keyring fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("keyring"));
 
 test(
   "step pdeathsig fails by its name, and nothing changes here",
   { skip: needsLinuxChild },
   fails("pdeathsig"),
 );
+
+test("step dumpable fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("dumpable"));
 
 test(
   "step chdir fails by its name, and nothing changes here",
@@ -525,6 +738,22 @@ test(
   fails("setctty"),
 );
 
+test("step landlock fails by its name, and nothing changes here", {
+  skip: needsLandlock(1),
+}, fails("landlock"));
+
+test("step landlock_path fails by its name, and nothing changes here", {
+  skip: needsLandlock(1),
+}, fails("landlock_path"));
+
+test("step landlock_port fails by its name, and nothing changes here", {
+  skip: needsLandlock(4),
+}, fails("landlock_port"));
+
+test("step landlock_restrict fails by its name, and nothing changes here", {
+  skip: needsLandlock(1),
+}, fails("landlock_restrict"));
+
 test(
   "step rlimit_nofile fails by its name, and nothing changes here",
   { skip: cannot("rlimit_nofile", "fail") },
@@ -544,6 +773,10 @@ test(
   },
   fails("sigprocmask"),
 );
+
+test("step seccomp fails by its name, and nothing changes here", {
+  skip: needsLinuxChild,
+}, fails("seccomp"));
 
 test(
   "step exec fails by its name, and nothing changes here",
@@ -572,6 +805,14 @@ test(
   { skip: needsLinuxChild },
   kills("cgroup"),
 );
+
+test("step setns is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("setns"));
+
+test("step pid_namespace is named where the child is killed in it", {
+  skip: needsRoot || needsLinuxChild,
+}, kills("pid_namespace"));
 
 test(
   "step unshare is named where the child is killed in it",
@@ -625,11 +866,43 @@ test(
   kills("chroot"),
 );
 
+test("step affinity is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("affinity"));
+
+test("step scheduler is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("scheduler"));
+
 test(
   "step nice is named where the child is killed in it",
   { skip: cannot("nice", "be killed") },
   kills("nice"),
 );
+
+test("step io_priority is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("io_priority"));
+
+test("step timer_slack is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("timer_slack"));
+
+test("step memory_policy is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("memory_policy"));
+
+test("step oom_score_adj is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("oom_score_adj"));
+
+test("step coredump_filter is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("coredump_filter"));
+
+test("step personality is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("personality"));
 
 test(
   "step rlimit is named where the child is killed in it",
@@ -642,6 +915,14 @@ test(
   { skip: cannot("umask", "be killed") },
   kills("umask"),
 );
+
+test("step bounding_set is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("bounding_set"));
+
+test("step bounding_set (what is dropped) is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("bounding_set (what is dropped)"));
 
 test(
   "step keep_capabilities is named where the child is killed in it",
@@ -676,16 +957,36 @@ test("step capabilities (capset) is named where the child is killed in it", {
 }, kills("capabilities (capset)"));
 
 test(
-  "step capabilities is named where the child is killed in it",
+  "step ambient_set is named where the child is killed in it",
   { skip: needsUserNamespaces },
-  kills("capabilities"),
+  kills("ambient_set"),
 );
+
+test("step securebits is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("securebits"));
+
+test("step securebits (what is set) is named where the child is killed in it", {
+  skip: needsUserNamespaces,
+}, kills("securebits (what is set)"));
+
+test("step capability_sets is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("capability_sets"));
+
+test("step keyring is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("keyring"));
 
 test(
   "step pdeathsig is named where the child is killed in it",
   { skip: needsLinuxChild },
   kills("pdeathsig"),
 );
+
+test("step dumpable is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("dumpable"));
 
 test(
   "step chdir is named where the child is killed in it",
@@ -727,8 +1028,28 @@ test(
   kills("setctty"),
 );
 
+test("step landlock is named where the child is killed in it", {
+  skip: needsLandlock(1),
+}, kills("landlock"));
+
+test("step landlock_path is named where the child is killed in it", {
+  skip: needsLandlock(1),
+}, kills("landlock_path"));
+
+test("step landlock_port is named where the child is killed in it", {
+  skip: needsLandlock(4),
+}, kills("landlock_port"));
+
+test("step landlock_restrict is named where the child is killed in it", {
+  skip: needsLandlock(1),
+}, kills("landlock_restrict"));
+
 test(
   "step ptrace is named where the child is killed in it",
   { skip: cannot("ptrace", "be killed") },
   kills("ptrace"),
 );
+
+test("step seccomp is named where the child is killed in it", {
+  skip: needsLinuxChild,
+}, kills("seccomp"));

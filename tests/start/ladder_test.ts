@@ -15,6 +15,7 @@ import {
   inNamespace,
   needsUserNamespaces,
   ownMaps,
+  processor,
   runProgram,
   runtimeCommand,
   self,
@@ -35,6 +36,28 @@ const suite: readonly DriverCase[] = [
   { argv: ["file", "/proc/self/limits"], sys: { rlimits: { NOFILE: 30, CORE: 7 } } },
   { argv: ["death"], sys: { pdeathsig: "SIGUSR1", setsid: true } },
   { argv: ["link", "/proc/self/ns/user"], sys: { noNewPrivs: true, umask: 0 } },
+  {
+    argv: [
+      "file",
+      "/proc/self/oom_score_adj",
+      "/proc/self/coredump_filter",
+      "/proc/self/personality",
+    ],
+    sys: { oomScoreAdj: 1000, coredumpFilter: 0x1f0, personality: 0, timerSlack: 1 },
+  },
+  {
+    argv: ["call", "sched_getscheduler", "0"],
+    sys: { scheduler: { policy: "batch", resetOnFork: true }, affinity: [processor] },
+  },
+  {
+    argv: ["call", "getppid"],
+    sys: {
+      landlock: { read: ["/"], execute: ["/"], bestEffort: true },
+      seccomp: { default: "allow", deny: ["getppid"] },
+      newKeyring: true,
+      dumpable: false,
+    },
+  },
   ...isRoot
     ? [{
       path: "/usr/bin/id",
@@ -97,12 +120,11 @@ const forced: readonly (readonly [name: string, rungs: number])[] = [
   ["pidfd", Rung.pidfd],
   ["close_range", Rung.close_range],
   ["window", Rung.window],
-  ["private", Rung.private],
-  ["fork", Rung.fork],
+  ["memory", Rung.memory],
   ["into_cgroup", Rung.into_cgroup],
   ["clone3, pidfd, close_range", Rung.clone3 | Rung.pidfd | Rung.close_range],
-  ["clone3, private", Rung.clone3 | Rung.private],
-  ["clone3, pidfd, close_range, fork", Rung.clone3 | Rung.pidfd | Rung.close_range | Rung.fork],
+  ["clone3, memory", Rung.clone3 | Rung.memory],
+  ["clone3, pidfd, close_range, memory", Rung.clone3 | Rung.pidfd | Rung.close_range | Rung.memory],
 ];
 
 for (const [name, rungs] of forced) {

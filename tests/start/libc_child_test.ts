@@ -5,7 +5,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { STEPS } from "../../ffi/abi.ts";
-import { start } from "../../ffi/request.ts";
+import { type RequestStep, start } from "../../ffi/request.ts";
 import {
   CLONE_NEWNS,
   CLONE_NEWPID,
@@ -76,6 +76,47 @@ const refusals: Readonly<Record<string, Refusal>> = {
   ambientCaps: { start: { sys: { ambientCaps: [1] } }, step: "capabilities", argument: "keep" },
   cgroupFD: { start: { sys: { cgroupFD: 2 } }, step: "cgroup", argument: "2" },
   noNewPrivs: { start: { sys: { noNewPrivs: true } }, step: "no_new_privs", argument: null },
+  capabilities: {
+    start: { sys: { capabilities: { bounding: [1] } } },
+    step: "bounding_set",
+    argument: "[1]",
+  },
+  newKeyring: { start: { sys: { newKeyring: true } }, step: "keyring", argument: null },
+  dumpable: { start: { sys: { dumpable: false } }, step: "dumpable", argument: "false" },
+  landlock: {
+    start: { sys: { landlock: { scoped: true, bestEffort: true } } },
+    step: "no_new_privs",
+    argument: null,
+  },
+  seccomp: {
+    start: { sys: { seccomp: { default: "allow" }, noNewPrivs: false } },
+    step: "seccomp",
+    argument: "default allow",
+  },
+  affinity: { start: { sys: { affinity: [0] } }, step: "affinity", argument: "[0]" },
+  scheduler: {
+    start: { sys: { scheduler: { policy: "batch" } } },
+    step: "scheduler",
+    argument: "batch",
+  },
+  ioPriority: {
+    start: { sys: { ioPriority: { class: "idle" } } },
+    step: "io_priority",
+    argument: "idle",
+  },
+  timerSlack: { start: { sys: { timerSlack: 1 } }, step: "timer_slack", argument: "1 ns" },
+  memoryPolicy: {
+    start: { sys: { memoryPolicy: { mode: "local" } } },
+    step: "memory_policy",
+    argument: "local",
+  },
+  oomScoreAdj: { start: { sys: { oomScoreAdj: 7 } }, step: "oom_score_adj", argument: "7" },
+  coredumpFilter: {
+    start: { sys: { coredumpFilter: 1 } },
+    step: "coredump_filter",
+    argument: "0x1",
+  },
+  personality: { start: { sys: { personality: 0 } }, step: "personality", argument: "0x0" },
 };
 
 let outcomes: readonly DriverResult[] | undefined;
@@ -130,22 +171,66 @@ test("a child through libc: no field that only Linux has is missing above", () =
   assertEquals(Object.keys(refusals).sort(), [...linuxOnly].sort());
 });
 
-/** The steps that have no counterpart in libc: what `supports` in zig/child/child_libc.zig says no to. */
+/** The steps that have no counterpart in libc: those whose row in zig/abi/steps.zig does not say `libc`. */
 const linuxSteps: ReadonlySet<string> = new Set([
   "cgroup",
+  "affinity",
+  "scheduler",
+  "io_priority",
+  "timer_slack",
+  "memory_policy",
+  "oom_score_adj",
+  "coredump_filter",
+  "personality",
   "uid_map",
   "setgroups_policy",
   "gid_map",
+  "setns",
   "unshare",
   "self_setgroups_policy",
   "self_gid_map",
   "self_uid_map",
+  "pid_namespace",
   "mount_private",
+  "new_root",
+  "mount",
+  "symlink",
+  "remount",
+  "pivot_root",
+  "hostname",
+  "domainname",
+  "bounding_set",
   "keep_capabilities",
-  "capabilities",
+  "securebits",
+  "capability_sets",
+  "ambient_set",
+  "keyring",
   "pdeathsig",
+  "dumpable",
   "no_new_privs",
+  "landlock",
+  "landlock_path",
+  "landlock_port",
+  "landlock_restrict",
+  "seccomp",
 ]);
+
+/** A step that carries nothing of interest. */
+function emptyStep({ step, fields }: (typeof STEPS)[number]): RequestStep {
+  const values = fields.map(([kind]) => {
+    if (kind === "u64") return 0n;
+    if (kind === "path") return "/";
+    return kind === "bytes" || kind === "words" ? new Uint8Array() : 0;
+  });
+  const one: unknown = { step, values };
+  if (!isStep(one)) throw new TypeError(step);
+  return one;
+}
+
+/** The validator looks at the rest. */
+function isStep(one: unknown): one is RequestStep {
+  return typeof one === "object" && one !== null && "step" in one && "values" in one;
+}
 
 test("a child through libc: of the native table just these steps are refused, each at its place", {
   skip: needsLibcChild,
@@ -155,13 +240,9 @@ test("a child through libc: of the native table just these steps are refused, ea
   assertEquals(asked.length, linuxSteps.size);
   const plan = planStart(helper, ["helper", "exit", "0"], {});
   const order = STEPS.map(({ step }) => step);
-  for (const { step, payload } of asked) {
-    const words = payload === "text" ? undefined : new Array<number>(payload[0]).fill(0);
-    const added = {
-      step,
-      ...words === undefined ? { text: "0 0 1\n" } : words.length > 0 ? { words } : {},
-    };
-    const steps = [...plan.steps, added]
+  for (const row of asked) {
+    const { step } = row;
+    const steps: RequestStep[] = [...plan.steps, emptyStep(row)]
       .sort((a, b) => order.indexOf(a.step) - order.indexOf(b.step));
     const answer = start({ ...plan, steps });
     const place = steps.findIndex((one) => one.step === step);

@@ -14,6 +14,7 @@ import {
   needsUserNamespaces,
   ownMaps,
   prctl,
+  processor,
   self,
 } from "../system.ts";
 import { needsLinuxChild } from "../refused.ts";
@@ -42,6 +43,10 @@ const successes: readonly DriverCase[] = [
 const ofLinux: readonly DriverCase[] = needsLinuxChild ? [] : [
   { sys: { noNewPrivs: true } },
   { sys: { pdeathsig: "SIGKILL" } },
+  { sys: { affinity: [processor], scheduler: { policy: "batch" }, ioPriority: { class: "idle" } } },
+  { sys: { timerSlack: 1, personality: 0, oomScoreAdj: 1000, coredumpFilter: 0 } },
+  { sys: { seccomp: { default: "allow", deny: ["getppid"] }, dumpable: false } },
+  { sys: { landlock: { read: ["/"], execute: ["/"], bestEffort: true } } },
 ];
 
 /** Of these only root, or who may make user namespaces, is capable. */
@@ -53,6 +58,9 @@ const privileged: readonly DriverCase[] = needsUserNamespaces ? [] : [
   { sys: { ...inNamespace(CLONE_NEWPID), pdeathsig: "SIGKILL" } },
   { sys: { ...inNamespace(CLONE_NEWNS), chroot: "/" }, dir: "/" },
   { sys: { cloneflags: CLONE_NEWUSER, ...ownMaps(5), ambientCaps: [0, 21] } },
+  { sys: { cloneflags: CLONE_NEWUSER, capabilities: { bounding: [1], securebits: 1 } } },
+  { sys: { cloneflags: CLONE_NEWUSER, capabilities: { permitted: [1], inheritable: [1] } } },
+  { sys: { cloneflags: CLONE_NEWUSER, oomScoreAdj: 1000, scheduler: { policy: "idle" } } },
 ];
 
 /** Starts that fail, most of them half way. */
@@ -71,6 +79,12 @@ const failures: readonly DriverCase[] = [
   { sys: { foreground: true, ctty: 1 } },
   { sys: { pdeathsig: "SIGKILL", umask: 0, nice: 19, noNewPrivs: true }, path: "/nope" },
   { sys: { ptrace: true }, path: "/nope" },
+  ...needsLinuxChild ? [] : [
+    { sys: { affinity: [8191] } },
+    { sys: { coredumpFilter: 0, oomScoreAdj: 1000, dumpable: false }, path: "/nope" },
+    { sys: { landlock: { read: ["/nope"], bestEffort: true } } },
+    { sys: { seccomp: { default: { errno: 1 }, allow: ["execve"] } as const }, path: "/nope" },
+  ],
   { cgroup: "/" },
   { sys: { credential: isRoot ? stranger : { uid: 0, gid: 0 } }, dir: "/root/nope" },
   { sys: { cloneflags: CLONE_NEWUSER, uidMappings: tooMany } },
@@ -82,8 +96,7 @@ const modes: readonly (readonly [name: string, forced: number])[] = [
   ["none", 0],
   ["clone3", Rung.clone3],
   ["close_range", Rung.close_range],
-  ["private", Rung.private],
-  ["fork", Rung.fork],
+  ["memory", Rung.memory],
 ];
 
 for (const [name, forced] of modes) {
@@ -118,7 +131,7 @@ test("finding 2: this process stays dumpable through a child of other credential
   assertEquals(dumpable(), 1);
   const rungs = startAsStranger();
   // It is the hard case: a child in our own memory. Libc's has a copy of it.
-  if (!needsLinuxChild) assertEquals(rungs & (Rung.private | Rung.fork), 0);
+  if (!needsLinuxChild) assertEquals(rungs & Rung.memory, 0);
   assertEquals(dumpable(), 1);
 });
 
@@ -152,7 +165,7 @@ test(
     const before = readFileSync(suidDumpable, "utf8");
     writeFileSync(suidDumpable, "1");
     try {
-      assertEquals(startAsStranger() & Rung.private, Rung.private);
+      assertEquals(startAsStranger() & Rung.memory, Rung.memory);
       assertEquals(dumpable(), 1);
     } finally {
       writeFileSync(suidDumpable, before);

@@ -115,7 +115,7 @@ const contract = [
 
 /** How engines say that a value was not what code had counted on. */
 const engine =
-  /is not a function|cannot read|not iterable|undefined is|null is|is not a constructor|private|cannot convert|can't convert|Cannot mix|FFI/i;
+  /is not a function|cannot read|not iterable|undefined is|null is|is not a constructor|private|cannot convert|can't convert|Cannot mix|\bFFI\b/i;
 
 const isText = (value: unknown): boolean =>
   value instanceof Uint8Array || (typeof value === "string" && !/[\0\ud800]/.test(value));
@@ -218,6 +218,19 @@ function attribute(
     takes: either(isAbsent, takes),
     depends,
   };
+}
+
+/** One that a child through libc cannot have. */
+function ofLinux(
+  path: string,
+  takes: Trial["takes"],
+  depends: Trial["takes"] = () => false,
+): Trial {
+  return attribute(
+    path,
+    takes,
+    needsLinuxChild === false ? depends : (value) => takes(value) || depends(value),
+  );
 }
 
 /** One that may not be absent. */
@@ -365,6 +378,27 @@ const trials: Trial[] = [
     (value) => typeof value === "boolean",
     () => needsLinuxChild !== false,
   ),
+  ofLinux("sys.capabilities", isEmpty),
+  ofLinux("sys.capabilities.bounding", () => false, isList(whole(0, 40))),
+  ofLinux("sys.capabilities.securebits", () => false, whole(0, 0xfff)),
+  ofLinux("sys.newKeyring", (value) => value === false, (value) => value === true),
+  ofLinux("sys.dumpable", (value) => typeof value === "boolean"),
+  ofLinux("sys.landlock", isEmpty),
+  ofLinux("sys.landlock.read", () => false, isList(isText)),
+  ofLinux("sys.landlock.scoped", (value) => value === false, (value) => value === true),
+  ofLinux("sys.seccomp", () => false),
+  { ...ofLinux("sys.seccomp.default", () => false), takes: () => false },
+  ofLinux("sys.affinity", () => false, isList(whole(0, 8191))),
+  ofLinux("sys.scheduler", () => false),
+  { ...ofLinux("sys.scheduler.policy", () => false), takes: () => false },
+  ofLinux("sys.ioPriority", () => false),
+  { ...ofLinux("sys.ioPriority.class", () => false), takes: () => false },
+  ofLinux("sys.timerSlack", whole(1, Number.MAX_SAFE_INTEGER)),
+  ofLinux("sys.memoryPolicy", () => false),
+  { ...ofLinux("sys.memoryPolicy.mode", () => false), takes: () => false },
+  ofLinux("sys.oomScoreAdj", () => false, whole(-1000, 1000)),
+  ofLinux("sys.coredumpFilter", whole(0, 0x1ff)),
+  ofLinux("sys.personality", whole(0, 0xffff_fffe)),
   attribute("sys.closeFds", (value) => typeof value === "boolean"),
   attribute("sys.listenFds", (value) => value === false),
   {

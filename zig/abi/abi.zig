@@ -7,6 +7,9 @@
 const std = @import("std");
 const assert = std.debug.assert;
 
+pub const steps = @import("steps.zig");
+pub const Step = steps.Step;
+
 /// "OSEX", little-endian: catches a buffer that is no request at all.
 pub const magic: u32 = 0x5845534f;
 
@@ -17,8 +20,8 @@ pub const Request = extern struct {
     length: u32,
     /// CLONE_NEW* for the clone itself.
     clone_flags: u32,
-    /// 1: the caller does not wait for execve if it need not, but asks for the outcome later.
-    deferred: u32 = 0,
+    /// Bits of `Option`.
+    options: u32 = 0,
     /// The program: one NUL-terminated string.
     path: u32,
     path_length: u32,
@@ -40,6 +43,14 @@ pub const Request = extern struct {
         assert(@sizeOf(Request) == 64);
         assert(@alignOf(Request) == 4);
     }
+};
+
+/// How a start is to be made.
+pub const Option = enum(u32) {
+    /// The caller does not wait for execve if it need not, but asks for the outcome later.
+    deferred = 1,
+    /// It has no use for a pidfd.
+    no_pidfd = 2,
 };
 
 /// CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.
@@ -97,10 +108,8 @@ pub const Rung = enum(u32) {
     close_range = 8,
     /// No descriptor window: the child gets a full copy of the table.
     window = 16,
-    /// A private copy of the memory: CLONE_VFORK without CLONE_VM.
-    private = 32,
-    /// Neither CLONE_VM nor CLONE_VFORK: the report in shared memory, the exec by a pipe's end.
-    fork = 64,
+    /// No CLONE_VM: the child has a copy of the memory, and a pipe's end tells of the exec.
+    memory = 32,
     /// No CLONE_INTO_CGROUP: the child writes itself into cgroup.procs.
     into_cgroup = 128,
 };
@@ -188,125 +197,9 @@ pub const Wait = enum(u32) {
     nowait = 2,
 };
 
-/// The steps of a spawn, in the order in which they run: the validator refuses a request in which
-/// the codes ever decrease, so an encoder can not put a step in the wrong place. The reason for
-/// each place stands with its case in `child.zig`.
-pub const Step = enum(u16) {
-    sigaction,
-    cgroup,
-    uid_map,
-    setgroups_policy,
-    gid_map,
-    unshare,
-    self_setgroups_policy,
-    self_gid_map,
-    self_uid_map,
-    mount_private,
-    setsid,
-    setpgid,
-    foreground,
-    chroot,
-    nice,
-    rlimit,
-    umask,
-    keep_capabilities,
-    setgroups,
-    setgid,
-    setuid,
-    capabilities,
-    pdeathsig,
-    chdir,
-    no_new_privs,
-    fd,
-    close_range,
-    listen_fds,
-    noctty,
-    setctty,
-    rlimit_nofile,
-    ptrace,
-    sigprocmask,
-    exec,
-};
-
-/// What a step carries: a path, or so many 32-bit words.
-pub const Payload = union(enum) {
-    text,
-    words: struct { min: u16, max: u16 },
-};
-
-/// Who takes a step. `either`: the clone itself where the kernel can, else the child.
-pub const Side = enum { child, parent, either };
-
-pub const Row = struct {
-    step: Step,
-    /// The word of `SpawnStep` that errors and `explain()` use.
-    word: []const u8,
-    payload: Payload,
-    /// May stand in a request more than once, one after the other.
-    repeats: bool = false,
-    side: Side = .child,
-};
-
 /// What stands for the child's own number in its environment until the child puts it there: sd_listen_fds(3). As many
 /// digits as a pid_t may have.
 pub const listen_pid_room = "LISTEN_PID=0000000000";
-
-/// NGROUPS_MAX of Linux.
-pub const groups_max = 65536 - 1;
-
-pub const table = [_]Row{
-    .{ .step = .sigaction, .word = "sigaction", .payload = words(0, 0) },
-    // The directory's descriptor.
-    .{ .step = .cgroup, .word = "cgroup", .payload = words(1, 1), .side = .either },
-    .{ .step = .uid_map, .word = "uid_map", .payload = .text, .side = .parent },
-    // 1: "allow", 0: "deny".
-    .{ .step = .setgroups_policy, .word = "setgroups_policy", .payload = words(1, 1), .side = .parent },
-    .{ .step = .gid_map, .word = "gid_map", .payload = .text, .side = .parent },
-    .{ .step = .unshare, .word = "unshare", .payload = words(1, 1) },
-    .{ .step = .self_setgroups_policy, .word = "setgroups_policy", .payload = words(1, 1) },
-    .{ .step = .self_gid_map, .word = "gid_map", .payload = .text },
-    .{ .step = .self_uid_map, .word = "uid_map", .payload = .text },
-    .{ .step = .mount_private, .word = "mount_private", .payload = words(0, 0) },
-    .{ .step = .setsid, .word = "setsid", .payload = words(0, 0) },
-    .{ .step = .setpgid, .word = "setpgid", .payload = words(1, 1) },
-    // The terminal's descriptor, the parent's number, and the group or 0.
-    .{ .step = .foreground, .word = "foreground", .payload = words(2, 2) },
-    .{ .step = .chroot, .word = "chroot", .payload = .text },
-    .{ .step = .nice, .word = "nice", .payload = words(1, 1) },
-    // The resource, the soft limit's lower and upper word, the hard limit's.
-    .{ .step = .rlimit, .word = "rlimit", .payload = words(5, 5), .repeats = true },
-    .{ .step = .umask, .word = "umask", .payload = words(1, 1) },
-    .{ .step = .keep_capabilities, .word = "capabilities", .payload = words(0, 0) },
-    .{ .step = .setgroups, .word = "setgroups", .payload = words(0, groups_max) },
-    .{ .step = .setgid, .word = "setgid", .payload = words(1, 1) },
-    .{ .step = .setuid, .word = "setuid", .payload = words(1, 1) },
-    // The set's lower and upper word.
-    .{ .step = .capabilities, .word = "capabilities", .payload = words(2, 2) },
-    .{ .step = .pdeathsig, .word = "pdeathsig", .payload = words(1, 1) },
-    .{ .step = .chdir, .word = "chdir", .payload = .text },
-    .{ .step = .no_new_privs, .word = "no_new_privs", .payload = words(0, 0) },
-    // Source (-1: close) and target.
-    .{ .step = .fd, .word = "fd", .payload = words(2, 2), .repeats = true },
-    .{ .step = .close_range, .word = "close_range", .payload = words(1, 1) },
-    // The environment has a LISTEN_PID with room for the number: see `listen_pid_room`.
-    .{ .step = .listen_fds, .word = "listen_fds", .payload = words(0, 0) },
-    .{ .step = .noctty, .word = "noctty", .payload = words(0, 0) },
-    // The terminal's descriptor, the child's number.
-    .{ .step = .setctty, .word = "setctty", .payload = words(1, 1) },
-    .{ .step = .rlimit_nofile, .word = "rlimit", .payload = words(5, 5) },
-    .{ .step = .ptrace, .word = "ptrace", .payload = words(0, 0) },
-    .{ .step = .sigprocmask, .word = "sigprocmask", .payload = words(0, 0) },
-    .{ .step = .exec, .word = "exec", .payload = words(0, 0) },
-};
-
-fn words(min: u16, max: u16) Payload {
-    return .{ .words = .{ .min = min, .max = max } };
-}
-
-comptime {
-    assert(table.len == @typeInfo(Step).@"enum".field_names.len);
-    for (table, 0..) |row, index| assert(@backingInt(row.step) == index);
-}
 
 pub const structs = .{
     .Request = Request,
@@ -317,7 +210,7 @@ pub const structs = .{
     .Event = Event,
     .Reactor = Reactor,
 };
-pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait };
+pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait, .Option = Option };
 
 /// A digest of every layout, code, word and signature (`symbols`: what is exported): equal digests mean that both sides were built
 /// from the same boundary.
@@ -342,14 +235,11 @@ pub fn fingerprintOf(comptime symbols: type) u64 {
         }
     }
     hash.update(listen_pid_room);
-    for (table) |row| {
-        hash.update(std.fmt.comptimePrint("{t}={s}:{any}:{};", .{
-            row.step,
-            row.word,
-            row.payload,
-            row.repeats,
-        }));
-        hash.update(@tagName(row.side));
+    for (steps.table, steps.shapes) |row, shape| {
+        hash.update(std.fmt.comptimePrint("{t}={s}:{d}:{},", .{ row.step, row.word, shape.size, row.repeats }));
+        for (shape.fields) |field| {
+            hash.update(std.fmt.comptimePrint("{s}@{d}+{t},", .{ field.name, field.offset, field.kind }));
+        }
     }
     for (@typeInfo(symbols).@"struct".decl_names) |name| {
         const info = @typeInfo(@TypeOf(@field(symbols, name))).@"fn";

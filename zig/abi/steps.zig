@@ -148,9 +148,9 @@ pub const Step = enum(u16) {
     setgroups,
     setgid,
     setuid,
+    ambient_set,
     securebits,
     capability_sets,
-    ambient_set,
     keyring,
     pdeathsig,
     dumpable,
@@ -299,9 +299,9 @@ pub const table = [_]Row{
     .{ .step = .setgroups, .word = "setgroups", .Fields = Setgroups, .credentials = true, .libc = true },
     .{ .step = .setgid, .word = "setgid", .Fields = Id, .credentials = true, .libc = true },
     .{ .step = .setuid, .word = "setuid", .Fields = Id, .credentials = true, .libc = true },
+    .{ .step = .ambient_set, .word = "capabilities", .Fields = AmbientSet, .since = "4.3" },
     .{ .step = .securebits, .word = "securebits", .Fields = Securebits },
     .{ .step = .capability_sets, .word = "capabilities", .Fields = CapabilitySets },
-    .{ .step = .ambient_set, .word = "capabilities", .Fields = AmbientSet, .since = "4.3" },
     .{ .step = .keyring, .word = "keyring" },
     .{ .step = .pdeathsig, .word = "pdeathsig", .Fields = Pdeathsig },
     // A flag of the memory.
@@ -327,3 +327,82 @@ pub const table = [_]Row{
 
 /// NGROUPS_MAX of Linux.
 pub const groups_max = 65536 - 1;
+
+pub const Field = struct { name: []const u8, kind: Kind, offset: u16 };
+
+/// What a row's fields come to.
+pub const Shape = struct { size: u32, fields: []const Field };
+
+/// By code. Of a `reserved` field nobody says anything.
+pub const shapes: [table.len]Shape = shapes: {
+    @setEvalBranchQuota(100_000);
+    var list: [table.len]Shape = undefined;
+    for (table, 0..) |row, code| {
+        assert(@backingInt(row.step) == code);
+        assert(@typeInfo(row.Fields).@"struct".layout == .@"extern");
+        var fields: []const Field = &.{};
+        for (std.meta.fieldNames(row.Fields)) |name| {
+            if (std.mem.eql(u8, name, "reserved")) continue;
+            const T = @FieldType(row.Fields, name);
+            const kind: Kind = if (T == MountKind) .u32 else .of(T);
+            fields = fields ++ .{Field{ .name = name, .kind = kind, .offset = @offsetOf(row.Fields, name) }};
+        }
+        list[code] = .{ .size = @sizeOf(row.Fields), .fields = fields };
+    }
+    break :shapes list;
+};
+
+comptime {
+    assert(table.len == @typeInfo(Step).@"enum".field_names.len);
+}
+
+/// A row as the library has it at hand: a table holds types and slices, which are there at compile time alone or want to be
+/// relocated at each load.
+pub const Facts = struct {
+    repeats: bool,
+    side: Side,
+    memory: Memory,
+    rights: Rights,
+    credentials: bool,
+    libc: bool,
+    size: u8,
+    count: u8,
+    kinds: [fields_max]Kind,
+    offsets: [fields_max]u8,
+
+    const fields_max = 5;
+};
+
+/// By code.
+pub const facts: [table.len]Facts = facts: {
+    var list: [table.len]Facts = undefined;
+    for (table, shapes, &list) |row, shape, *each| {
+        each.* = .{
+            .repeats = row.repeats,
+            .side = row.side,
+            .memory = row.memory,
+            .rights = row.rights,
+            .credentials = row.credentials,
+            .libc = row.libc,
+            .size = shape.size,
+            .count = shape.fields.len,
+            .kinds = @splat(.u32),
+            .offsets = @splat(0),
+        };
+        for (shape.fields, 0..) |field, index| {
+            each.kinds[index] = field.kind;
+            each.offsets[index] = field.offset;
+        }
+    }
+    break :facts list;
+};
+
+/// Of a record.
+pub fn factsOf(step: Step) *const Facts {
+    return &facts[@backingInt(step)];
+}
+
+/// The fields of a record that has been validated.
+pub fn fieldsOf(comptime step: Step, payload: []align(8) const u8) *const table[@backingInt(step)].Fields {
+    return @ptrCast(payload.ptr);
+}

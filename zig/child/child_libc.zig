@@ -9,68 +9,16 @@
 //! - `bell`, the writing end of a close-on-exec pipe, stays open until exec or death: its end of file
 //!   is how the parent learns that one of them has come.
 //!
-//! A step is one case in `run` and one in `supports`. Where a step stands in the order, and why, is in
-//! `child.zig`: these are the same.
+//! The steps are in `steps.zig`, the same for both children; those that this one has say so in their rows.
 
 const builtin = @import("builtin");
-const abi = @import("../abi/abi.zig");
 const child = @import("child.zig");
-const descriptors = @import("descriptors.zig");
+const death = @import("death.zig");
 const libc = @import("../os/libc.zig");
 const plans = @import("plan.zig");
+const steps = @import("steps.zig");
 const system = @import("../os/system.zig").system;
 const Plan = plans.Plan;
-
-/// Never seen by anyone but a wait that races the report: the parent reaps a failed child itself.
-const exit_failed = 253;
-
-/// How often, and with which first pause, an exec is tried that meets a file open for writing: see
-/// `child.zig`. Pauses double: 63 ms in all.
-const text_busy_tries = 6;
-const text_busy_pause_ms = 1;
-
-/// Whether this child can run a step at all. What it cannot is refused before the fork, by the step's
-/// name: the Linux facilities that the rest of these records ask for have no counterpart here.
-pub fn supports(step: abi.Step) bool {
-    return switch (step) {
-        .sigaction,
-        .setsid,
-        .setpgid,
-        .foreground,
-        .chroot,
-        .nice,
-        .rlimit,
-        .umask,
-        .setgroups,
-        .setgid,
-        .setuid,
-        .chdir,
-        .fd,
-        .close_range,
-        .listen_fds,
-        .noctty,
-        .setctty,
-        .rlimit_nofile,
-        .ptrace,
-        .sigprocmask,
-        .exec,
-        => true,
-        .cgroup,
-        .uid_map,
-        .setgroups_policy,
-        .gid_map,
-        .unshare,
-        .self_setgroups_policy,
-        .self_gid_map,
-        .self_uid_map,
-        .mount_private,
-        .keep_capabilities,
-        .capabilities,
-        .pdeathsig,
-        .no_new_privs,
-        => false,
-    };
-}
 
 /// What the child has of the parent's. The functions are volatile so that no optimizer sees through
 /// them to a direct call, whose lazily bound stub would ask the dynamic linker here.
@@ -78,77 +26,19 @@ pub const Context = struct {
     plan: *Plan,
     functions: *const volatile libc.Functions,
     bell: i32,
-
-    fn result(context: Context, answered: i32) i32 {
-        return if (answered == -1) -context.functions.errno.* else answered;
-    }
 };
 
 pub fn main(context: Context) noreturn {
     const report = context.plan.report;
-    var records: plans.Iterator = .{ .bytes = context.plan.steps };
-    var index: i32 = 0;
-    const failure = while (records.next()) |record| : (index += 1) {
-        report.step = index;
-        const answer = run(context, record.step, record.payload);
-        if (answer < 0) break answer;
-    } else unreachable;
-    report.errno = -failure;
+    report.errno = -steps.takeAll(Calls{ .context = context }, context.plan);
     report.state = .failed;
-    context.functions._exit(exit_failed);
-}
-
-fn run(context: Context, step: abi.Step, payload: []align(8) const u8) i32 {
-    const functions = context.functions;
-    const words: [*]align(8) const u32 = @ptrCast(payload.ptr);
-    return switch (step) {
-        .sigaction => resetHandlers(context),
-        .setsid => context.result(functions.setsid()),
-        .setpgid => context.result(functions.setpgid(0, @bitCast(words[0]))),
-        .foreground => foreground(context, words[0], words[1]),
-        .chroot => chroot(context, @ptrCast(payload.ptr)),
-        .nice => context.result(functions.setpriority(0, 0, @bitCast(words[0]))),
-        .rlimit, .rlimit_nofile => setLimit(context, words),
-        .umask => blk: {
-            _ = functions.umask(@intCast(words[0]));
-            break :blk 0;
-        },
-        .setgroups => context.result(functions.setgroups(@intCast(payload.len / 4), words)),
-        .setgid => context.result(functions.setgid(words[0])),
-        .setuid => context.result(functions.setuid(words[0])),
-        .chdir => context.result(functions.chdir(@ptrCast(payload.ptr))),
-        .fd => descriptors.install(Calls{ .context = context }, context.plan, @bitCast(words[1])),
-        .close_range => closeFrom(context, words[0]),
-        .listen_fds => child.writeNumber(context.plan, context.result(functions.getpid())),
-        .noctty => context.result(functions.ioctl(0, libc.TIOCNOTTY, @as(usize, 0))),
-        .setctty => context.result(functions.ioctl(@bitCast(words[0]), libc.TIOCSCTTY, @as(usize, 0))),
-        .ptrace => context.result(@intCast(functions.ptrace(0, 0, null, libc.ptrace_data))),
-        // Refused by the parent: see `supports`.
-        .cgroup,
-        .uid_map,
-        .setgroups_policy,
-        .gid_map,
-        .unshare,
-        .self_setgroups_policy,
-        .self_gid_map,
-        .self_uid_map,
-        .mount_private,
-        .keep_capabilities,
-        .capabilities,
-        .pdeathsig,
-        .no_new_privs,
-        => system.negative(.NOSYS),
-        .sigprocmask => context.result(
-            functions.sigprocmask(libc.SIG_SETMASK, &libc.sigset_none, null),
-        ),
-        .exec => exec(context),
-    };
+    context.functions._exit(death.exit_failed);
 }
 
 /// Every signal that is not ignored goes to its default with no flags, also one that was there already:
 /// macOS keeps SA_SIGINFO and its kin through exec (kern_sig.c, execsigs), and a runtime in the new
 /// image that finds them believes a handler stands there (github.com/microsoft/dcp/issues/244).
-fn resetHandlers(context: Context) i32 {
+fn resetAll(context: Context) i32 {
     const default: libc.Sigaction = .{};
     var number: i32 = 1;
     while (number < libc.NSIG) : (number += 1) {
@@ -165,48 +55,114 @@ fn resetHandlers(context: Context) i32 {
     return 0;
 }
 
-fn foreground(context: Context, terminal: u32, group: u32) i32 {
-    const functions = context.functions;
-    var leader: i32 = if (group != 0) @bitCast(group) else functions.getpid();
-    return context.result(functions.ioctl(@bitCast(terminal), libc.TIOCSPGRP, &leader));
-}
-
-/// The resource, and the limits' words: soft lower, soft upper, hard lower, hard upper.
-fn setLimit(context: Context, words: [*]align(8) const u32) i32 {
-    const limits = child.limitsOf(words);
-    return context.result(context.functions.setrlimit(@bitCast(words[0]), &limits));
-}
-
-fn chroot(context: Context, path: plans.String) i32 {
-    const answer = context.result(context.functions.chroot(path));
-    if (answer < 0) return answer;
-    return context.result(context.functions.chdir("/"));
-}
-
-/// How `descriptors.zig` reaches the kernel from here.
+/// How the steps reach the kernel from here.
 const Calls = struct {
     context: Context,
 
+    pub fn resetHandlers(calls: Calls) i32 {
+        return resetAll(calls.context);
+    }
+
+    pub fn setpriority(calls: Calls, value: i32) i32 {
+        return calls.result(calls.context.functions.setpriority(0, 0, value));
+    }
+
+    pub fn setrlimit(calls: Calls, resource: u32, limits: *const [2]u64) i32 {
+        return calls.result(calls.context.functions.setrlimit(@bitCast(resource), limits));
+    }
+
+    pub fn setsid(calls: Calls) i32 {
+        return calls.result(calls.context.functions.setsid());
+    }
+
+    pub fn setpgid(calls: Calls, group: i32) i32 {
+        return calls.result(calls.context.functions.setpgid(0, group));
+    }
+
+    pub fn getpid(calls: Calls) i32 {
+        return calls.context.functions.getpid();
+    }
+
+    pub fn putInFront(calls: Calls, terminal: i32, group: *const i32) i32 {
+        return calls.result(calls.context.functions.ioctl(terminal, libc.TIOCSPGRP, group));
+    }
+
+    pub fn chroot(calls: Calls, path: plans.String) i32 {
+        return calls.result(calls.context.functions.chroot(path));
+    }
+
+    pub fn chdir(calls: Calls, path: plans.String) i32 {
+        return calls.result(calls.context.functions.chdir(path));
+    }
+
+    pub fn umask(calls: Calls, mask: u32) i32 {
+        _ = calls.context.functions.umask(@intCast(mask));
+        return 0;
+    }
+
+    pub fn setgroups(calls: Calls, groups: []const u32) i32 {
+        return calls.result(calls.context.functions.setgroups(@intCast(groups.len), groups.ptr));
+    }
+
+    pub fn setgid(calls: Calls, id: u32) i32 {
+        return calls.result(calls.context.functions.setgid(id));
+    }
+
+    pub fn setuid(calls: Calls, id: u32) i32 {
+        return calls.result(calls.context.functions.setuid(id));
+    }
+
     pub fn duplicate(calls: Calls, fd: i32, above: i32) i32 {
-        const context = calls.context;
-        return context.result(context.functions.fcntl(fd, system.F_DUPFD_CLOEXEC, above));
+        return calls.result(calls.context.functions.fcntl(fd, system.F_DUPFD_CLOEXEC, above));
     }
 
     pub fn place(calls: Calls, source: i32, target: i32) i32 {
-        return calls.context.result(calls.context.functions.dup2(source, target));
+        return calls.result(calls.context.functions.dup2(source, target));
     }
 
     pub fn keep(calls: Calls, fd: i32) i32 {
         const none: i32 = 0;
-        return calls.context.result(calls.context.functions.fcntl(fd, system.F_SETFD, none));
+        return calls.result(calls.context.functions.fcntl(fd, system.F_SETFD, none));
     }
 
     pub fn close(calls: Calls, fd: i32) i32 {
-        return calls.context.result(calls.context.functions.close(fd));
+        return calls.result(calls.context.functions.close(fd));
+    }
+
+    pub fn closeFrom(calls: Calls, first: u32) i32 {
+        return closeAbove(calls.context, first);
+    }
+
+    pub fn giveUpTerminal(calls: Calls) i32 {
+        return calls.result(calls.context.functions.ioctl(0, libc.TIOCNOTTY, @as(usize, 0)));
+    }
+
+    pub fn takeTerminal(calls: Calls, terminal: i32) i32 {
+        return calls.result(calls.context.functions.ioctl(terminal, libc.TIOCSCTTY, @as(usize, 0)));
+    }
+
+    pub fn traceMe(calls: Calls) i32 {
+        return calls.result(@intCast(calls.context.functions.ptrace(0, 0, null, libc.ptrace_data)));
+    }
+
+    pub fn unblockSignals(calls: Calls) i32 {
+        return calls.result(calls.context.functions.sigprocmask(libc.SIG_SETMASK, &libc.sigset_none, null));
+    }
+
+    pub fn execve(calls: Calls, path: plans.String, argv: plans.Strings, envp: plans.Strings) i32 {
+        return calls.result(calls.context.functions.execve(path, argv, envp));
+    }
+
+    pub fn pause(calls: Calls, milliseconds: i32) void {
+        _ = calls.context.functions.poll(null, 0, milliseconds);
+    }
+
+    fn result(calls: Calls, answered: i32) i32 {
+        return if (answered == -1) -calls.context.functions.errno.* else answered;
     }
 };
 
-const closeFrom = switch (builtin.os.tag) {
+const closeAbove = switch (builtin.os.tag) {
     .linux => closeByDirectory,
     else => closeByList,
 };
@@ -249,19 +205,4 @@ fn closeAll(context: Context, first: u32) i32 {
         if (fd != context.bell) _ = context.functions.close(fd);
     }
     return 0;
-}
-
-/// Returns only when it failed.
-fn exec(context: Context) i32 {
-    const plan = context.plan;
-    var pause: i32 = text_busy_pause_ms;
-    var tries: u32 = 0;
-    while (true) : (tries += 1) {
-        plan.report.state = .execing;
-        const answer = context.result(context.functions.execve(plan.path, plan.argv, plan.envp));
-        plan.report.state = .started;
-        if (answer != system.negative(.TXTBSY) or tries == text_busy_tries) return answer;
-        _ = context.functions.poll(null, 0, pause);
-        pause *= 2;
-    }
 }

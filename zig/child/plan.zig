@@ -16,6 +16,8 @@ pub const Report = extern struct {
     errno: i32 = 0,
     /// 0 until the parent has taken its steps; the child waits for that.
     gate: u32 = 0,
+    /// The child that the first one has made in its place, as this process numbers it, or 0: see the step pid_namespace.
+    successor: i32 = 0,
 
     pub const State = enum(u32) {
         /// Some step before exec is running: a child that dies now was not started.
@@ -49,37 +51,49 @@ pub const Plan = struct {
     steps: []align(8) const u8,
     descriptors: []Descriptor,
     clone_flags: u32,
-    forced: u32,
+    /// Bits of `Rung` that this start is to do without, for a test or because it has no use for them; and those that it turns
+    /// out to have done without.
+    without: u32,
     /// Nobody waits for execve: see `pending.zig`.
     deferred: bool,
-    /// Numbers of descriptors that the child uses before its own are in place: they lie in the
-    /// records, and are rewritten there when a descriptor is moved into the window.
-    borrowed: [2]?*i32 = .{ null, null },
-    /// A new user namespace takes away the right to raise limits and priorities: the parent does it before.
-    limits_by_parent: bool = false,
+    no_pidfd: bool,
+    /// Numbers of descriptors that the child uses before its own are in place: they lie in the records, and are rewritten
+    /// there when a descriptor is moved into the window.
+    borrowed: []*i32 = &.{},
+    /// Of these, the one of the step cgroup.
+    cgroup: ?*i32 = null,
+    /// What the rows of the steps come to: whose memory the child may have.
+    memory: abi.steps.Memory = .any,
+    has_credentials: bool = false,
     /// Whether the parent has steps of its own to take while the child waits.
     has_parent_steps: bool = false,
+    /// From this record on, what wants this process's rights is the parent's to do: a new user namespace has taken them away.
+    outside_from: i32 = std.math.maxInt(i32),
     has_pdeathsig: bool = false,
     /// This thread will be the child's tracer, and so must be there when a signal stops it before exec.
     has_ptrace: bool = false,
+    /// The child puts itself under a filter, which may end it for what it calls from then on.
+    has_filter: bool = false,
+    /// The child makes another one, which is the start's: see the step pid_namespace.
+    has_successor: bool = false,
     /// Some path leads through this process's own descriptors (/proc/self/fd, /dev/fd), so the
     /// child must keep all of them until exec.
-    paths_use_descriptors: bool,
+    paths_use_descriptors: bool = false,
     /// Where the child puts its own number, in `envp`: its digits and a NUL.
     listen_pid: ?[*]u8 = null,
     /// The first descriptor from which on all are closed, or -1: closeFds is false.
-    close_from: i32,
-    has_credentials: bool,
+    close_from: i32 = -1,
 
     /// The child has a copy of this process's memory which its new user could read (fs.suid_dumpable is 1).
     hides: bool = false,
 
+    /// The steps that the child has not taken yet; `report.step` counts the others.
+    left: Iterator = .{ .bytes = &.{} },
     report: *volatile Report = undefined,
     /// The child's first call is close_range(this, ~0, UNSHARE); 0: its table is its own already.
     unshare_from: u32 = 0,
     /// The kernel has reset the handlers (CLONE_CLEAR_SIGHAND).
     handlers_cleared: bool = false,
-    has_close_range: bool = true,
     /// The clone put the child into its cgroup.
     in_cgroup: bool = false,
     /// This process, for a child that must notice its death.
@@ -95,12 +109,16 @@ pub const Plan = struct {
     root_path: ?String = null,
     /// Of landlock, while its rules are being added.
     ruleset: i32 = -1,
+    /// The child has joined a namespace of processes.
+    joins_processes: bool = false,
+    /// For the second child; and the word that the kernel clears when that one has left our memory.
+    successor_stack: usize = 0,
+    successor_tid: u32 = 1,
     /// The writing end of a close-on-exec pipe, or -1: the parent takes its end for the exec.
     exec_pipe: i32 = -1,
 
-    /// Where the cgroup step keeps its descriptor, if there is one.
-    pub fn cgroup(plan: *const Plan) ?*i32 {
-        return plan.borrowed[0];
+    pub fn lacks(plan: *const Plan, rung: abi.Rung) bool {
+        return plan.without & @backingInt(rung) != 0;
     }
 };
 

@@ -5,7 +5,6 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const ledger = @import("ledger.zig");
 const nowait = @import("nowait.zig");
 const stdio = @import("stdio.zig");
 const systems = @import("../os/system.zig");
@@ -56,11 +55,11 @@ const Modes = if (is_linux) extern struct {
 const name_max = 128;
 
 /// Makes one: `ends` are the controlling side and the other one, `name` the path of that, NUL included, whose length is
-/// the answer. `owned`: the controlling side is this thread's alone, and goes with it.
+/// the answer. The controlling side is the caller's to own.
 ///
 /// The controlling side is O_NONBLOCK, the one file that is made so here: a terminal is ready for one byte, say, and a
 /// write of two would wait. Nobody else has this open file.
-pub fn open(ends: *[2]i32, name: [*]u8, length: i32, owned: bool) i32 {
+pub fn open(ends: *[2]i32, name: [*]u8, length: i32) i32 {
     if (length < name_max) return system.negative(.INVAL);
     const flags = O_RDWR | O_NOCTTY;
     const controlling = stdio.keepOff(system.openFile("/dev/ptmx", flags | system.O_NONBLOCK, 0));
@@ -72,7 +71,6 @@ pub fn open(ends: *[2]i32, name: [*]u8, length: i32, owned: bool) i32 {
         return other;
     }
     ends.* = .{ controlling, other };
-    if (owned) ledger.own(ends[0..1]);
     return found;
 }
 
@@ -201,7 +199,7 @@ const testing = std.testing;
 test "a terminal has a name, a window and modes, and its other side is the same by either way" {
     var ends: [2]i32 = undefined;
     var name: [name_max]u8 = undefined;
-    const length = open(&ends, &name, name.len, false);
+    const length = open(&ends, &name, name.len);
     if (length == system.negative(.NOENT)) return error.SkipZigTest;
     try testing.expect(length > 0);
     defer for (ends) |end| system.close(end);
@@ -232,7 +230,7 @@ test "a terminal has a name, a window and modes, and its other side is the same 
 test "what is written to a terminal that nobody has open ends, and waits for nothing" {
     var ends: [2]i32 = undefined;
     var name: [name_max]u8 = undefined;
-    if (open(&ends, &name, name.len, false) == system.negative(.NOENT)) return error.SkipZigTest;
+    if (open(&ends, &name, name.len) == system.negative(.NOENT)) return error.SkipZigTest;
     defer system.close(ends[0]);
     try testing.expectEqual(0, setMode(ends[0], true));
     const bytes: [64 * 1024]u8 = @splat('x');

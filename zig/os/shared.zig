@@ -10,8 +10,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const dumpable = @import("../parent/dumpable.zig");
-const window = @import("../parent/window.zig");
+const system = @import("system.zig").system;
 
 /// The layout is part of the symbol's name: another version's copy must not be taken for ours.
 pub const symbol = std.fmt.comptimePrint("osexec_shared_{d}", .{layout()});
@@ -20,7 +19,7 @@ pub const symbol = std.fmt.comptimePrint("osexec_shared_{d}", .{layout()});
 fn layout() u64 {
     @setEvalBranchQuota(100_000);
     var hash: std.hash.Fnv1a_64 = .init();
-    for (.{ Shared, dumpable.State, window.State }) |T| {
+    for (.{ Shared, Dumpable, Window }) |T| {
         for (std.meta.fieldNames(T)) |name| {
             hash.update(name);
             hash.update(std.fmt.comptimePrint(" {d} {d};", .{
@@ -32,9 +31,36 @@ fn layout() u64 {
     return hash.final();
 }
 
+/// See `dumpable.zig`.
+pub const Dumpable = extern struct {
+    lock: system.Lock = .{},
+    inflight: u32 = 0,
+    baseline: i32 = 0,
+};
+
+/// Four starts at once with three descriptors each; a start that finds none takes the ordinary way. Not more,
+/// as a child that gets a copy of the whole table has them to close: 0.2 µs each (measured).
+pub const slot_count = 12;
+/// See `window.zig`.
+pub const Window = extern struct {
+    lock: system.Lock = .{},
+    stage: Stage = .unknown,
+    slots: [slot_count]i32 = @splat(-1),
+    /// /dev/null, which lies in a slot that is free, and its inode: the host may have closed a slot, and opened
+    /// something else under its number.
+    filler: i32 = -1,
+    filler_number: u64 = 0,
+    /// Bit i: slot i is taken, or there is none. All are until the window stands.
+    taken: u32 = std.math.maxInt(u32),
+    /// The first descriptor that no child needs.
+    end: u32 = 0,
+
+    pub const Stage = enum(u32) { unknown, ready, unavailable };
+};
+
 pub const Shared = extern struct {
-    dumpable: dumpable.State = .{},
-    window: window.State = .{},
+    dumpable: Dumpable = .{},
+    window: Window = .{},
     /// The descriptor of the memfd that the first copy was loaded from, or -1.
     library: i32 = -1,
 };

@@ -4,8 +4,6 @@
 //! many as starts have ever overlapped, up to `kept_max`.
 
 const std = @import("std");
-const options = @import("options");
-const pending = @import("pending.zig");
 const plans = @import("../child/plan.zig");
 const system = @import("../os/system.zig").system;
 
@@ -31,6 +29,11 @@ pub const Arena = struct {
         return @intFromPtr(arena.base) + guard_size + stack_size;
     }
 
+    /// Below it is room for a second child, while the first one stands still.
+    pub fn stackMiddle(arena: *const Arena) usize {
+        return arena.stackBottom() + stack_size / 2;
+    }
+
     pub fn stackBottom(arena: *const Arena) usize {
         return @intFromPtr(arena.base) + guard_size;
     }
@@ -43,12 +46,12 @@ pub const Arena = struct {
 
 var kept: [kept_max]Arena = @splat(.{ .base = undefined, .length = 0, .report = undefined, .busy = 0 });
 
-/// An arena with `needed` bytes of room, or null without memory.
-pub fn acquire(needed: usize, spare: *Arena) ?*Arena {
+/// An arena with `needed` bytes of room, or null without memory. `reclaim` lets go of those that are kept for nothing.
+pub fn acquire(needed: usize, spare: *Arena, reclaim: ?*const fn () void) ?*Arena {
     if (needed <= room_size) {
         if (acquireKept()) |arena| return arena;
-        if (options.child == .raw) {
-            pending.reclaim();
+        if (reclaim) |letGo| {
+            letGo();
             if (acquireKept()) |arena| return arena;
         }
     }
@@ -102,15 +105,15 @@ fn mapMemory(arena: *Arena, room: usize) bool {
 
 test "an arena is kept, and a second one at the same time is another" {
     var spare: Arena = undefined;
-    const first = acquire(100, &spare).?;
-    const second = acquire(100, &spare).?;
+    const first = acquire(100, &spare, null).?;
+    const second = acquire(100, &spare, null).?;
     try std.testing.expect(first != second);
     release(first, &spare);
-    const again = acquire(100, &spare).?;
+    const again = acquire(100, &spare, null).?;
     try std.testing.expectEqual(first, again);
     release(again, &spare);
     release(second, &spare);
-    const big = acquire(room_size + 1, &spare).?;
+    const big = acquire(room_size + 1, &spare, null).?;
     try std.testing.expectEqual(&spare, big);
     try std.testing.expect(big.room().len > room_size);
     release(big, &spare);

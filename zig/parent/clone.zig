@@ -11,6 +11,7 @@ pub const VM = 0x100;
 pub const FILES = 0x400;
 pub const PIDFD = 0x1000;
 pub const VFORK = 0x4000;
+pub const PARENT = 0x8000;
 pub const PARENT_SETTID = 0x0010_0000;
 pub const CHILD_CLEARTID = 0x0020_0000;
 pub const CLEAR_SIGHAND = 0x1_0000_0000;

@@ -13,13 +13,6 @@ const system = @import("../os/system.zig").system;
 const PR_GET_DUMPABLE = 3;
 const PR_SET_DUMPABLE = 4;
 
-/// One for the process: see `shared.zig`.
-pub const State = extern struct {
-    lock: system.Lock = .{},
-    inflight: u32 = 0,
-    baseline: i32 = 0,
-};
-
 pub fn enter() void {
     const state = &shared.state().dumpable;
     state.lock.acquire();

@@ -134,7 +134,7 @@ test "an entry is settled once the child has left" {
     plan.report = &report;
     plan.child_tid = 0;
     var spare: arenas.Arena = undefined;
-    const arena = arenas.acquire(0, &spare).?;
+    const arena = arenas.acquire(0, &spare, null).?;
     const index = reserve().?;
     keep(index, arena, &plan);
     const outcome = settle(index, 1).?;
@@ -142,7 +142,7 @@ test "an entry is settled once the child has left" {
     try std.testing.expectEqual(3, outcome.step);
     try std.testing.expectEqual(null, settle(index, 1));
     // The memory is free again.
-    const again = arenas.acquire(0, &spare).?;
+    const again = arenas.acquire(0, &spare, null).?;
     try std.testing.expectEqual(arena, again);
     arenas.release(again, &spare);
 }
@@ -155,7 +155,7 @@ test "a child that has ended has left, even if the kernel did not say so" {
     var spare: arenas.Arena = undefined;
     for ([_]i32{ 0, linux.result(.getpid, .{}) }) |pid| {
         const index = reserve().?;
-        keep(index, arenas.acquire(0, &spare).?, &plan);
+        keep(index, arenas.acquire(0, &spare, null).?, &plan);
         // This process is no child of its own, so there is nobody to wait for.
         try std.testing.expectEqual(plans.Report.State.execing, settle(index, pid).?.state);
     }

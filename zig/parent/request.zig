@@ -7,6 +7,7 @@
 const std = @import("std");
 const abi = @import("../abi/abi.zig");
 const plans = @import("../child/plan.zig");
+const steps = abi.steps;
 const Plan = plans.Plan;
 
 pub const Error = error{
@@ -28,9 +29,10 @@ pub fn capacity(bytes: []const u8) Error!usize {
         return error.Malformed;
     }
     const pointers = (@as(usize, header.argv_count) + header.envp_count + 2) * @sizeOf(usize);
-    const descriptors = @as(usize, header.steps_length) / 16 * @sizeOf(plans.Descriptor);
+    // A record with a descriptor takes 16 bytes at least.
+    const descriptors = @as(usize, header.steps_length) / 16 * (@sizeOf(plans.Descriptor) + @sizeOf(*i32));
     return std.mem.alignForward(usize, header.length, 8) + pointers + descriptors +
-        @sizeOf(Plan) + 4 * 16;
+        @sizeOf(Plan) + 5 * 16;
 }
 
 fn readHeader(bytes: []const u8) Error!abi.Request {
@@ -61,20 +63,18 @@ pub fn parse(bytes: []const u8, arena: []align(16) u8) Error!*Plan {
         .steps = &.{},
         .descriptors = &.{},
         .clone_flags = header.clone_flags,
-        .forced = header.forced,
-        .deferred = header.deferred != 0,
-        .paths_use_descriptors = false,
-        .close_from = -1,
-        .has_credentials = false,
+        .without = header.forced,
+        .deferred = header.options & @backingInt(abi.Option.deferred) != 0,
+        .no_pidfd = header.options & @backingInt(abi.Option.no_pidfd) != 0,
     };
     if (usesDescriptors(plan.path)) plan.paths_use_descriptors = true;
-    const steps = try section(copy, header.steps, header.steps_length);
+    const records = try section(copy, header.steps, header.steps_length);
     if (header.steps % 8 != 0) return error.Malformed;
-    plan.steps = @alignCast(steps);
+    plan.steps = @alignCast(records);
     const count = try checkSteps(plan.steps);
-    const descriptors = memory.alloc(plans.Descriptor, count) catch return error.TooBig;
-    plan.descriptors = descriptors;
-    try collect(plan, descriptors);
+    plan.descriptors = memory.alloc(plans.Descriptor, count.descriptors) catch return error.TooBig;
+    plan.borrowed = memory.alloc(*i32, count.borrowed) catch return error.TooBig;
+    try collect(plan);
     return plan;
 }
 
@@ -103,97 +103,130 @@ fn strings(memory: std.mem.Allocator, bytes: []u8, count: u32) Error!plans.Strin
     return vector.ptr;
 }
 
-/// Checks every record against its row; answers how many are descriptors.
-fn checkSteps(bytes: []align(8) const u8) Error!usize {
+const Count = struct { descriptors: usize = 0, borrowed: usize = 0 };
+
+/// Checks every record against its row; answers how much there is to collect.
+fn checkSteps(bytes: []align(8) const u8) Error!Count {
     if (bytes.len % 8 != 0) return error.Malformed;
     var offset: usize = 0;
     var previous: ?u16 = null;
     var target_before: i32 = -1;
-    var descriptors: usize = 0;
+    var count: Count = .{};
     while (offset < bytes.len) {
         // Both are multiples of eight, so a whole header is there.
         const header: *const abi.StepHeader = @ptrCast(@alignCast(&bytes[offset]));
-        if (header.code >= abi.table.len or header.reserved != 0) return error.Malformed;
-        const row = abi.table[header.code];
+        if (header.code >= steps.facts.len or header.reserved != 0) return error.Malformed;
+        const facts = &steps.facts[header.code];
         const start = offset + @sizeOf(abi.StepHeader);
         if (header.length > bytes.len - start) return error.Malformed;
         if (previous) |code| {
             if (header.code < code) return error.Malformed;
-            if (header.code == code and !row.repeats) return error.Malformed;
+            if (header.code == code and !facts.repeats) return error.Malformed;
         }
         previous = header.code;
-        const payload = bytes[start .. start + header.length];
-        switch (row.payload) {
-            .text => _ = try string(payload),
-            .words => |range| {
-                if (payload.len % 4 != 0) return error.Malformed;
-                const count = payload.len / 4;
-                if (count < range.min or count > range.max) return error.Malformed;
+        const payload: []align(8) const u8 = @alignCast(bytes[start .. start + header.length]);
+        count.borrowed += try checkFields(facts, payload);
+        switch (@as(abi.Step, @fromBackingInt(header.code))) {
+            .fd => {
+                const fields = steps.fieldsOf(.fd, payload);
+                if (fields.source < plans.Descriptor.null_device or fields.target <= target_before) return error.Malformed;
+                target_before = fields.target;
+                // The next number up must exist too.
+                if (fields.target == std.math.maxInt(i32)) return error.Malformed;
+                count.descriptors += 1;
             },
-        }
-        if (row.step == .fd) {
-            const pair = descriptor(payload);
-            const least = plans.Descriptor.null_device;
-            if (pair.source < least or pair.target <= target_before) return error.Malformed;
-            target_before = pair.target;
-            descriptors += 1;
+            .close_range => if (steps.fieldsOf(.close_range, payload).first < 0) return error.Malformed,
+            .setgroups => if (steps.fieldsOf(.setgroups, payload).groups.count > steps.groups_max) return error.Malformed,
+            else => {},
         }
         offset = std.mem.alignForward(usize, start + header.length, 8);
     }
     const last: u16 = previous orelse return error.Malformed;
     if (last != @backingInt(abi.Step.exec)) return error.Malformed;
+    return count;
+}
+
+/// Whether all that the fields point to lies in the payload behind them; answers how many descriptors are among them.
+fn checkFields(facts: *const steps.Facts, payload: []align(8) const u8) Error!usize {
+    if (payload.len < facts.size) return error.Malformed;
+    var descriptors: usize = 0;
+    for (facts.kinds[0..facts.count], facts.offsets[0..facts.count]) |kind, offset| switch (kind) {
+        .i32, .u32, .u64 => {},
+        .descriptor => descriptors += 1,
+        .path => {
+            const bytes = try pointed(facts, offset, payload, 1, 1);
+            if (std.mem.findScalar(u8, bytes, 0) != bytes.len - 1) return error.Malformed;
+        },
+        .bytes => _ = try pointed(facts, offset, payload, 1, 0),
+        .words => if ((try pointed(facts, offset, payload, 4, 0)).len % 4 != 0) return error.Malformed,
+    };
     return descriptors;
 }
 
-fn descriptor(payload: []const u8) plans.Descriptor {
-    return .{
-        .source = std.mem.readInt(i32, payload[0..4], .little),
-        .target = std.mem.readInt(i32, payload[4..8], .little),
-    };
+/// What the field at `place` points to: `unit` bytes so many times, and `more`.
+fn pointed(facts: *const steps.Facts, place: usize, payload: []align(8) const u8, unit: u64, more: u64) Error![]const u8 {
+    const field = payload[place..];
+    const offset = @as(u64, place) + std.mem.readInt(u32, field[0..4], .little);
+    const end = offset + unit * std.mem.readInt(u32, field[4..8], .little) + more;
+    if (offset < facts.size or offset % unit != 0 or end > payload.len) return error.Malformed;
+    return payload[@intCast(offset)..@intCast(end)];
 }
 
-/// What the parent side needs to know of the steps before it clones.
-fn collect(plan: *Plan, descriptors: []plans.Descriptor) Error!void {
-    var records: plans.Iterator = .{ .bytes = plan.steps };
-    var index: usize = 0;
+/// What the parent side needs to know of the steps before it clones: what their rows say, and a little of what they carry.
+fn collect(plan: *Plan) Error!void {
     const CLONE_NEWUSER = 0x1000_0000;
+    var records: plans.Iterator = .{ .bytes = plan.steps };
+    var index: i32 = 0;
+    var descriptors: usize = 0;
+    var borrowed: usize = 0;
     var in_new_user = plan.clone_flags & CLONE_NEWUSER != 0;
-    while (records.next()) |record| switch (record.step) {
-        .fd => {
-            descriptors[index] = descriptor(record.payload);
-            // The next number up must exist too.
-            if (descriptors[index].target == std.math.maxInt(i32)) return error.Malformed;
-            index += 1;
-        },
-        .close_range => {
-            const from = std.mem.readInt(i32, record.payload[0..4], .little);
-            if (from < 0) return error.Malformed;
-            plan.close_from = from;
-        },
-        .chroot, .chdir => {
-            if (usesDescriptors(@ptrCast(record.payload.ptr))) plan.paths_use_descriptors = true;
-        },
-        .setgroups, .setgid, .setuid => plan.has_credentials = true,
-        .cgroup => plan.borrowed[0] = firstWord(record.payload),
-        .foreground => plan.borrowed[1] = firstWord(record.payload),
-        .uid_map, .setgroups_policy, .gid_map => plan.has_parent_steps = true,
-        .unshare => if (firstWord(record.payload).* & CLONE_NEWUSER != 0) {
-            in_new_user = true;
-        },
-        .nice, .rlimit, .rlimit_nofile => if (in_new_user) {
-            plan.limits_by_parent = true;
+    while (records.next()) |record| : (index += 1) {
+        const facts = steps.factsOf(record.step);
+        if (facts.credentials) plan.has_credentials = true;
+        if (facts.side == .parent) plan.has_parent_steps = true;
+        plan.memory = @fromBackingInt(@max(@backingInt(plan.memory), @backingInt(facts.memory)));
+        if (in_new_user and facts.rights == .outside and index < plan.outside_from) {
+            plan.outside_from = index;
             plan.has_parent_steps = true;
-        },
-        .pdeathsig => plan.has_pdeathsig = true,
-        .ptrace => plan.has_ptrace = true,
-        .listen_fds => plan.listen_pid = listenPid(plan.envp) orelse return error.Malformed,
-        else => {},
-    };
-}
-
-/// The records lie in the arena, which is ours to write to.
-fn firstWord(payload: []align(8) const u8) *i32 {
-    return @ptrCast(@constCast(payload.ptr));
+        }
+        for (facts.kinds[0..facts.count], facts.offsets[0..facts.count]) |kind, offset| {
+            const place = record.payload[offset..];
+            switch (kind) {
+                .descriptor => {
+                    // The records lie in the arena, which is ours to write to.
+                    plan.borrowed[borrowed] = @ptrCast(@alignCast(@constCast(place.ptr)));
+                    borrowed += 1;
+                },
+                .path => {
+                    const path: *const steps.Path = @ptrCast(@alignCast(place.ptr));
+                    if (usesDescriptors(path.text())) plan.paths_use_descriptors = true;
+                },
+                else => {},
+            }
+        }
+        switch (record.step) {
+            .fd => {
+                const fields = steps.fieldsOf(.fd, record.payload);
+                plan.descriptors[descriptors] = .{ .source = fields.source, .target = fields.target };
+                descriptors += 1;
+            },
+            .close_range => plan.close_from = steps.fieldsOf(.close_range, record.payload).first,
+            .cgroup => plan.cgroup = plan.borrowed[borrowed - 1],
+            .setns => {
+                const kind = steps.fieldsOf(.setns, record.payload).kind;
+                if (kind == 0 or kind & CLONE_NEWUSER != 0) in_new_user = true;
+            },
+            .unshare => if (steps.fieldsOf(.unshare, record.payload).flags & CLONE_NEWUSER != 0) {
+                in_new_user = true;
+            },
+            .pid_namespace => plan.has_successor = true,
+            .pdeathsig => plan.has_pdeathsig = true,
+            .ptrace => plan.has_ptrace = true,
+            .seccomp => plan.has_filter = true,
+            .listen_fds => plan.listen_pid = listenPid(plan.envp) orelse return error.Malformed,
+            else => {},
+        }
+    }
 }
 
 /// The digits to be replaced. They lie in the arena, and so are this start's alone, whatever the caller keeps.
@@ -229,7 +262,7 @@ const Example = struct {
         var offset: usize = 104;
         const records = [_]struct { abi.Step, []const u8 }{
             .{ .setsid, "" },
-            .{ .chdir, "/tmp\x00" },
+            .{ .chdir, "\x08\x00\x00\x00\x04\x00\x00\x00/tmp\x00" },
             .{ .fd, "\x05\x00\x00\x00\x00\x00\x00\x00" },
             .{ .fd, "\xff\xff\xff\xff\x01\x00\x00\x00" },
             .{ .exec, "" },

@@ -8,11 +8,12 @@
 
 const builtin = @import("builtin");
 const abi = @import("../abi/abi.zig");
-const arenas = @import("arena.zig");
 const child = @import("../child/child_libc.zig");
 const libc = @import("../os/libc.zig");
 const plans = @import("../child/plan.zig");
-const spawn = @import("spawn.zig");
+const attend = @import("attend.zig");
+const outcome = @import("outcome.zig");
+const sources = @import("sources.zig");
 const system = @import("../os/system.zig").system;
 const wait_libc = @import("../wait/wait_libc.zig");
 const Plan = plans.Plan;
@@ -24,25 +25,23 @@ const rungs_missing = rungs: {
     break :rungs bits;
 };
 
-pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
-    arena.report.* = .{};
-    plan.report = arena.report;
+pub fn run(plan: *Plan, answer: *abi.Answer) void {
     answer.rungs = rungs_missing;
     if (!supported(plan, answer)) return;
     // Before anything is opened here.
-    spawn.noteClosed(plan);
-    const opened = spawn.openNull(plan, answer) catch return;
+    sources.noteClosed(plan);
+    const opened = sources.openNull(plan, answer) catch return;
     defer if (opened >= 0) system.close(opened);
     const functions = libc.Functions.find() orelse {
-        return spawn.fail(answer, .clone, system.negative(.NOSYS));
+        return outcome.fail(answer, .clone, system.negative(.NOSYS));
     };
     var bell: [2]i32 = undefined;
     const made = system.pipe(&bell);
-    if (made < 0) return spawn.fail(answer, .clone, made);
+    if (made < 0) return outcome.fail(answer, .clone, made);
     const apart = keepApart(plan, &bell);
     if (apart < 0) {
         for (bell) |end| system.close(end);
-        return spawn.fail(answer, .clone, apart);
+        return outcome.fail(answer, .clone, apart);
     }
 
     const mask = system.maskSignals(system.sigset_all);
@@ -57,15 +56,15 @@ pub fn run(plan: *Plan, arena: *const arenas.Arena, answer: *abi.Answer) void {
     system.close(bell[1]);
     if (pid > 0) hear(plan, &functions, pid, bell[0]);
     system.close(bell[0]);
-    if (pid < 0) return spawn.fail(answer, .clone, refusal);
-    spawn.conclude(plan, pid, -1, null, answer);
+    if (pid < 0) return outcome.fail(answer, .clone, refusal);
+    outcome.conclude(plan, pid, -1, null, answer);
 }
 
 /// Until the child has executed or has gone.
 fn hear(plan: *Plan, functions: *const libc.Functions, pid: i32, bell: i32) void {
-    while (!spawn.atEnd(bell, if (plan.has_ptrace) 1 else 20)) {
+    while (!attend.atEnd(bell, if (plan.has_ptrace) 1 else 20)) {
         // As in `spawn.zig`: a tracee that a signal stops before exec waits for us.
-        if (builtin.os.tag == .linux and plan.has_ptrace) spawn.attendTracee(plan, pid, bell);
+        if (builtin.os.tag == .linux and plan.has_ptrace) attend.attendTracee(plan, pid, bell);
         // A fork of somebody else's, at the wrong moment, holds the bell for as long as it likes.
         if (hasLeft(plan, functions, pid)) return;
     }
@@ -104,13 +103,13 @@ fn supported(plan: *const Plan, answer: *abi.Answer) bool {
     var records: plans.Iterator = .{ .bytes = plan.steps };
     var index: i32 = 0;
     while (records.next()) |record| : (index += 1) {
-        if (child.supports(record.step)) continue;
+        if (abi.steps.factsOf(record.step).libc) continue;
         answer.step = index;
         answer.errno = -system.negative(.NOSYS);
         return false;
     }
     if (plan.clone_flags == 0) return true;
-    spawn.fail(answer, .clone, system.negative(.NOSYS));
+    outcome.fail(answer, .clone, system.negative(.NOSYS));
     return false;
 }
 

@@ -9,32 +9,13 @@ const std = @import("std");
 const linux = @import("../os/linux.zig");
 const shared = @import("../os/shared.zig");
 const system = @import("../os/system.zig").system;
+const State = shared.Window;
 
-/// Four starts at once with three descriptors each; a start that finds none takes the ordinary way. Not more,
-/// as a child that gets a copy of the whole table has them to close: 0.2 µs each (measured).
-const slot_count = 12;
 /// Below it stay the numbers that shells and people use by hand.
 const lowest = 10;
 const word = 64;
 /// A window that could not be had this low would save nothing: the copy costs about 30 ns an entry.
 const highest = 256;
-
-/// One for the process: see `shared.zig`.
-pub const State = extern struct {
-    lock: system.Lock = .{},
-    stage: Stage = .unknown,
-    slots: [slot_count]i32 = @splat(-1),
-    /// /dev/null, which lies in a slot that is free, and its inode: the host may have closed a slot, and opened
-    /// something else under its number.
-    filler: i32 = -1,
-    filler_number: u64 = 0,
-    /// Bit i: slot i is taken, or there is none. All are until the window stands.
-    taken: u32 = std.math.maxInt(u32),
-    /// The first descriptor that no child needs.
-    end: u32 = 0,
-
-    const Stage = enum(u32) { unknown, ready, unavailable };
-};
 
 /// Where the copied part of the table ends. The kernel copies whole words of 64, so nothing is saved by
 /// less; where no window could be had low, it has no slots, and serves who needs none.
@@ -63,7 +44,7 @@ fn reserve(state: *State) void {
     });
     const number = if (opened < 0) 0 else linux.fileNumber(opened);
     var count: usize = 0;
-    if (opened >= 0) while (count < slot_count) : (count += 1) {
+    if (opened >= 0) while (count < shared.slot_count) : (count += 1) {
         const slot = linux.result(.fcntl, .{ opened, linux.F_DUPFD_CLOEXEC, lowest });
         if (slot < 0) break;
         state.slots[count] = slot;
@@ -72,7 +53,7 @@ fn reserve(state: *State) void {
             break;
         }
     };
-    const whole = count == slot_count and state.slots[count - 1] < highest and number != 0;
+    const whole = count == shared.slot_count and state.slots[count - 1] < highest and number != 0;
     if (!whole) {
         for (state.slots[0..count]) |slot| linux.close(slot);
         if (opened >= 0) linux.close(opened);
@@ -81,8 +62,8 @@ fn reserve(state: *State) void {
     }
     state.filler = opened;
     state.filler_number = number;
-    state.end = @max(word, @as(u32, @intCast(state.slots[slot_count - 1])) + 1);
-    @atomicStore(u32, &state.taken, ~@as(u32, 0) << slot_count, .release);
+    state.end = @max(word, @as(u32, @intCast(state.slots[shared.slot_count - 1])) + 1);
+    @atomicStore(u32, &state.taken, ~@as(u32, 0) << shared.slot_count, .release);
     @atomicStore(State.Stage, &state.stage, .ready, .release);
 }
 

@@ -1,4 +1,5 @@
-//! What the reactor sleeps in: epoll or kqueue, each in a file of its own behind the same functions.
+//! What the reactor sleeps in: epoll or kqueue, each in a file of its own behind the same functions; `reactor.zig`
+//! chooses.
 //!
 //!     open() i32                              a new poller, a descriptor
 //!     watchPeer(poller, socket) i32           tells once the other end of `socket` is closed
@@ -7,21 +8,6 @@
 //!     armProcess(poller, pid, token) i32      one event once `pid` can be waited for: only where
 //!                                             `watches_processes`
 //!     wait(poller, events, count, ms) i32     how many events came; 0 when the time is up
-
-const builtin = @import("builtin");
-const epoll = @import("epoll.zig");
-const kqueue = @import("kqueue.zig");
-const seam = @import("../os/seam.zig");
-
-pub const poller = switch (builtin.os.tag) {
-    .linux => epoll,
-    .macos => kqueue,
-    else => @compileError("osexec runs on Linux and macOS"),
-};
-
-comptime {
-    seam.check(epoll, kqueue, &.{ "open", "watchPeer", "arm", "disarm", "wait", "watches_processes" });
-}
 
 /// Room for the events of one sleep.
 pub const batch = 64;

@@ -10,15 +10,27 @@
 //! terminate(): there it is closed here once the thread that had it is gone.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const abi = @import("../abi/abi.zig");
 const exit_watch = @import("exit_watch.zig");
 const ledger = @import("../files/ledger.zig");
+const epoll = @import("epoll.zig");
+const kqueue = @import("kqueue.zig");
 const pollers = @import("poller.zig");
+const seam = @import("../os/seam.zig");
 const stdio = @import("../files/stdio.zig");
 const system = @import("../os/system.zig").system;
 const threads = @import("../os/threads.zig");
 const Words = @import("../os/words.zig").Words;
-const poller = pollers.poller;
+const poller = switch (builtin.os.tag) {
+    .linux => epoll,
+    .macos => kqueue,
+    else => @compileError("osexec runs on Linux and macOS"),
+};
+
+comptime {
+    seam.check(epoll, kqueue, &.{ "open", "watchPeer", "arm", "disarm", "wait", "watches_processes" });
+}
 
 const idle_ms = 10_000;
 const reactors_max = 1024;

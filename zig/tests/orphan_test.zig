@@ -9,7 +9,7 @@
 
 const std = @import("std");
 const abi = @import("../abi/abi.zig");
-const child_path = @import("../child/child.zig");
+const death = @import("../child/death.zig");
 const options = @import("options");
 const testing = @import("testing.zig");
 const linux = std.os.linux;
@@ -85,7 +85,7 @@ fn orphan(flags: u32) !void {
     const opened = gate.open();
     defer _ = linux.close(opened);
     // The init of a pid namespace cannot kill itself.
-    const expected = if (flags == 0) 9 else @as(i32, child_path.exit_failed) << 8;
+    const expected = if (flags == 0) 9 else @as(i32, death.exit_failed) << 8;
     const status = reap(child);
     if (traced) _ = reap(thread);
     try std.testing.expectEqual(9, reap(parent));
@@ -95,7 +95,7 @@ fn orphan(flags: u32) !void {
 
 test "issue 15, 1: a signal that is pending does not stop a tracee before its exec for good" {
     if (options.child != .raw) return error.SkipZigTest;
-    for ([_]u32{ 0, @backingInt(abi.Rung.fork) }) |forced| {
+    for ([_]u32{ 0, @backingInt(abi.Rung.memory) }) |forced| {
         for ([_]linux.SIG{ .WINCH, .TSTP, .USR1 }) |signal| try startTraced(forced, signal);
     }
 }
@@ -164,7 +164,7 @@ fn startBeside() noreturn {
     var longest: i64 = 0;
     while (!@atomicLoad(bool, &Forker.done, .acquire)) {
         var request: testing.Request = .shell("exec sleep 60");
-        request.forced = @backingInt(abi.Rung.fork);
+        request.forced = @backingInt(abi.Rung.memory);
         var answer: abi.Answer = undefined;
         const before = milliseconds();
         _ = request.start(&answer);
@@ -188,8 +188,8 @@ fn milliseconds() i64 {
 fn traceUnder(folder: i32, forced: u32) noreturn {
     var request: testing.Request = .shell("exit 1");
     request.forced = @backingInt(abi.Rung.into_cgroup) | forced;
-    _ = request.step(.cgroup, std.mem.asBytes(&folder));
-    _ = request.step(.ptrace, "");
+    _ = request.step(.cgroup, .{ .directory = .{ .number = folder } }, "");
+    _ = request.step(.ptrace, .{}, "");
     var answer: abi.Answer = undefined;
     _ = request.start(&answer);
     if (answer.pid > 0) _ = linux.kill(answer.pid, .KILL);
@@ -204,8 +204,8 @@ fn startUnder(folder: i32, flags: u32) noreturn {
     request.clone_flags = flags;
     // Into a cgroup step by step, as the clone cannot: the fifo's opening for writing waits for a reader.
     request.forced = @backingInt(abi.Rung.into_cgroup);
-    _ = request.step(.cgroup, std.mem.asBytes(&folder));
-    _ = request.step(.pdeathsig, std.mem.asBytes(&@as(u32, 9)));
+    _ = request.step(.cgroup, .{ .directory = .{ .number = folder } }, "");
+    _ = request.step(.pdeathsig, .{ .signal = 9 }, "");
     var answer: abi.Answer = undefined;
     _ = request.start(&answer);
     linux.exit_group(if (answer.errno == @backingInt(linux.E.PERM)) not_permitted else 1);

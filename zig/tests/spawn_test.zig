@@ -16,10 +16,10 @@ const is_linux = builtin.os.tag == .linux;
 
 test "a child starts, ends and is reaped" {
     var request: Request = .shell("exit 3");
-    _ = request.step(.sigaction, "");
+    _ = request.step(.sigaction, .{}, "");
     try expectEqual(3 << 8, try request.run());
     var killed: Request = .shell("kill -9 $$");
-    _ = killed.step(.sigaction, "");
+    _ = killed.step(.sigaction, .{}, "");
     try expectEqual(9, try killed.run());
 }
 
@@ -46,8 +46,8 @@ test "a start that nobody waits for tells later what came of it" {
     var answer: abi.Answer = undefined;
     var outcome: abi.Answer = undefined;
     var request: Request = .shell("exit 3");
-    request.deferred = true;
-    _ = request.step(.sigaction, "");
+    request.options = @backingInt(abi.Option.deferred);
+    _ = request.step(.sigaction, .{}, "");
     _ = request.start(&answer);
     try testing.expectStarted(&answer);
     // In some emulators a child shares no memory, and then nothing is put off.
@@ -59,9 +59,9 @@ test "a start that nobody waits for tells later what came of it" {
     try expectEqual(3 << 8, try testing.finish(&answer));
 
     var nowhere: Request = .shell("exit 0");
-    nowhere.deferred = true;
-    _ = nowhere.step(.sigaction, "");
-    const chdir = nowhere.step(.chdir, "/nonexistent\x00");
+    nowhere.options = @backingInt(abi.Option.deferred);
+    _ = nowhere.step(.sigaction, .{}, "");
+    const chdir = nowhere.step(.chdir, .{ .path = undefined }, "/nonexistent\x00");
     _ = nowhere.start(&answer);
     if (answer.pending < 0) return error.SkipZigTest;
     try expectEqual(0, spawn.settle(answer.pending, answer.pid, &outcome));
@@ -76,7 +76,7 @@ test "more starts that nobody asks about than there is memory kept for" {
     var outcome: abi.Answer = undefined;
     for (&answers) |*answer| {
         var request: Request = .shell("exit 4");
-        request.deferred = true;
+        request.options = @backingInt(abi.Option.deferred);
         _ = request.start(answer);
         try testing.expectStarted(answer);
     }
@@ -109,15 +109,15 @@ test "a failure names its step, and leaves neither process nor descriptor" {
     try testing.expectFailed(&answer, exec, system.negative(.NOENT));
 
     var nowhere: Request = .shell("exit 0");
-    _ = nowhere.step(.sigaction, "");
-    const chdir = nowhere.step(.chdir, "/nonexistent\x00");
+    _ = nowhere.step(.sigaction, .{}, "");
+    const chdir = nowhere.step(.chdir, .{ .path = undefined }, "/nonexistent\x00");
     _ = nowhere.start(&answer);
     try testing.expectFailed(&answer, chdir, system.negative(.NOENT));
 
     // The leader of a session cannot change its group.
     var leader: Request = .shell("exit 0");
-    _ = leader.step(.setsid, "");
-    const setpgid = leader.step(.setpgid, &.{ 0, 0, 0, 0 });
+    _ = leader.step(.setsid, .{}, "");
+    const setpgid = leader.step(.setpgid, .{ .group = 0 }, "");
     _ = leader.start(&answer);
     try testing.expectFailed(&answer, setpgid, system.negative(.PERM));
 
@@ -141,7 +141,7 @@ test "descriptors trade places" {
     const targets = [_]i32{ 3, 4, 5 };
     const sources = [_]i32{ high, low, high };
     for (sources, targets) |source, target| _ = request.descriptor(source, target);
-    _ = request.step(.close_range, std.mem.asBytes(&@as(u32, 6)));
+    _ = request.step(.close_range, .{ .first = 6 }, "");
     try expectEqual(7 << 8, try request.run());
     system.close(one[1]);
     system.close(two[1]);
@@ -216,7 +216,7 @@ test "open descriptors are closed, or stay if they are to" {
     var kept: Request = .shell(script);
     try expectEqual(1 << 8, try kept.run());
     var closed: Request = .shell(script);
-    _ = closed.step(.close_range, std.mem.asBytes(&@as(u32, 3)));
+    _ = closed.step(.close_range, .{ .first = 3 }, "");
     try expectEqual(0, try closed.run());
 }
 
@@ -229,7 +229,7 @@ test "the parent's signal mask stays as it was, and the child's is empty" {
     try expectEqual(0, system.pipe(&ends));
     defer system.close(ends[0]);
     var request: Request = .shell("while read key value; do case $key in Sig*) echo $key$value;; esac; done </proc/$$/status");
-    _ = request.step(.sigaction, "");
+    _ = request.step(.sigaction, .{}, "");
     _ = request.descriptor(ends[1], 1);
 
     const ignore: libc.Sigaction = .{ .handler = libc.SIG_IGN };
@@ -311,7 +311,7 @@ test "a busy program is tried again, for a while" {
     const closer = try std.Thread.spawn(.{}, closeLater, .{busy.fd});
     var soon = busy.request();
     // Closed here alone: the child has a copy of its own.
-    _ = soon.step(.close_range, std.mem.asBytes(&@as(u32, 3)));
+    _ = soon.step(.close_range, .{ .first = 3 }, "");
     try expectEqual(5 << 8, try soon.run());
     closer.join();
 }
@@ -378,7 +378,7 @@ fn startMany(failures: *u32) void {
             .init("/nonexistent", &.{"nonexistent"})
         else
             .shell("exit 6");
-        _ = request.step(.close_range, std.mem.asBytes(&@as(u32, 3)));
+        _ = request.step(.close_range, .{ .first = 3 }, "");
         var answer: abi.Answer = undefined;
         _ = request.start(&answer);
         const good = if (round % 4 == 0)
@@ -405,7 +405,7 @@ test "issue 15, 10: with SA_NOCLDWAIT the status comes by a pidfd" {
     _ = linux.call(.rt_sigaction, .{ linux.SIGCHLD, &given, &before, 8 });
     defer _ = linux.call(.rt_sigaction, .{ linux.SIGCHLD, &before, null, 8 });
     var request: Request = .shell("exit 7");
-    request.forced = @backingInt(abi.Rung.pidfd);
+    request.options = @backingInt(abi.Option.no_pidfd);
     var answer: abi.Answer = undefined;
     _ = request.start(&answer);
     try testing.expectStarted(&answer);

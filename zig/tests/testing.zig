@@ -18,8 +18,8 @@ pub const Request = struct {
     path: Span,
     argv: Span,
     argv_count: u32,
-    /// Nobody waits for execve.
-    deferred: bool = false,
+    /// Bits of `abi.Option`.
+    options: u32 = 0,
 
     const Span = struct { offset: u32 = 0, length: u32 = 0 };
 
@@ -47,25 +47,45 @@ pub const Request = struct {
         request.length += @intCast(text.len + 1);
     }
 
-    /// Answers the step's index.
-    pub fn step(request: *Request, code: abi.Step, payload: []const u8) i32 {
+    /// A step by its fields; what a path, bytes or words point to is `tail`, a path's with its NUL. Answers the step's index.
+    pub fn step(
+        request: *Request,
+        comptime code: abi.Step,
+        fields: abi.steps.table[@backingInt(code)].Fields,
+        tail: []const u8,
+    ) i32 {
+        var payload = fields;
+        const size = @sizeOf(@TypeOf(payload));
+        inline for (abi.steps.shapes[@backingInt(code)].fields) |field| switch (field.kind) {
+            .path, .bytes, .words => {
+                const T = @FieldType(@TypeOf(payload), field.name);
+                @field(payload, field.name) = if (T == abi.steps.Words)
+                    .{ .offset = size - field.offset, .count = @intCast(tail.len / 4) }
+                else
+                    .{ .offset = size - field.offset, .length = @intCast(tail.len) };
+                if (T == abi.steps.Path) @field(payload, field.name).length -= 1;
+            },
+            else => {},
+        };
         const header: *abi.StepHeader = @ptrCast(@alignCast(&request.bytes[request.length]));
-        header.* = .{ .code = @backingInt(code), .length = @intCast(payload.len) };
-        @memcpy(request.bytes[request.length + 8 ..][0..payload.len], payload);
-        const padded = std.mem.alignForward(usize, payload.len, 8);
-        request.length += @intCast(@sizeOf(abi.StepHeader) + padded);
+        const length = size + tail.len;
+        header.* = .{ .code = @backingInt(code), .length = @intCast(length) };
+        const place = request.bytes[request.length + @sizeOf(abi.StepHeader) ..];
+        @memcpy(place[0..size], std.mem.asBytes(&payload));
+        @memcpy(place[size..length], tail);
+        request.length += @intCast(@sizeOf(abi.StepHeader) + std.mem.alignForward(usize, length, 8));
         request.count += 1;
         return request.count - 1;
     }
 
     pub fn descriptor(request: *Request, source: i32, target: i32) i32 {
-        return request.step(.fd, std.mem.asBytes(&[2]i32{ source, target }));
+        return request.step(.fd, .{ .source = source, .target = target }, "");
     }
 
     /// The last steps of every start, and the start. Answers the exec step's index.
     pub fn start(request: *Request, answer: *abi.Answer) i32 {
-        _ = request.step(.sigprocmask, "");
-        const exec = request.step(.exec, "");
+        _ = request.step(.sigprocmask, .{}, "");
+        const exec = request.step(.exec, .{}, "");
         const header: *abi.Request = @ptrCast(&request.bytes);
         header.* = .{
             .magic = abi.magic,
@@ -82,7 +102,7 @@ pub const Request = struct {
             .steps = request.steps,
             .steps_length = request.length - request.steps,
             .forced = request.forced,
-            .deferred = @intFromBool(request.deferred),
+            .options = request.options,
         };
         spawn.start(request.bytes[0..request.length], answer);
         return exec;
@@ -150,7 +170,7 @@ pub fn openCount() usize {
     if (!settled) {
         settled = true;
         var first: Request = .shell("exit 0");
-        _ = first.step(.close_range, std.mem.asBytes(&@as(u32, 3)));
+        _ = first.step(.close_range, .{ .first = 3 }, "");
         _ = first.run() catch {};
     }
     var count: usize = 0;

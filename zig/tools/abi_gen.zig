@@ -47,19 +47,34 @@ pub fn main(init: std.process.Init) !void {
 
     try w.writeAll(
         \\
+        \\/** What each step carries, in the order of its fields. */
+        \\export interface StepValues {
+        \\
+    );
+    inline for (abi.steps.table, abi.steps.shapes) |row, shape| {
+        try w.print("  {t}: readonly [", .{row.step});
+        for (shape.fields, 0..) |field, index| {
+            try w.print("{s}{s}: {s}", .{ if (index == 0) "" else ", ", field.name, tsType(field.kind) });
+        }
+        try w.writeAll("];\n");
+    }
+    try w.writeAll(
+        \\}
+        \\
         \\/**
-        \\ * The steps in the order in which they run; the code of a step is its index. `word` is what
-        \\ * errors call it; `words` is how many 32-bit words it carries, "text" that it carries a path.
+        \\ * The steps in the order in which they run; the code of a step is its index. `word` is what errors call it, `size` that
+        \\ * of its fields, `since` the first Linux that has it.
         \\ */
         \\export const STEPS = [
         \\
     );
-    for (abi.table) |row| {
-        try w.print("  {{ step: \"{t}\", word: \"{s}\", payload: ", .{ row.step, row.word });
-        switch (row.payload) {
-            .text => try w.writeAll("\"text\""),
-            .words => |range| try w.print("[{d}, {d}]", .{ range.min, range.max }),
+    inline for (abi.steps.table, abi.steps.shapes) |row, shape| {
+        try w.print("  {{ step: \"{t}\", word: \"{s}\", size: {d}, fields: [", .{ row.step, row.word, shape.size });
+        for (shape.fields, 0..) |field, index| {
+            try w.print("{s}[\"{t}\", {d}]", .{ if (index == 0) "" else ", ", field.kind, field.offset });
         }
+        try w.writeAll("]");
+        if (row.since) |since| try w.print(", since: \"{s}\"", .{since});
         try w.writeAll(" },\n");
     }
     try w.writeAll("] as const;\n");
@@ -88,5 +103,16 @@ fn ffiType(comptime T: type) []const u8 {
                 "buffer",
             else => @compileError("only i32 and buffers cross the boundary: " ++ @typeName(T)),
         },
+    };
+}
+
+/// What TypeScript gives for a field.
+fn tsType(kind: abi.steps.Kind) []const u8 {
+    return switch (kind) {
+        .i32, .u32, .descriptor => "number",
+        .u64 => "bigint",
+        .path => "string",
+        .bytes => "Uint8Array | string",
+        .words => "readonly number[]",
     };
 }

@@ -14,6 +14,8 @@
 //!     helper hang             waits for a signal for ever
 //!     helper id               pid, ppid, pgid, sid, uids, gids and groups as the kernel has them
 //!     helper mount PATH       mounts a tmpfs there and copies the list of mounts to stdout
+//!     helper call NAME ARG... makes a system call and prints its answer, -errno. An argument is a number; or :TEXT or #HEX,
+//!                             which point to that; the bytes of the latter are printed too, a line each, as they are then
 //!
 //! And what puts something over the program that it then becomes, looked up in PATH:
 //!
@@ -71,6 +73,7 @@ pub fn main(init: std.process.Init.Minimal) u8 {
         return 0;
     }
     if (is(verb, "mount")) return mount(rest[0]);
+    if (is(verb, "call")) return call(word, rest[1..]);
     if (is(verb, "share")) return share(rest, environment);
     if (is(verb, "deny")) return deny(rest, environment);
     if (is(verb, "inject")) return inject(rest, environment);
@@ -182,6 +185,34 @@ fn writeFile(path: [*:0]const u8, text: []const u8) u8 {
 fn mount(path: [*:0]const u8) u8 {
     if (linux.mount("tmpfs", path, "tmpfs", 0, 0) != 0) return fail(71, "cannot mount");
     return copyFile("/proc/self/mountinfo");
+}
+
+fn call(name: []const u8, rest: Strings) u8 {
+    const which = std.meta.stringToEnum(linux.SYS, name) orelse return fail(64, name);
+    var arguments: [6]usize = @splat(0);
+    var buffers: [6][256]u8 align(8) = undefined;
+    var lengths: [6]usize = @splat(0);
+    if (rest.len > arguments.len) return usage();
+    for (rest, 0..) |argument, index| {
+        const text = std.mem.span(argument);
+        arguments[index] = switch (text[0]) {
+            ':' => @intFromPtr(argument + 1),
+            '#' => hex: {
+                const bytes = std.fmt.hexToBytes(&buffers[index], text[1..]) catch return fail(64, text);
+                lengths[index] = bytes.len;
+                break :hex @intFromPtr(bytes.ptr);
+            },
+            else => @bitCast(std.fmt.parseInt(isize, text, 0) catch return fail(64, text)),
+        };
+    }
+    const a = &arguments;
+    const answer: isize = @bitCast(linux.syscall6(which, a[0], a[1], a[2], a[3], a[4], a[5]));
+    var text: [512]u8 = undefined;
+    line(std.fmt.bufPrint(&text, "{d}", .{answer}) catch return 70);
+    for (&buffers, lengths) |*buffer, length| {
+        if (length > 0) line(std.fmt.bufPrint(&text, "{x}", .{buffer[0..length]}) catch return 70);
+    }
+    return 0;
 }
 
 fn share(program: Strings, environment: []const ?[*:0]const u8) u8 {

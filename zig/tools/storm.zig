@@ -53,9 +53,8 @@ const ways = [_]u32{
     rung(.pidfd),
     rung(.close_range),
     rung(.window),
-    rung(.private),
-    rung(.fork),
-    ~(rung(.private) | rung(.fork)),
+    rung(.memory),
+    ~rung(.memory),
     std.math.maxInt(u32),
 };
 
@@ -252,17 +251,17 @@ fn startOne(kind: Kind, forced: u32, index: u32, random: std.Random) Outcome {
         .exec => .init("/no/such/program", &.{"program"}),
     };
     request.forced = forced;
-    request.deferred = random.boolean();
-    _ = request.step(.sigaction, "");
+    request.options = if (random.boolean()) @backingInt(abi.Option.deferred) else 0;
+    _ = request.step(.sigaction, .{}, "");
     if (kind == .mapped) map(&request);
-    var step: ?i32 = if (kind == .chdir) request.step(.chdir, "/no/such/place\x00") else null;
+    var step: ?i32 = if (kind == .chdir) request.step(.chdir, .{ .path = undefined }, "/no/such/place\x00") else null;
     var open: i32 = first_file;
     for (0..first_file) |fd| _ = request.descriptor(@intCast(fd), @intCast(fd));
     if (kind == .permuted) for (order.sources) |source| {
         _ = request.descriptor(source, open);
         open += 1;
     };
-    _ = request.step(.close_range, std.mem.asBytes(&open));
+    _ = request.step(.close_range, .{ .first = open }, "");
 
     var answer: abi.Answer = undefined;
     const exec = request.start(&answer);
@@ -360,10 +359,10 @@ fn map(request: *Request) void {
     request.clone_flags = CLONE_NEWUSER;
     var text: [32]u8 = undefined;
     const uid, const gid = .{ linux.result(.getuid, .{}), linux.result(.getgid, .{}) };
-    const format = "0 {d} 1\n\x00";
-    _ = request.step(.uid_map, std.fmt.bufPrint(&text, format, .{uid}) catch unreachable);
-    _ = request.step(.setgroups_policy, &.{ 0, 0, 0, 0 });
-    _ = request.step(.gid_map, std.fmt.bufPrint(&text, format, .{gid}) catch unreachable);
+    const format = "0 {d} 1\n";
+    _ = request.step(.uid_map, .{ .text = undefined }, std.fmt.bufPrint(&text, format, .{uid}) catch unreachable);
+    _ = request.step(.setgroups_policy, .{ .allow = 0 }, "");
+    _ = request.step(.gid_map, .{ .text = undefined }, std.fmt.bufPrint(&text, format, .{gid}) catch unreachable);
 }
 
 // What is left.

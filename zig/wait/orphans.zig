@@ -2,7 +2,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
-const child = @import("../child/child.zig");
+const decimal = @import("../os/decimal.zig");
 const linux = @import("../os/linux.zig");
 const system = @import("../os/system.zig").system;
 
@@ -119,7 +119,7 @@ fn pidOf(pidfd: i32) i32 {
 /// A path with a number in it, without the weight of std.fmt.
 fn write(path: *[64]u8, before: []const u8, number: i32, after: []const u8) void {
     @memcpy(path[0..before.len], before);
-    const end = before.len + child.writeDecimal(path[before.len..].ptr, @bitCast(number));
+    const end = before.len + decimal.write(path[before.len..].ptr, @bitCast(number));
     @memcpy(path[end..][0..after.len], after);
     path[end + after.len] = 0;
 }

@@ -3,10 +3,11 @@
 const std = @import("std");
 const builtin = @import("builtin");
 const abi = @import("../abi/abi.zig");
-const child = @import("../child/child.zig");
+const decimal = @import("../os/decimal.zig");
 const linux = @import("../os/linux.zig");
 const system = @import("../os/system.zig").system;
 const wait_linux = @import("wait_linux.zig");
+const ends = @import("exit.zig");
 const waiting = @import("wait.zig");
 
 /// The unit of times in /proc/PID/stat: USER_HZ of asm-generic/param.h, which x86-64 and arm64 both have.
@@ -28,7 +29,7 @@ pub fn soFar(pid: i32, pidfd: i32, exit: *abi.Exit) i32 {
     if (found.number < 0) return found.number;
     exit.pid = pid;
     exit.status = 0;
-    waiting.forgetUsage(exit);
+    ends.forgetUsage(exit);
     const read = readAll(&found);
     // The number may have been given to another process meanwhile, but not before this one was reaped.
     if (waiting.signal(pid, pidfd, 0) == linux.negative(.SRCH)) return linux.negative(.SRCH);
@@ -133,7 +134,7 @@ noinline fn readLines(
     var buffer: [1024]u8 = undefined;
     @memcpy(buffer[0..before.len], before);
     var end_of_path = before.len;
-    if (number) |value| end_of_path += child.writeDecimal(buffer[before.len..].ptr, @intCast(value));
+    if (number) |value| end_of_path += decimal.write(buffer[before.len..].ptr, @intCast(value));
     @memcpy(buffer[end_of_path..][0..behind.len], behind);
     buffer[end_of_path + behind.len] = 0;
     const fd = linux.retry(.openat, .{ linux.AT_FDCWD, &buffer, linux.O_CLOEXEC, 0 });
@@ -173,7 +174,7 @@ test "what this process has used so far" {
 
 test "a name with line ends and brackets in it leaves the numbers as they are" {
     var exit: abi.Exit = undefined;
-    waiting.forgetUsage(&exit);
+    ends.forgetUsage(&exit);
     var found: Found = .{ .exit = &exit };
     takeStat(&found, "7 (a) b");
     takeStat(&found, ") (c) S 1 7 7 0 -1 4194560 100 20 3 4 50 60 7 8 20 0 1 0 5");

@@ -6,7 +6,7 @@ const std = @import("std");
 const abi = @import("../abi/abi.zig");
 const libc = @import("../os/libc.zig");
 const system = @import("../os/system.zig").system;
-const waiting = @import("wait.zig");
+const ends = @import("exit.zig");
 
 const wait4 = libc.function(
     "wait4",
@@ -33,7 +33,7 @@ pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
         if (answer <= 0) return answer;
         // The stops of a traced child come unasked (kern_exit.c, P_LTRACED), each once.
         if (status & 0xff == 0x7f) continue;
-        waiting.fill(exit, answer, status, &usage, libc.rss_unit);
+        ends.fill(exit, answer, status, &usage, libc.rss_unit);
         return 1;
     }
 }
@@ -49,9 +49,9 @@ fn look(pid: i32, options: i32, exit: *abi.Exit) i32 {
         if (answer == system.negative(.INTR)) continue;
         if (answer < 0) return answer;
         if (info.pid == 0) return 0;
-        const status = waiting.statusWord(info.code, info.status);
-        waiting.fill(exit, pid, status, &std.mem.zeroes(libc.Rusage), libc.rss_unit);
-        waiting.forgetUsage(exit);
+        const status = ends.statusWord(info.code, info.status);
+        ends.fill(exit, pid, status, &std.mem.zeroes(libc.Rusage), libc.rss_unit);
+        ends.forgetUsage(exit);
         return 1;
     }
 }

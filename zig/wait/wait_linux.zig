@@ -3,7 +3,7 @@
 const std = @import("std");
 const abi = @import("../abi/abi.zig");
 const linux = @import("../os/linux.zig");
-const waiting = @import("wait.zig");
+const ends = @import("exit.zig");
 
 pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
     var options: u32 = linux.WEXITED | linux.WALL;
@@ -15,7 +15,7 @@ pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
     const id = if (pidfd >= 0) pidfd else pid;
     var answer = linux.retry(.waitid, .{ id_type, id, &info, options, &usage });
     // The stops of a tracee of ours come unasked, each once, and are no end.
-    while (answer >= 0 and info.pid != 0 and !waiting.isEnd(info.code)) {
+    while (answer >= 0 and info.pid != 0 and !ends.isEnd(info.code)) {
         if (options & linux.WNOWAIT != 0) return 0;
         info = .{};
         answer = linux.retry(.waitid, .{ id_type, id, &info, options, &usage });
@@ -26,14 +26,14 @@ pub fn wait(pid: i32, pidfd: i32, flags: u32, exit: *abi.Exit) i32 {
     }
     if (answer == linux.negative(.CHILD) and pidfd >= 0) {
         const status = statusOfReaped(pidfd) orelse return answer;
-        waiting.fill(exit, pid, status, &std.mem.zeroes(linux.Rusage), 1024);
+        ends.fill(exit, pid, status, &std.mem.zeroes(linux.Rusage), 1024);
         // Measured by nobody.
-        waiting.forgetUsage(exit);
+        ends.forgetUsage(exit);
         return 1;
     }
     if (answer < 0) return answer;
     if (info.pid == 0) return 0;
-    waiting.fill(exit, info.pid, waiting.statusWord(info.code, info.status), &usage, 1024);
+    ends.fill(exit, info.pid, ends.statusWord(info.code, info.status), &usage, 1024);
     return 1;
 }
 
@@ -44,7 +44,7 @@ pub fn ended(id_type: u32, id: i32, options: u32) i32 {
     const all = options | linux.WEXITED | linux.WNOHANG | linux.WALL;
     const answer = linux.retry(.waitid, .{ id_type, id, &info, all, null });
     if (answer < 0) return answer;
-    return @intFromBool(info.pid != 0 and waiting.isEnd(info.code));
+    return @intFromBool(info.pid != 0 and ends.isEnd(info.code));
 }
 
 /// The same of one that nobody waits for yet. Any refusal but ECHILD (a sandbox that knows no waitid) says nothing of it.
