@@ -37,9 +37,17 @@ const parts = {
   // What sysProcAttr asks for.
   attributes: [
     "src/start/accounts.ts",
+    "src/start/confinement.ts",
+    "src/start/landlock.ts",
     "src/start/limits.ts",
     "src/start/namespaces.ts",
     "src/start/ownership.ts",
+    "src/start/privileges.ts",
+    "src/start/resources.ts",
+    "src/start/seccomp.ts",
+    "src/start/seccomp_default.ts",
+    "src/start/seccomp_filter.ts",
+    "src/start/system_calls.ts",
   ],
   replace: ["src/start/replace.ts"],
   // Data that goes in or comes out: a start opens its sources and sinks before there is a child, and lines() is made.
