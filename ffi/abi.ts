@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [566721122, 1197874232] as const;
+export const FINGERPRINT = [-262986156, 78418971] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -284,6 +284,7 @@ export const SYMBOLS = {
   osexec_read: { parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
   osexec_write: { parameters: ["i32", "buffer", "i32"], result: "i32" },
   osexec_poll: { parameters: ["buffer", "i32", "i32"], result: "i32" },
+  osexec_readable: { parameters: ["i32", "i32"], result: "i32" },
   osexec_busy_poll: { parameters: ["buffer", "i32"], result: "i32" },
   osexec_idle_processors: { parameters: [], result: "i32" },
   osexec_lend: { parameters: ["i32", "i32"], result: "i32" },

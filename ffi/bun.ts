@@ -115,5 +115,6 @@ function connect(fd: number, onData: (chunk: Uint8Array) => void): EventStream {
       referenced = false;
       apply();
     },
+    listen() {},
   };
 }

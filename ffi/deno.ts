@@ -1,13 +1,17 @@
 /** Deno's side of the seam: Deno.dlopen, and a node:net socket for the reactor's. */
 
 import { connectSocket, cText, hostDeno, hostImmediate, makeMemfd, now, openLibc } from "./host.ts";
-import type { NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
+import type { EventStream, NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
 
 type DenoWord = Word | "pointer" | "usize" | "isize";
 
 interface DenoFunction {
   readonly parameters: readonly DenoWord[];
   readonly result: DenoWord;
+  /** If it is called otherwise here. */
+  readonly name?: string;
+  /** Called on a thread of Deno's, and answers a promise. */
+  readonly nonblocking?: boolean;
 }
 
 interface DenoGlobal {
@@ -42,7 +46,7 @@ export function denoRuntime(): Runtime {
     bindRare,
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
-    connect: connectSocket,
+    connect: (fd, onData) => new FirstWaits(fd, onData),
     // `deno run --watch`: in the same process, and with the same thread.
     onUnload: (action) => globalThis.addEventListener("unload", action),
     setImmediate,
@@ -78,9 +82,98 @@ function open(
   path: string,
   symbols: Readonly<Record<string, Signature>>,
 ): Opened {
-  const opened = deno().dlopen(path, symbols);
-  const functions = opened.symbols as Record<string, NativeFunction>;
+  const { osexec_readable: readable, ...usual } = symbols;
+  const all = readable === undefined ? symbols : { ...usual, ...firstWaits(readable) };
+  const opened = deno().dlopen(path, all);
+  const { firstRead: _, ...functions } = opened.symbols as Record<string, NativeFunction>;
+  if (readable !== undefined) first = opened.symbols as unknown as First;
   return { functions, close: () => opened.close() };
+}
+
+/** What FirstWaits calls. It is bound with all that waits. */
+interface First {
+  osexec_readable(fd: number, milliseconds: number): Promise<number>;
+  firstRead(fd: number, bytes: Uint8Array, length: number, mayWait: number): number;
+}
+
+let first: First | undefined;
+
+function firstWaits(readable: Signature): Readonly<Record<string, DenoFunction>> {
+  return {
+    osexec_readable: { ...readable, nonblocking: true },
+    // Not by an address, for which Deno asks for the permission each time.
+    firstRead: { name: "osexec_read", parameters: ["i32", "buffer", "i32", "i32"], result: "i32" },
+  };
+}
+
+const EAGAIN = 11;
+const EAGAIN_OF_MACOS = 35;
+
+/** How often it is asked before node:net is loaded: a second, where nothing comes. */
+const asksMax = 64;
+/** Milliseconds that the longest takes. So long may what has begun keep the event loop alive in vain. */
+const askMax = 16;
+
+/**
+ * The reactor's socket, without node:net, which takes 25 ms to load and holds the event loop meanwhile: more than most
+ * children run. At first a thread of Deno's waits for it, for as long as something that is waited for keeps the event
+ * loop alive; that cannot be taken back, so it is asked for a little longer each time. In the end it is node:net's.
+ */
+class FirstWaits implements EventStream {
+  readonly #fd: number;
+  readonly #onData: (chunk: Uint8Array) => void;
+  #socket: EventStream | undefined;
+  #isReferenced = false;
+  #isAsking = false;
+  #isOver = false;
+  #asks = 0;
+  #milliseconds = 1;
+
+  constructor(fd: number, onData: (chunk: Uint8Array) => void) {
+    this.#fd = fd;
+    this.#onData = onData;
+  }
+
+  ref(): void {
+    this.#isReferenced = true;
+    if (this.#socket === undefined) this.#ask();
+    else this.#socket.ref();
+  }
+
+  unref(): void {
+    this.#isReferenced = false;
+    this.#socket?.unref();
+  }
+
+  listen(): void {
+    if (this.#socket !== undefined || this.#isOver) return;
+    this.#socket = connectSocket(this.#fd, this.#onData);
+    if (this.#isReferenced) this.#socket.ref();
+  }
+
+  #ask(): void {
+    if (this.#isAsking || this.#isOver || this.#socket !== undefined) return;
+    if (!this.#isReferenced) return;
+    if (first === undefined || this.#asks === asksMax) return this.listen();
+    this.#asks += 1;
+    this.#isAsking = true;
+    const { osexec_readable: readable } = first;
+    readable(this.#fd, this.#milliseconds).then((answer) => {
+      this.#isAsking = false;
+      if (this.#socket !== undefined) return;
+      this.#milliseconds = answer === 0 ? Math.min(2 * this.#milliseconds, askMax) : 1;
+      if (answer !== 0) this.#take();
+      this.#ask();
+    });
+  }
+
+  #take(): void {
+    const bytes = new Uint8Array(4096);
+    const length = first?.firstRead(this.#fd, bytes, bytes.length, 0) ?? 0;
+    if (length > 0) this.#onData(bytes.subarray(0, length));
+    // Closed, as when the program is replaced: no more will come.
+    else if (length !== -EAGAIN && length !== -EAGAIN_OF_MACOS) this.#isOver = true;
+  }
 }
 
 /**

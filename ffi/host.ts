@@ -232,5 +232,6 @@ export function connectSocket(fd: number, onData: (chunk: Uint8Array) => void): 
     unref() {
       socket.unref();
     },
+    listen() {},
   };
 }

@@ -85,6 +85,7 @@ const groups: readonly (readonly Name[])[] = [
     "osexec_unwatch",
     "osexec_busy_poll",
     "osexec_idle_processors",
+    "osexec_readable",
   ],
   ["osexec_pipe", "osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll"],
   ["osexec_executable"],

@@ -133,6 +133,8 @@ class Reactor {
   #timer: HostTimer | undefined;
   #nextToken = 1;
   #references = 0;
+  /** Whether something was ever waited for that does not keep the event loop alive. */
+  #isHushed = false;
   /** Taken out of their entries, and still to be called. */
   readonly #due: Interest[] = [];
   /** A record whose rest is still to come. */
@@ -206,6 +208,8 @@ class Reactor {
 
   /** Asking keeps the event loop alive, which this one is not to. */
   hush({ fd }: Interest): void {
+    this.#isHushed = true;
+    this.#thread?.stream.listen();
     if (this.#poll.delete(fd)) this.#giveUp(fd);
   }
 
@@ -276,6 +280,7 @@ class Reactor {
     const stream = runtime.connect(fd, (chunk) => this.#receive(chunk));
     runtime.onUnload(() => void this.#library.osexec_close(fd));
     if (this.#references > 0) stream.ref();
+    if (this.#isHushed) stream.listen();
     return this.#thread = { handle, stream };
   }
 

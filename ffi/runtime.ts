@@ -27,8 +27,10 @@ export interface Opened {
 export interface EventStream {
   /** Keeps the event loop alive. */
   ref(): void;
-  /** Lets the event loop end. */
+  /** Lets the event loop end: nothing that keeps it alive is waited for. */
   unref(): void;
+  /** From now on something may be waited for that does not keep the event loop alive. */
+  listen(): void;
 }
 
 /** One place a library was looked for, and why it did not serve. */

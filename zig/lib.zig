@@ -192,6 +192,10 @@ pub const symbols = struct {
         return files.poll(entries, count, timeout_ms);
     }
 
+    pub fn osexec_readable(fd: i32, timeout_ms: i32) callconv(.c) i32 {
+        return files.readable(fd, timeout_ms);
+    }
+
     pub fn osexec_busy_poll(entries: [*]abi.Poll, count: i32) callconv(.c) i32 {
         return files.busyPoll(entries, count);
     }

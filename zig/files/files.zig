@@ -57,6 +57,14 @@ pub fn poll(entries: [*]abi.Poll, count: i32, timeout_ms: i32) i32 {
     }
 }
 
+/// Whether a descriptor can be read, or has ended, within that time. By numbers alone: Deno calls it on a thread of its own,
+/// which may outlive who has asked, and memory of his with him.
+pub fn readable(fd: i32, timeout_ms: i32) i32 {
+    const POLLIN = 1;
+    var entries = [_]abi.Poll{.{ .fd = fd, .events = POLLIN, .revents = 0 }};
+    return poll(&entries, entries.len, timeout_ms);
+}
+
 /// So many descriptors tell of one child: its end, and its outputs.
 const one_child = 3;
 
