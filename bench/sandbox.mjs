@@ -51,7 +51,7 @@ async function work(bwrap, rounds) {
   const contestants = {
     "no sandbox": () => new Command(program).run(),
     "sandbox()": () => new Command(program, [], { sysProcAttr }).run(),
-    "sandbox({ seccomp: false })": () => new Command(program, [], { sysProcAttr: bare }).run(),
+    "without seccomp and Landlock": () => new Command(program, [], { sysProcAttr: bare }).run(),
     bubblewrap: () => new Command(path, args).run(),
   };
   /** @type {Record<string, number[]>} */

@@ -52,8 +52,7 @@ export function bunRuntime(): Runtime {
   return {
     platform,
     arch,
-    // One dlopen costs 0.3 ms in all, whatever it binds (measured).
-    bindsLate: false,
+    connectsSlowly: false,
     lacks: () => null,
     allow() {},
     open,

@@ -20,8 +20,11 @@ export interface Embedded {
  */
 declare const OSEXEC_PLATFORM: string | undefined;
 
-/** Static imports of all four, as the first use is synchronous and cannot import(): 180 KB of text. */
-export const libraries: Readonly<Record<string, Embedded | undefined>> = {
+/**
+ * Static imports of all four, as the first use is synchronous and cannot import(): 290 KB of text, in functions of which
+ * at most one is called.
+ */
+export const libraries: Readonly<Record<string, (() => Embedded) | undefined>> = {
   "linux-x64": typeof OSEXEC_PLATFORM === "undefined" || OSEXEC_PLATFORM === "linux-x64"
     ? x86Linux
     : undefined,
@@ -49,7 +52,7 @@ export function embeddedLibrary(): Uint8Array {
     const names = Object.keys(libraries).filter((each) => libraries[each]).join(", ");
     throw new PlatformError(name, `osexec carries libraries for ${names}`);
   }
-  return unpack(embedded);
+  return unpack(embedded());
 }
 
 /** The bytes of a library. */

@@ -8,6 +8,7 @@
 
 import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
 import { BusyPoll, type ReadyDescriptor } from "./busy_poll.ts";
+import { FirstWaits } from "./first_waits.ts";
 import { type HostTimer, startTimer, throwUncaught } from "./host.ts";
 import { type Library, library, prepare } from "./library.ts";
 import { currentRuntime, type EventStream } from "./runtime.ts";
@@ -133,6 +134,8 @@ class Reactor {
   #timer: HostTimer | undefined;
   #nextToken = 1;
   #references = 0;
+  /** Whether something was ever waited for that does not keep the event loop alive. */
+  #isHushed = false;
   /** Taken out of their entries, and still to be called. */
   readonly #due: Interest[] = [];
   /** A record whose rest is still to come. */
@@ -206,6 +209,8 @@ class Reactor {
 
   /** Asking keeps the event loop alive, which this one is not to. */
   hush({ fd }: Interest): void {
+    this.#isHushed = true;
+    this.#thread?.stream.listen?.();
     if (this.#poll.delete(fd)) this.#giveUp(fd);
   }
 
@@ -273,9 +278,14 @@ class Reactor {
     if (this.#thread !== undefined) return this.#thread;
     const { handle, fd } = create(this.#library);
     const runtime = currentRuntime();
-    const stream = runtime.connect(fd, (chunk) => this.#receive(chunk));
+    const receive = (chunk: Uint8Array): void => this.#receive(chunk);
+    const connect = (): EventStream => runtime.connect(fd, receive);
+    const read = (bytes: Uint8Array): number =>
+      this.#library.osexec_read(fd, bytes, bytes.length, 0);
+    const stream = runtime.connectsSlowly ? new FirstWaits({ read, receive, connect }) : connect();
     runtime.onUnload(() => void this.#library.osexec_close(fd));
     if (this.#references > 0) stream.ref();
+    if (this.#isHushed) stream.listen?.();
     return this.#thread = { handle, stream };
   }
 

@@ -27,8 +27,10 @@ export interface Opened {
 export interface EventStream {
   /** Keeps the event loop alive. */
   ref(): void;
-  /** Lets the event loop end. */
+  /** Lets the event loop end: nothing that keeps it alive is waited for. */
   unref(): void;
+  /** From now on something may be waited for that does not keep the event loop alive. */
+  listen?(): void;
 }
 
 /** One place a library was looked for, and why it did not serve. */
@@ -45,8 +47,8 @@ export interface Runtime {
   readonly platform: string;
   /** The processor, in the words of `process.arch`. */
   readonly arch: string;
-  /** Whether each bound function costs start-up time, so that it pays to bind them at their first use. */
-  readonly bindsLate: boolean;
+  /** Whether connect() holds the event loop for long, so that it pays to do without it at first. */
+  readonly connectsSlowly: boolean;
   /** What is not there at all that opening a library takes, and why; null: nothing. */
   lacks(): LibraryAttempt | null;
   /** Asks for what opening a library needs, once and by the right name. Throws an error named NotCapable. */

@@ -6,7 +6,16 @@
  * `, N skipped` if there were any; the exit code is 1 if anything failed.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -281,11 +290,25 @@ function npmPackage({ bun, deno, node, tsc }) {
       ],
       ...["ESNext", "--lib", "ESNext", "--typeRoots", typeRoots, "--types", "bun-types"],
     ];
+    /** The same without any of its parts: a start that asks for nothing is to need none. */
+    const bare = () => {
+      const cwd = join(scratch, "npm-bare");
+      cpSync(folder, cwd, { recursive: true });
+      const modules = join(cwd, "node_modules", name, "dist/bun");
+      for (const file of readdirSync(modules)) {
+        if (!/^(mod|core)\.js/.test(file)) rmSync(join(modules, file));
+      }
+      writeFileSync(join(cwd, "plain.ts"), plain.replace("NAME", name));
+      return { ...place, cwd };
+    };
     const tarball = await packOnce(job);
+    writeFileSync(join(folder, "scarce.ts"), scarce.replace("NAME", name));
     writeFileSync(join(folder, "trace.ts"), trace.replace("NAME", name));
     const succeeded = await job.run([...verify, tarball]) &&
       await job.run([process.execPath, acorn, ...es2022]) &&
       await job.run([...install, tarball], place) &&
+      await job.run([bun, "plain.ts"], bare()) &&
+      await job.run(["/bin/sh", "-c", 'ulimit -n 64; exec "$0" scarce.ts', bun], place) &&
       await job.run([bun, "trace.ts"], place) &&
       await job.run([deno, "run", "-A", "trace.ts"], place) &&
       await job.run([bun, "tour.ts"], place) &&
@@ -303,6 +326,32 @@ function npmPackage({ bun, deno, node, tsc }) {
   };
 }
 
+/** What needs no part of the package: tools/parts.mjs. */
+const plain = `
+  import { Command, startProcess } from "NAME";
+  new Command("true").runSync();
+  await new Command("sh", ["-c", "exit 0"], { dir: "/", stdin: "inherit", stdout: "inherit" }).run();
+  const process = startProcess("/bin/true", ["true"]);
+  await process.wait();
+  const failure = await new Command("/nowhere").run().catch((error) => error.code);
+  const exit = await new Command("false").run().catch((error) => error.name);
+  if (failure !== "ENOENT" || exit !== "ExitError") throw new Error(failure + " " + exit);
+`;
+
+/** A part that cannot be loaded, as no descriptor is left, is an error by name, and tried again. */
+const scarce = `
+  import { Command, OSFile } from "NAME";
+  new Command("true").runSync();
+  const held = [];
+  try {
+    for (;;) held.push(OSFile.open("/dev/null"));
+  } catch { /* That was the last one. */ }
+  const failure = await new Command("echo", ["it"]).text().catch((error) => error);
+  for (const file of held) file.close();
+  const text = await new Command("echo", ["it"]).text();
+  if (failure.code !== "EMFILE" || text !== "it\\n") throw failure;
+`;
+
 /** The line that a trace names is to be in the file that it names: Deno takes one without the other from some maps. */
 const trace = `
   import { Command } from "NAME";
@@ -313,7 +362,7 @@ const trace = `
     command.start();
     throw new Error("it was started twice");
   } catch (error) {
-    const [, file, line] = /\\b(src\\/\\w+\\.ts):(\\d+)/.exec(error.stack) ?? [];
+    const [, file, line] = /\\b(src\\/[\\w/]+\\.ts):(\\d+)/.exec(error.stack) ?? [];
     const text = readFileSync(${JSON.stringify(root)} + "/" + file, "utf8").split("\\n")[line - 1];
     if (!text.includes("new StateError(")) throw new Error(error.stack + "\\n" + text);
   }

@@ -1,6 +1,6 @@
 /**
- * The package for npm, in `dist/`: the whole of it as one module of JavaScript with its map, its types, the
- * libraries, and a list of what is in them (CycloneDX).
+ * The package for npm, in `dist/`: the whole of it as one module of JavaScript with its map, for Bun as several
+ * (parts.mjs), its types, the libraries, and a list of what is in them (CycloneDX).
  *
  *     node tools/package.mjs
  *
@@ -16,8 +16,8 @@ import process from "node:process";
 import { billOfMaterials } from "./materials.mjs";
 import { isProgram, javaScriptTools, root, toolEnvironment, ToolError } from "./toolchain.mjs";
 
-/** What package.json exports: its types are beside it. */
-export const packagedModule = join(root, "dist/mod.js");
+/** What package.json exports but to Bun: its types are beside it. */
+const packagedModule = join(root, "dist/mod.js");
 
 /**
  * Makes `dist/` anew.
@@ -40,6 +40,10 @@ export function makePackage({ bun }) {
   );
   writeFileSync(trace, text.replace('from "./mod.ts"', 'from "./mod.js"'));
   run([process.execPath, "tools/declarations.mjs"]);
+  run([bun, "tools/parts.mjs"]);
+  for (const file of readdirSync(join(folder, "bun"))) {
+    if (file.endsWith(".map")) finishMap(join(folder, "bun", file));
+  }
   // Beside the module, by the names that ffi/library.ts looks for. What is bundled has no files, and uses the text.
   mkdirSync(join(folder, "native"));
   run([bun, "-e", unpackLibraries]);
@@ -53,7 +57,8 @@ export function makePackage({ bun }) {
 
 /**
  * Makes traces say "npm:osexec@0.1.0/src/command/command.ts:724" on Deno, which takes no path from a map, and
- * ".../osexec/dist/src/command/command.ts:724" on Bun; and takes out the text of the libraries, which nobody debugs.
+ * ".../osexec/dist/bun/src/command/command.ts:724" on Bun; and takes out the text of the libraries and of
+ * what parts.mjs has made, which nobody debugs.
  *
  * @param {string} path of the map
  */
@@ -61,9 +66,9 @@ function finishMap(path) {
   const { name, version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   /** @type {{ sources: string[], sourcesContent: (string | null)[] }} */
   const map = JSON.parse(readFileSync(path, "utf8"));
-  const sources = map.sources.map((source) => source.replace(/^\.\.\//, ""));
+  const sources = map.sources.map((source) => source.replace(/^(\.\.\/)+/, ""));
   const sourcesContent = map.sourcesContent.map((text, index) =>
-    sources[index]?.startsWith("ffi/embedded/") ? null : text
+    /^(ffi\/embedded\/|stub:|core:|entry:|part:)/.test(sources[index] ?? "") ? null : text
   );
   const sourceRoot = `npm:${name}@${version}/`;
   writeFileSync(path, JSON.stringify({ ...map, sourceRoot, sources, sourcesContent }));
@@ -78,7 +83,7 @@ const unpackLibraries = `
   import { LIBRARY as arm64 } from "./ffi/embedded/aarch64_windows.ts";
   const windows = { "win32-x64.dll": x64, "win32-arm64.dll": arm64 };
   for (const [name, library] of Object.entries({ ...libraries, ...windows })) {
-    writeFileSync("dist/native/" + name, unpack(library), { mode: 0o755 });
+    writeFileSync("dist/native/" + name, unpack(library()), { mode: 0o755 });
   }
 `;
 

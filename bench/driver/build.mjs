@@ -1,11 +1,20 @@
 /** Builds the children and the contestants, and finds the programs that run them. */
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { makePackage, packagedModule } from "../../tools/package.mjs";
+import { makePackage } from "../../tools/package.mjs";
 import { root, toolEnvironment, ToolError } from "../../tools/toolchain.mjs";
 import { findExeca } from "./execa.mjs";
 
@@ -62,11 +71,18 @@ export function build(tools, withPeers) {
   return { ...programs, ...Object.fromEntries(there) };
 }
 
-/** The start-up scripts, in `binFolder`, with npm's package instead of the sources. */
+/** The start-up scripts, in `binFolder`, with npm's package as installed there instead of the sources. */
 function writePackageScripts() {
-  for (const name of ["osexec.mjs", "osexec_sync.mjs"]) {
-    const script = readFileSync(join(benchFolder, "startup", name), "utf8");
-    writeFileSync(join(binFolder, name), script.replace("../../mod.ts", packagedModule));
+  const { name } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const installed = join(binFolder, "node_modules", name);
+  rmSync(installed, { recursive: true, force: true });
+  for (const part of ["package.json", "dist"]) {
+    cpSync(join(root, part), join(installed, part), { recursive: true });
+  }
+  writeFileSync(join(binFolder, "package.json"), '{ "type": "module" }\n');
+  for (const file of ["osexec.mjs", "osexec_sync.mjs"]) {
+    const script = readFileSync(join(benchFolder, "startup", file), "utf8");
+    writeFileSync(join(binFolder, file), script.replace("../../mod.ts", name));
   }
 }
 

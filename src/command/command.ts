@@ -67,7 +67,8 @@ import {
 import { runToEnd, type SyncResult } from "./sync.ts";
 import { readSys } from "../start/sys.ts";
 import type { PtyOptions, Terminal } from "../terminal/terminal.ts";
-import { disposeTree, killTree, type Seed, type Tree } from "../tree/tree.ts";
+import type { Seed } from "../tree/seed.ts";
+import { closeTree, disposeTree, killTree, type Tree } from "../tree/tree.ts";
 
 /** For who uses a command a second time. */
 const again = "clone() makes a fresh one";
@@ -690,7 +691,12 @@ export class Command implements AsyncDisposable {
 
   #runToEnd(process: Process, stdio: Stdio): SyncResult {
     try {
-      return runToEnd(process, stdio, this, () => this.#name());
+      if (stdio.feed !== null || stdio.drains.length > 0 || this.timeout !== undefined) {
+        return runToEnd(process, stdio, this, () => this.#name());
+      }
+      const state = process.waitSync();
+      closeTree(process);
+      return { state, abort: null, failure: null, expired: false };
     } catch (error) {
       closeStdio(stdio);
       if (!(error instanceof SpawnError)) {

@@ -14,7 +14,8 @@ import { type Signal, signalNumber } from "../process/signals.ts";
 import type { Data } from "./sources.ts";
 import type { Stdin, Stdout } from "./stdio.ts";
 import type { PtyOptions } from "../terminal/terminal.ts";
-import { checkTree, type Tree } from "../tree/tree.ts";
+import { checkTree } from "../tree/seed.ts";
+import type { Tree } from "../tree/tree.ts";
 
 /** The fields of a Command that may be given to its constructor; each says more at Command's own. */
 export interface CommandOptions {
@@ -115,7 +116,7 @@ export function directoryOf(dir: Text | URL): string {
 
 /** Throws for fields of wrong types, before a start. `isPlain`: it is of no subclass, which may have others. */
 export function checkFields(command: Command, isPlain: boolean): void {
-  const { waitDelay, signal, timeout, cancel, label, extraFiles, tree } = command;
+  const { waitDelay, signal, timeout, cancel, label, extraFiles, tree, endWithParent } = command;
   const isBound = signal !== undefined || timeout !== undefined;
   if (cancel !== undefined && cancel !== null && !isBound) {
     throw new StateError(
@@ -135,8 +136,8 @@ export function checkFields(command: Command, isPlain: boolean): void {
   }
   if (signal !== undefined) checkSignal(signal);
   checkCancel(cancel);
-  checkTree(tree);
-  checkEndWithParent(command.endWithParent);
+  if (tree !== undefined) checkTree(tree);
+  if (endWithParent !== undefined) checkEndWithParent(endWithParent);
   const names = Object.keys(command);
   if (!isPlain || names.length === fieldNames.size) return;
   for (const name of names) {

@@ -115,7 +115,7 @@ export function openStdio(options: StdioOptions, blocking: boolean, unread: bool
   try {
     const in_ = input === undefined ? opener.stdin(stdin) : opener.data(input, "input");
     const out = opener.output(stdout, 1);
-    const isSame = stderr === stdout && (isList(stderr) || (isSink(stderr) && !isFd(stderr)));
+    const isSame = stderr === stdout && isToBeCopied(stderr) && (isList(stderr) || isSink(stderr));
     const err = stderr === "stdout" || isSame ? out : opener.output(stderr, 2);
     return {
       files: [in_, out, err],

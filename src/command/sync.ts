@@ -41,18 +41,13 @@ export interface SyncBounds {
   readonly waitDelay: number;
 }
 
-/** Runs a started process to its end. `label`: what errors call it, asked for when there is one. */
+/** Runs a started process to its end, where there is more to wait for than that. `label`: what errors call it, asked for when there is one. */
 export function runToEnd(
   process: Process,
   { feed, drains }: Stdio,
   { timeout = Infinity, cancel, waitDelay }: SyncBounds,
   label: () => string,
 ): SyncResult {
-  if (feed === null && drains.length === 0 && timeout === Infinity) {
-    const state = process.waitSync();
-    closeTree(process);
-    return { state, abort: null, failure: null, expired: false };
-  }
   /** When the timeout is over, if it is not yet. */
   let limit = now() + timeout;
   let abort: SyncResult["abort"] = null;

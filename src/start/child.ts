@@ -19,7 +19,8 @@ import { ptyOptions, withSession } from "../terminal/pty.ts";
 import type { Signal } from "../process/signals.ts";
 import { OwnAttributes } from "./sys.ts";
 import type { PtyOptions } from "../terminal/terminal.ts";
-import { type Seed, seed, type Tree } from "../tree/tree.ts";
+import { type Seed, seed } from "../tree/seed.ts";
+import type { Tree } from "../tree/tree.ts";
 
 /** What of a command it is made of. */
 export interface EnvironmentOptions {

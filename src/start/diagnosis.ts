@@ -13,7 +13,7 @@ import { currentOS } from "../os.ts";
 import { joinPath } from "../paths.ts";
 import { textOf } from "../tree/proc.ts";
 import type { PlannedStep } from "./checks.ts";
-import { LandlockFs } from "./landlock.ts";
+import { restrictsExec } from "./landlock.ts";
 import type { StartPlan } from "./plan.ts";
 import { whyForbidden, whyNoNamespace } from "./forbidden.ts";
 import { quote } from "../quote.ts";
@@ -161,8 +161,7 @@ function notExecutable(path: string): string | undefined {
 /** A file that may be executed, where rules of landlock are all that stands in the way. */
 function notInRules({ steps }: RefusedStart, path: string): string | undefined {
   const rules = steps.find((planned) => planned.step === "landlock");
-  const restricts = BigInt(LandlockFs.EXECUTE | LandlockFs.READ_FILE);
-  if (rules === undefined || (rules.values[0] & restricts) === 0n) return undefined;
+  if (rules === undefined || !restrictsExec(rules.values[0])) return undefined;
   if (whyNot(path) !== 0) return undefined;
   return "landlock must let it be executed and read, and its interpreter or loader too";
 }

@@ -245,6 +245,11 @@ function merge<T>(
   return [handled, members];
 }
 
+/** Whether rules that handle this take a file's being executed in hand: ld.so and an interpreter are read too. */
+export function restrictsExec(handledAccessFs: bigint): boolean {
+  return (handledAccessFs & BigInt(LandlockFs.EXECUTE | LandlockFs.READ_FILE)) !== 0n;
+}
+
 function rightNames(
   bits: number,
   rights: Readonly<Record<string, number>>,

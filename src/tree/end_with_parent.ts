@@ -7,8 +7,8 @@ import { onReaped, type Process } from "../process/process.ts";
 import { type Signal, type SignalName, signalNumber } from "../process/signals.ts";
 
 /** Throws TypeError for what is neither a boolean nor a signal. */
-export function checkEndWithParent(end: boolean | Signal | undefined): void {
-  if (end === undefined || typeof end === "boolean") return;
+export function checkEndWithParent(end: boolean | Signal): void {
+  if (typeof end === "boolean") return;
   if (typeof end !== "string" && typeof end !== "number") {
     throw new TypeError("endWithParent is neither a boolean nor a signal");
   }

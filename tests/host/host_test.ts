@@ -173,6 +173,40 @@ test(
   },
 );
 
+test(
+  "issue 16, 1: Deno's node:net is not loaded for the first children, but for who keeps nothing alive",
+  {
+    skip: !isDeno && "needs Deno",
+  },
+  async () => {
+    const { stdout, stderr } = await runScript(`
+    import process from "node:process";
+    const load = process.getBuiltinModule;
+    const loaded = [];
+    process.getBuiltinModule = (name) => {
+      loaded.push(name);
+      return load(name);
+    };
+    const { Command, startProcess } = osexec;
+    console.log(String(await new Command("sleep", ["0.05"]).run()), await new Command("sh", ["-c", "sleep 0.05; echo it"]).text());
+    console.log(loaded.includes("node:net"));
+    const child = startProcess("/bin/sh", ["sh", "-c", "sleep 0.1; exit 3"]);
+    const waiting = child.wait();
+    child.unref();
+    const alive = setTimeout(() => {}, 60_000);
+    console.log(String(await waiting), loaded.includes("node:net"));
+    clearTimeout(alive);
+    // Waited for and left: the program ends all the same.
+    const other = startProcess("/bin/sleep", ["sleep", "60"]);
+    other.wait();
+    setTimeout(() => {
+      other.unref();
+      other.signal("SIGKILL");
+    }, 20);`);
+    assertEquals([stdout, stderr], ["exit status 0 it\n\nfalse\nexit status 3 true\n", ""]);
+  },
+);
+
 // ------------------------------------------------------------------ signals
 
 test("F10: a write to who does not read raises no SIGPIPE, whatever listeners there were", async () => {

@@ -38,14 +38,16 @@ function works(library: Library): void {
   }
 }
 
-test("npm's package has its library as a file beside the one module, and nothing else has", () => {
+test("npm's package has its library as a file beside its modules, and nothing else has", () => {
   const machine = currentRuntime();
   const path = (url: string | undefined): string | null => packagedPath(url, machine);
   const name = `${machine.platform}-${machine.arch}`;
-  assertEquals(
-    path("file:///a%20b/node_modules/osexec/dist/mod.js"),
-    `/a b/node_modules/osexec/dist/native/${name}`,
-  );
+  for (const module of ["mod.js", "bun/core.js"]) {
+    assertEquals(
+      path(`file:///a%20b/node_modules/osexec/dist/${module}`),
+      `/a b/node_modules/osexec/dist/native/${name}`,
+    );
+  }
   const windows = { ...machine, platform: "win32", arch: "x64" };
   assertEquals(
     packagedPath("file:///C:/a%20b/osexec/dist/mod.js", windows),
@@ -59,6 +61,7 @@ test("npm's package has its library as a file beside the one module, and nothing
       "file:///app/bundle.js",
       "file:///$bunfs/root/app",
       "https://example.org/dist/mod.js",
+      "file:///app/dist/bun/streams.js",
       "file://host/dist/mod.js",
     ]
   ) {
