@@ -61,6 +61,8 @@ const parts = {
     "src/command/sync.ts",
     "src/command/tee.ts",
   ],
+  // Every start there, and none elsewhere.
+  windows: ["src/windows/look_path.ts", "src/windows/plan.ts"],
   parallel: ["src/command/parallel.ts"],
   tree: ["src/tree/cgroup.ts", "src/tree/end_with_parent.ts", "src/tree/seed.ts"],
   orphans: ["src/tree/reap_orphans.ts"],

@@ -208,19 +208,25 @@ export function testUnderWine(wine, names, print) {
     add(name, { passed, failed: failed + (isBroken ? 1 : 0) }, output);
   }
   if (isWanted("package")) {
-    // As npm's package has it: the library is found beside the module, by its name.
-    const place = join(wine.folder, "package/dist");
-    mkdirSync(join(place, "native"), { recursive: true });
-    copyFileSync(join(wine.folder, bundle(wine, join(root, "mod.ts"))), join(place, "mod.js"));
-    copyFileSync(wine.library, join(place, "native/win32-x64.dll"));
-    const script = [
-      "import { Command } from './package/dist/mod.js'",
-      "console.log(await new Command('cmd', ['/c', 'echo', 'found']).text())",
-    ].join(";");
+    // As npm has it, in both forms, with the library that was just built: it is found beside the module, by its name.
+    const place = join(wine.folder, "node_modules/osexec");
+    const packed = join(wine.folder, "packed");
+    mkdirSync(place, { recursive: true });
+    mkdirSync(packed);
+    run("npm", ["pack", "--pack-destination", packed], toolEnvironment());
+    const [tarball = ""] = readdirSync(packed);
+    run("tar", ["-xf", join(packed, tarball), "-C", place, "--strip-components=1"], process.env);
+    copyFileSync(wine.library, join(place, "dist/native/win32-x64.dll"));
     const own = { ...wine, env: { ...wine.env, OSEXEC_LIBRARY: undefined } };
-    const { status, output } = underWine(own, [wine.bun, "-e", script]);
-    const isFound = status === 0 && output.includes("found");
-    add("package", { passed: isFound ? 1 : 0, failed: isFound ? 0 : 1 }, output);
+    for (const name of ["osexec", "./node_modules/osexec/dist/mod.js"]) {
+      const script = [
+        `import { Command } from ${JSON.stringify(name)}`,
+        "console.log(await new Command('cmd', ['/c', 'echo', 'found']).text())",
+      ].join(";");
+      const { status, output } = underWine(own, [wine.bun, "-e", script]);
+      const isFound = status === 0 && output.includes("found");
+      add(`package, ${name}`, { passed: isFound ? 1 : 0, failed: isFound ? 0 : 1 }, output);
+    }
   }
   if (isWanted("tour")) {
     const module = bundle(wine, join(root, "examples/windows_tour.ts"));

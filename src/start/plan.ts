@@ -22,7 +22,8 @@ import { joinSteps, namespaceNames, namespaceSteps, selfMapSteps } from "./names
 import { mountSteps, nameSteps } from "./mounts.ts";
 import { inherited } from "../native.ts";
 import { currentOS } from "../os.ts";
-import { windowsOnly, windowsSteps } from "../windows/plan.ts";
+import { windowsOnly } from "../windows/attributes.ts";
+import { windowsSteps } from "../windows/plan.ts";
 import { privilegeSteps } from "./privileges.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
 import { resourceSteps } from "./resources.ts";

@@ -58,6 +58,9 @@ export const windowsKinds: readonly (readonly [name: keyof WindowsAttributes, ki
   ["jobFlags", "number"],
 ];
 
+/** The names of the fields. */
+export const windowsOnly: readonly (keyof WindowsAttributes)[] = windowsKinds.map(([name]) => name);
+
 const securityNames: ReadonlySet<string> = new Set<keyof SecurityAttributes>([
   "securityDescriptor",
   "inheritHandle",

@@ -2,12 +2,9 @@
 
 import { Creation } from "../../ffi/abi.ts";
 import type { ProcAttr, SysProcAttr } from "../start/attributes.ts";
-import { type SecurityAttributes, type WindowsAttributes, windowsKinds } from "./attributes.ts";
+import { type SecurityAttributes, windowsOnly } from "./attributes.ts";
 import { checkInteger, checkText, type PlanContext, type PlannedStep } from "../start/checks.ts";
 import { goQuote } from "../errors.ts";
-
-/** Fields that only Windows has. */
-export const windowsOnly: readonly (keyof WindowsAttributes)[] = windowsKinds.map(([name]) => name);
 
 /** The steps before the directory. Refuses what Windows has not, by name. */
 export function windowsSteps(

@@ -11,7 +11,8 @@ import {
 import { STEPS } from "../../ffi/abi.ts";
 import type { PlanContext } from "../../src/start/checks.ts";
 import { processState, type Rusage } from "../../src/process/process_state.ts";
-import { windowsOnly, windowsSteps, withJob } from "../../src/windows/plan.ts";
+import { windowsOnly } from "../../src/windows/attributes.ts";
+import { windowsSteps, withJob } from "../../src/windows/plan.ts";
 
 class Refusal extends Error {}
 
