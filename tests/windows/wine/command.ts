@@ -210,6 +210,14 @@ test("issue 21: a job is the tree, which ends what the child has started", async
   stdout.close();
 });
 
+test("issue 21: a job also lets go of pipes that a grandchild holds, in both kinds of run", async () => {
+  const options = { tree: "group", timeout: 300 } as const;
+  const begin = performance.now();
+  await assertRejects(() => new Command(child, ["spawn"], options).output(), ExitError);
+  assertThrows(() => new Command(child, ["spawn"], options).outputSync(), ExitError);
+  assert(performance.now() - begin < 20_000);
+});
+
 test("issue 21: without one it is left alone", async () => {
   const command = new Command(child, ["spawn"]);
   const stdout = command.stdoutPipe();
