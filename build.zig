@@ -5,6 +5,7 @@
 //!     zig build abi      rewrite ffi/abi.ts from zig/
 //!     zig build programs the unit tests and the spawn storm, into zig-out/programs/
 //!     zig build dist     every target, stripped: into zig-out/dist/ and ffi/embedded/
+//!     zig build windows  the libraries for Windows, into zig-out/dist/, and what their tests take
 //!
 //! `-Dchild=libc` builds the library for Linux with the child's way of macOS, fork and libc, so that
 //! the whole suite can run on that without a Mac.
@@ -32,8 +33,16 @@ const targets: []const std.Target.Query = &.{
 const linux_size_max = 96 * 1024;
 const macos_size_max = 128 * 1024;
 
+/// Their text is in no module that a program loads, but what npm's package has its files from.
+const windows_size_max = 128 * 1024;
+const windows_targets: []const std.Target.Query = &.{ windows(.x86_64), windows(.aarch64) };
+
 fn linux(arch: std.Target.Cpu.Arch) std.Target.Query {
     return .{ .cpu_arch = arch, .cpu_model = .baseline, .os_tag = .linux, .abi = .none };
+}
+
+fn windows(arch: std.Target.Cpu.Arch) std.Target.Query {
+    return .{ .cpu_arch = arch, .cpu_model = .baseline, .os_tag = .windows, .abi = .gnu };
 }
 
 fn macos(arch: std.Target.Cpu.Arch) std.Target.Query {
@@ -127,6 +136,34 @@ pub fn build(b: *std.Build) void {
         }
     }
 
+    const windows_step = b.step("windows", "The libraries for Windows, and for Wine their tests and a child");
+    for (windows_targets) |query| {
+        const resolved = b.resolveTargetQuery(query);
+        const library = addLibrary(b, resolved, .safe, .libc);
+        const arch = query.cpu_arch.?;
+        const file = b.fmt("libosexec-{t}_windows.dll", .{arch});
+        const place: std.Build.InstallDir = .{ .custom = "dist" };
+        windows_step.dependOn(&b.addInstallFileWithDir(library.getEmittedBin(), place, file).step);
+        const embed = b.addRunArtifact(embed_gen);
+        embed.addFileArg(library.getEmittedBin());
+        embed.addArg(b.fmt("{t}_windows", .{arch}));
+        embed.addArg(b.fmt("{d}", .{windows_size_max}));
+        const module = embed.captureStdOut(.{ .basename = b.fmt("{t}_windows.ts", .{arch}) });
+        embedded_update.addCopyFileToSource(module, b.fmt("ffi/embedded/{t}_windows.ts", .{arch}));
+        const unit_tests = addWindowsTests(b, resolved, test_filters);
+        // They run under Wine, on x86_64; elsewhere they must compile at least.
+        test_step.dependOn(&library.step);
+        test_step.dependOn(&unit_tests.step);
+        if (arch != .x86_64) continue;
+        for ([_]*std.Build.Step.Compile{ unit_tests, addChild(b, "windows_child", resolved), addPrng(b, resolved) }) |program| {
+            const where: std.Build.InstallDir = .{ .custom = "windows" };
+            const install = b.addInstallArtifact(program, .{ .dest_dir = .{ .override = where }, .pdb_dir = .disabled });
+            windows_step.dependOn(&install.step);
+        }
+    }
+    // What of it is arithmetic.
+    test_step.dependOn(&b.addRunArtifact(addWindowsTests(b, target, test_filters)).step);
+
     const programs_step = b.step("programs", "The unit tests and the storm, to run elsewhere");
     for (std.enums.values(Child)) |each| {
         if (childOf(target, each) != each) continue;
@@ -212,6 +249,35 @@ fn addTests(
         .name = b.fmt("test-{t}", .{child}),
         .root_module = module,
         .filters = filters,
+    });
+}
+
+/// What of `zig/windows/` can be tested without a runtime.
+fn addWindowsTests(
+    b: *std.Build,
+    target: std.Build.ResolvedTarget,
+    filters: []const []const u8,
+) *std.Build.Step.Compile {
+    const module = b.createModule(.{
+        .root_source_file = b.path("zig/windows_tests.zig"),
+        .target = target,
+        .optimize = .debug,
+    });
+    addOptions(b, module, .libc);
+    return b.addTest(.{ .name = "windows-tests", .root_module = module, .filters = filters });
+}
+
+/// What Bun looks for in Windows 10's bcryptprimitives.dll, and Wine 8 has not.
+fn addPrng(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.Compile {
+    return b.addLibrary(.{
+        .name = "bcryptprimitives",
+        .linkage = .dynamic,
+        .root_module = b.createModule(.{
+            .root_source_file = b.path("zig/tools/bcryptprimitives.zig"),
+            .target = target,
+            .optimize = .small,
+            .strip = true,
+        }),
     });
 }
 

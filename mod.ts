@@ -14,6 +14,7 @@
  * @module
  */
 
+export type { SecurityAttributes, WindowsAttributes } from "./src/windows/attributes.ts";
 export type {
   Credential,
   JoinedNamespace,
@@ -82,6 +83,8 @@ export {
 } from "./src/terminal/dialogue.ts";
 export type { LandlockRules } from "./src/start/landlock.ts";
 export { lookPath } from "./src/start/look_path.ts";
+export type { Mount } from "./src/start/mounts.ts";
+export { sandbox, type SandboxOptions } from "./src/start/sandbox.ts";
 export type { OS } from "./src/os.ts";
 export { quote } from "./src/quote.ts";
 export { findProcess, Process, startProcess } from "./src/process/process.ts";

@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [-262986156, 78418971] as const;
+export const FINGERPRINT = [-19260534, -996099215] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -118,6 +118,14 @@ export const Option = {
   no_pidfd: 2,
 } as const;
 
+export const Creation = {
+  hide_window: 1,
+  no_inherit_handles: 2,
+  batch: 4,
+  inherit_process: 8,
+  inherit_thread: 16,
+} as const;
+
 /** What each step carries, in the order of its fields. */
 export interface StepValues {
   sigaction: readonly [];
@@ -142,7 +150,7 @@ export interface StepValues {
   self_uid_map: readonly [text: Uint8Array | string];
   pid_namespace: readonly [];
   mount_private: readonly [];
-  new_root: readonly [path: string];
+  new_root: readonly [path: string, covered: number];
   mount: readonly [kind: number, attributes: number, source: string, target: string, options: Uint8Array | string];
   symlink: readonly [content: string, path: string];
   remount: readonly [path: string, attributes: number];
@@ -165,6 +173,12 @@ export interface StepValues {
   keyring: readonly [];
   pdeathsig: readonly [signal: number];
   dumpable: readonly [value: number];
+  creation: readonly [flags: number, bits: number, token: number, parent: number];
+  command_line: readonly [text: string];
+  process_security: readonly [descriptor: string];
+  thread_security: readonly [descriptor: string];
+  job: readonly [limits: number];
+  inherit: readonly [handles: readonly number[]];
   chdir: readonly [path: string];
   no_new_privs: readonly [];
   fd: readonly [source: number, target: number];
@@ -185,7 +199,7 @@ export interface StepValues {
 
 /**
  * The steps in the order in which they run; the code of a step is its index. `word` is what errors call it, `size` that
- * of its fields, `since` the first Linux that has it.
+ * of its fields, `since` the first Linux that has it, `windows` that no Unix has.
  */
 export const STEPS = [
   { step: "sigaction", word: "sigaction", size: 0, fields: [] },
@@ -210,7 +224,7 @@ export const STEPS = [
   { step: "self_uid_map", word: "uid_map", size: 8, fields: [["bytes", 0]] },
   { step: "pid_namespace", word: "pid_namespace", size: 0, fields: [] },
   { step: "mount_private", word: "mount_private", size: 0, fields: [] },
-  { step: "new_root", word: "new_root", size: 8, fields: [["path", 0]], since: "5.6" },
+  { step: "new_root", word: "new_root", size: 16, fields: [["path", 0], ["u32", 8]] },
   { step: "mount", word: "mount", size: 32, fields: [["u32", 0], ["u32", 4], ["path", 8], ["path", 16], ["bytes", 24]] },
   { step: "symlink", word: "symlink", size: 16, fields: [["path", 0], ["path", 8]] },
   { step: "remount", word: "remount", size: 16, fields: [["path", 0], ["u32", 8]] },
@@ -233,6 +247,12 @@ export const STEPS = [
   { step: "keyring", word: "keyring", size: 0, fields: [] },
   { step: "pdeathsig", word: "pdeathsig", size: 4, fields: [["u32", 0]] },
   { step: "dumpable", word: "dumpable", size: 4, fields: [["u32", 0]] },
+  { step: "creation", word: "creation", size: 16, fields: [["u32", 0], ["u32", 4], ["i32", 8], ["i32", 12]], windows: true },
+  { step: "command_line", word: "command_line", size: 8, fields: [["path", 0]], windows: true },
+  { step: "process_security", word: "process_security", size: 8, fields: [["path", 0]], windows: true },
+  { step: "thread_security", word: "thread_security", size: 8, fields: [["path", 0]], windows: true },
+  { step: "job", word: "job", size: 4, fields: [["u32", 0]], windows: true },
+  { step: "inherit", word: "inherit", size: 8, fields: [["words", 0]], windows: true },
   { step: "chdir", word: "chdir", size: 8, fields: [["path", 0]] },
   { step: "no_new_privs", word: "no_new_privs", size: 0, fields: [] },
   { step: "fd", word: "fd", size: 8, fields: [["i32", 0], ["i32", 4]] },
@@ -297,4 +317,5 @@ export const SYMBOLS = {
   osexec_watch: { parameters: ["i32", "i32", "i32", "i32"], result: "i32" },
   osexec_watch_pid: { parameters: ["i32", "i32", "i32"], result: "i32" },
   osexec_unwatch: { parameters: ["i32", "i32"], result: "i32" },
+  osexec_error: { parameters: ["i32", "buffer", "i32"], result: "i32" },
 } as const;

@@ -1,6 +1,13 @@
 /** Bun's side of the seam: bun:ffi, and Bun.connect for the reactor's socket. */
 
-import { hostBun, hostImmediate, hostProcess, makeTemporaryDirectory, memfdBy } from "./host.ts";
+import {
+  connectSocket,
+  hostBun,
+  hostImmediate,
+  hostProcess,
+  makeTemporaryDirectory,
+  memfdBy,
+} from "./host.ts";
 import type { EventStream, NativeFunction, Opened, Runtime, Signature } from "./runtime.ts";
 
 interface BunFunction {
@@ -53,7 +60,7 @@ export function bunRuntime(): Runtime {
     bindRare: (path, name, signature) => open(path, { [name]: signature }).functions[name]!,
     memfd: (name, bytes) => memfdBy(open, bunProcess().arch, name, bytes),
     makeTemporaryDirectory,
-    connect,
+    connect: platform === "win32" ? (fd, onData) => connectSocket(platform, fd, onData) : connect,
     // Its globals outlive a reload: see ./reactor.ts.
     onUnload() {},
     setImmediate: hostImmediate,

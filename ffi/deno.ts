@@ -35,8 +35,10 @@ interface DenoGlobal {
 
 /** Deno as a runtime. */
 export function denoRuntime(): Runtime {
+  const { os } = deno().build;
+  const platform = os === "windows" ? "win32" : os;
   return {
-    platform: deno().build.os,
+    platform,
     arch: nodeArch(),
     // A function with a buffer costs 0.3 ms to bind (measured).
     bindsLate: true,
@@ -46,7 +48,11 @@ export function denoRuntime(): Runtime {
     bindRare,
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
-    connect: (fd, onData) => new FirstWaits(fd, onData),
+    // Windows' socket is a pipe, which poll(2) does not know.
+    connect: (fd, onData) =>
+      platform === "win32"
+        ? connectSocket(platform, fd, onData)
+        : new FirstWaits(platform, fd, onData),
     // `deno run --watch`: in the same process, and with the same thread.
     onUnload: (action) => globalThis.addEventListener("unload", action),
     setImmediate,
@@ -120,6 +126,7 @@ const askMax = 16;
  * loop alive; that cannot be taken back, so it is asked for a little longer each time. In the end it is node:net's.
  */
 class FirstWaits implements EventStream {
+  readonly #platform: string;
   readonly #fd: number;
   readonly #onData: (chunk: Uint8Array) => void;
   #socket: EventStream | undefined;
@@ -129,7 +136,8 @@ class FirstWaits implements EventStream {
   #asks = 0;
   #milliseconds = 1;
 
-  constructor(fd: number, onData: (chunk: Uint8Array) => void) {
+  constructor(platform: string, fd: number, onData: (chunk: Uint8Array) => void) {
+    this.#platform = platform;
     this.#fd = fd;
     this.#onData = onData;
   }
@@ -147,7 +155,7 @@ class FirstWaits implements EventStream {
 
   listen(): void {
     if (this.#socket !== undefined || this.#isOver) return;
-    this.#socket = connectSocket(this.#fd, this.#onData);
+    this.#socket = connectSocket(this.#platform, this.#fd, this.#onData);
     if (this.#isReferenced) this.#socket.ref();
   }
 

@@ -45,6 +45,10 @@ export function embeddedLibrary(): Uint8Array {
   const name = `${platform}-${arch}`;
   const embedded = libraries[name];
   if (embedded === undefined) {
+    if (platform === "win32") {
+      // Its text would be read by every start on every other system, and npm has files.
+      throw new PlatformError(name, "the library for Windows is a file, npm's or OSEXEC_LIBRARY");
+    }
     const names = Object.keys(libraries).filter((each) => libraries[each]).join(", ");
     throw new PlatformError(name, `osexec carries libraries for ${names}`);
   }

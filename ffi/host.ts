@@ -21,6 +21,7 @@ const takeBun = take("Bun");
 const takeDeno = take("Deno");
 
 interface HostProcess {
+  readonly pid: number;
   on(event: "exit", action: () => void): unknown;
   getBuiltinModule(name: string): unknown;
   readonly versions?: { readonly bun?: string; readonly node?: string };
@@ -127,6 +128,7 @@ export function nodeModule(name: "node:fs"): typeof import("node:fs");
 export function nodeModule(name: "node:net"): typeof import("node:net");
 export function nodeModule(name: "node:os"): typeof import("node:os");
 export function nodeModule(name: "node:path/posix"): typeof import("node:path/posix");
+export function nodeModule(name: "node:path/win32"): typeof import("node:path/win32");
 export function nodeModule(
   name: "node:worker_threads",
 ): typeof import("node:worker_threads");
@@ -218,10 +220,19 @@ export function memfdBy(
   );
 }
 
-/** Reads a socket by node:net: the socket then owns it, and does not keep the event loop alive. */
-export function connectSocket(fd: number, onData: (chunk: Uint8Array) => void): EventStream {
+/**
+ * Reads a socket by node:net, which then owns it, and does not keep the event loop alive; on Windows, where no runtime
+ * takes a handle, the pipe of that number: see zig/windows/teller.zig.
+ */
+export function connectSocket(
+  platform: string,
+  fd: number,
+  onData: (chunk: Uint8Array) => void,
+): EventStream {
   const { Socket } = nodeModule("node:net");
-  const socket = new Socket({ fd, readable: true, writable: false });
+  const socket = platform === "win32"
+    ? new Socket().connect(`\\\\.\\pipe\\osexec-${takeProcess()?.pid}-${fd}`)
+    : new Socket({ fd, readable: true, writable: false });
   socket.on("data", (chunk: Uint8Array) => onData(chunk));
   socket.on("error", () => {});
   socket.unref();

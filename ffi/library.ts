@@ -162,7 +162,9 @@ const packaged = /\/dist\/(mod|bun\/core)\.js$/;
 export function packagedPath(url: string | undefined, { platform, arch }: Runtime): string | null {
   if (!url?.startsWith("file:///") || !packaged.test(url)) return null;
   const library = url.replace(packaged, `/dist/native/${platform}-${arch}`);
-  return decodeURIComponent(new URL(library).pathname);
+  const file = decodeURIComponent(new URL(library).pathname);
+  // "/C:/…"; and what has no extension Windows looks for with one.
+  return platform === "win32" ? `${file.slice(1)}.dll` : file;
 }
 
 /** The file of npm's package: nothing to decode, to write, and to open libc for. 2 ms of the first start. */

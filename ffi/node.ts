@@ -51,7 +51,7 @@ export function nodeRuntime(): Runtime {
     bindRare: (path, name, signature) => open(path, { [name]: signature }).functions[name]!,
     memfd: (name, bytes) => memfdBy(open, nodeProcess().arch, name, bytes),
     makeTemporaryDirectory,
-    connect: connectSocket,
+    connect: (fd, onData) => connectSocket(platform, fd, onData),
     // A program is replaced together with its process.
     onUnload() {},
     setImmediate: hostImmediate,

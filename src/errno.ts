@@ -4,6 +4,7 @@
  */
 
 import type { OS } from "./os.ts";
+import { windowsError, windowsFrom } from "./windows/errors.ts";
 
 /** Name and text by number; a number without a row has no name. */
 type ErrnoTable = Readonly<Record<number, readonly [code: string, text: string] | undefined>>;
@@ -292,11 +293,17 @@ export function errnoText(errno: number, os: OS): string {
   return row(errno, os)?.[1] ?? `errno ${errno}`;
 }
 
-/** EAGAIN, which is also EWOULDBLOCK: 11 on Linux, 35 on macOS. */
+/** EAGAIN, which is also EWOULDBLOCK: 35 on macOS, 11 elsewhere. */
 export function wouldBlock(os: OS): number {
-  return os === "linux" ? 11 : 35;
+  return os === "darwin" ? 35 : 11;
+}
+
+/** As the user has it: of Windows' own what GetLastError says. */
+export function shownErrno(errno: number, os: OS): number {
+  return os === "win32" && errno >= windowsFrom ? errno - windowsFrom : errno;
 }
 
 function row(errno: number, os: OS): readonly [code: string, text: string] | undefined {
+  if (os === "win32") return windowsError(errno) ?? LINUX[errno];
   return (os === "linux" ? LINUX : DARWIN)[errno];
 }

@@ -1,7 +1,7 @@
 /** The errors of this package. Their messages are Go's where Go has one. */
 
-import { Errno, errnoCode, errnoText } from "./errno.ts";
-import type { OS } from "./os.ts";
+import { Errno, errnoCode, errnoText, shownErrno } from "./errno.ts";
+import { currentOS, type OS } from "./os.ts";
 import type { ProcessState } from "./process/process_state.ts";
 import { escapeControls } from "./quote.ts";
 import { type SignalName, signalName, signalText } from "./process/signals.ts";
@@ -68,9 +68,9 @@ export class SyscallError extends Error {
   override readonly name: string = "SyscallError";
   /** The call that failed, e.g. "open". */
   readonly syscall: string;
-  /** The error number, positive. */
+  /** The error number, positive. On Windows what GetLastError says. */
   readonly errno: number;
-  /** The error number's name, e.g. "ENOENT", or `errno 999` if it has none. */
+  /** The error number's name, e.g. "ENOENT", on Windows "ERROR_FILE_NOT_FOUND", or `errno 999` if it has none. */
   readonly code: string;
   /** The file it was about; absent if there was none. */
   declare readonly path?: string;
@@ -81,7 +81,7 @@ export class SyscallError extends Error {
     const subject = path === undefined ? syscall : `${syscall} ${path}`;
     super(init.message ?? `${subject}: ${errnoText(errno, os)}`, init);
     this.syscall = syscall;
-    this.errno = errno;
+    this.errno = shownErrno(errno, os);
     this.code = errnoCode(errno, os);
     if (path !== undefined) this.path = path;
   }
@@ -228,6 +228,11 @@ export class ExecError extends Error {
   }
 }
 
+/** As the system's shell spells it. */
+function currentPathName(): string {
+  return currentOS() === "win32" ? "%PATH%" : "$PATH";
+}
+
 function lookupReason(init: ExecErrorInit): string {
   if ("errno" in init) {
     const text = errnoText(init.errno, init.os);
@@ -235,7 +240,7 @@ function lookupReason(init: ExecErrorInit): string {
   }
   return init.code === "ERR_DOT"
     ? "cannot run executable found relative to current directory"
-    : "executable file not found in $PATH";
+    : `executable file not found in ${currentPathName()}`;
 }
 
 /** What a command had printed before it failed, as far as it was captured. */

@@ -4,7 +4,7 @@ import { currentRuntime, PlatformError } from "../ffi/runtime.ts";
 import type { Architecture } from "./start/system_calls.ts";
 
 /** A supported operating system. */
-export type OS = "linux" | "darwin";
+export type OS = "linux" | "darwin" | "win32";
 
 /**
  * The operating system of this process. Throws PlatformError on a system that osexec has no library for, which is
@@ -12,8 +12,8 @@ export type OS = "linux" | "darwin";
  */
 export function currentOS(): OS {
   const { platform } = currentRuntime();
-  if (platform === "linux" || platform === "darwin") return platform;
-  throw new PlatformError(platform, "osexec supports Linux and macOS");
+  if (platform === "linux" || platform === "darwin" || platform === "win32") return platform;
+  throw new PlatformError(platform, "osexec supports Linux, macOS and Windows");
 }
 
 /** The processor's architecture, in the kernel's word. Throws PlatformError as currentOS(). */

@@ -64,32 +64,38 @@ function allChecks(tools) {
     },
     { name: "bun", title: "the tests under Bun", run: bunTest(here) },
     { name: "deno", title: "the tests under Deno", run: denoTest(here) },
-    { name: "node", title: "the tests under Node", run: nodeTest(here) },
   ];
-  if (process.platform === "linux" && process.getuid?.() === 0) {
+  const isRoot = process.platform === "linux" && process.getuid?.() === 0;
+  // What runs each time has all three runtimes and both users in it, in less than ten minutes.
+  list.push({ name: "node", title: "the tests under Node", run: nodeTest(here), isSlow: isRoot });
+  if (isRoot) {
     list.push(
-      { name: "bun-user", title: "the tests under Bun, not as root", run: bunTest(asUser) },
+      {
+        name: "bun-user",
+        title: "the tests under Bun, not as root",
+        run: bunTest(asUser),
+        isSlow: true,
+      },
       {
         name: "deno-user",
         title: "the tests under Deno, not as root",
         run: denoTest(asUser),
         isSlow: true,
       },
-      {
-        name: "node-user",
-        title: "the tests under Node, not as root",
-        run: nodeTest(asUser),
-        isSlow: true,
-      },
+      { name: "node-user", title: "the tests under Node, not as root", run: nodeTest(asUser) },
     );
   }
   if (process.platform === "linux") {
     list.push(...libcChecks(zig, here, ["deno"]));
-    if (process.getuid?.() === 0) {
+    if (isRoot) {
       list.push(...libcChecks(zig, asUser, ["node"], "-user", ", not as root"));
     }
     list.push(...ladderChecks(here));
-    if (process.arch === "x64") list.push(...muslChecks(zig, here));
+    if (process.arch === "x64") {
+      list.push(...muslChecks(zig, here));
+      const title = "Go's tests for Windows and a tour there, under Wine";
+      list.push({ name: "wine", title, run: underWine, isSlow: true });
+    }
   }
   list.push(
     check("deno-check", "types, by Deno", [deno, "check", ...sources]),
@@ -417,6 +423,17 @@ function zigTest(zig) {
     const failed = Number(all) - Number(passed) - skipped;
     return settle(succeeded, { passed: Number(passed), failed, skipped });
   };
+}
+
+/**
+ * A program of its own, as it must end Wine's server whatever happens.
+ *
+ * @type {Run}
+ */
+async function underWine(job) {
+  const succeeded = await job.run([process.execPath, "tools/wine.mjs"]);
+  const [, passed = 0, failed = 1] = job.output.match(/^(\d+) passed, (\d+) failed\s*$/m) ?? [];
+  return settle(succeeded, { passed: Number(passed), failed: Number(failed), skipped: 0 });
 }
 
 /**

@@ -64,7 +64,7 @@ export function inModule(text, place) {
 }
 
 /**
- * What a file is for by its own header, or undefined: it is neither ELF nor Mach-O.
+ * What a file is for by its own header, or undefined: it is neither ELF, Mach-O nor PE.
  *
  * @param {Buffer} bytes
  */
@@ -78,6 +78,14 @@ function targetOf(bytes) {
   if (magic === 0xfeedfacf) {
     const cpu = bytes.readUInt32LE(4);
     return { 0x01000007: "x86_64_macos", 0x0100000c: "aarch64_macos" }[cpu] ?? `Mach-O, CPU ${cpu}`;
+  }
+  // "MZ", and where its header for Windows is.
+  if (bytes.readUInt16LE(0) === 0x5a4d && bytes.length > 0x40) {
+    const header = bytes.readUInt32LE(0x3c);
+    if (header + 6 > bytes.length || bytes.readUInt32LE(header) !== 0x4550) return undefined;
+    const machine = bytes.readUInt16LE(header + 4);
+    return { 0x8664: "x86_64_windows", 0xaa64: "aarch64_windows" }[machine] ??
+      `PE, machine ${machine}`;
   }
   return undefined;
 }

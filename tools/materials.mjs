@@ -38,7 +38,9 @@ export function billOfMaterials(libraries) {
     "type": "file",
     "bom-ref": `native/${platform}`,
     "name": `dist/native/${platform}`,
-    "description": `The library for ${platform}; also in dist/mod.js, as text`,
+    "description": `The library for ${platform}${
+      platform.startsWith("win32") ? "" : "; also in dist/mod.js, as text"
+    }`,
     "hashes": [{ alg: "SHA-256", content: createHash("sha256").update(bytes).digest("hex") }],
     "licenses": licensed(license),
   }));

@@ -78,7 +78,11 @@ function finishMap(path) {
 const unpackLibraries = `
   import { writeFileSync } from "node:fs";
   import { libraries, unpack } from "./ffi/embedded.ts";
-  for (const [name, library] of Object.entries(libraries)) {
+  // Windows' are files alone: their text would be read by every start everywhere else.
+  import { LIBRARY as x64 } from "./ffi/embedded/x86_64_windows.ts";
+  import { LIBRARY as arm64 } from "./ffi/embedded/aarch64_windows.ts";
+  const windows = { "win32-x64.dll": x64, "win32-arm64.dll": arm64 };
+  for (const [name, library] of Object.entries({ ...libraries, ...windows })) {
     writeFileSync("dist/native/" + name, unpack(library()), { mode: 0o755 });
   }
 `;

@@ -205,12 +205,13 @@ function installJavaScriptTools() {
  * Bun for another system than this one, of the version that everything is tested with.
  *
  * @param {string} system as npm's package has it, e.g. "linux-x64-musl"
+ * @param {string} [file] in that package
  * @returns {string}
  */
-export function otherBun(system) {
+export function otherBun(system, file = "bin/bun") {
   const name = `@oven/bun-${system}`;
   const place = join(folder, "bun", `${system}-${NPM_PACKAGES.bun}`);
-  const bun = join(place, "node_modules", name, "bin/bun");
+  const bun = join(place, "node_modules", name, file);
   if (existsSync(bun)) return bun;
   mkdirSync(place, { recursive: true });
   install("npm", [

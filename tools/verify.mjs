@@ -17,8 +17,8 @@ import { scratch } from "./job.mjs";
 import { cleanBuild, cleanCopy, findLibraries } from "./libraries.mjs";
 import { isProgram, root, ToolError, tools } from "./toolchain.mjs";
 
-/** The four that a package has. */
-const TARGETS = ["aarch64_linux", "aarch64_macos", "x86_64_linux", "x86_64_macos"];
+/** Those that a package has. */
+const TARGETS = ["linux", "macos", "windows"].flatMap((os) => [`aarch64_${os}`, `x86_64_${os}`]);
 
 /**
  * The libraries of a package, to be printed, and what is wrong with them.

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const builtin = @import("builtin");
+const assert = std.debug.assert;
 const abi = @import("abi/abi.zig");
 const environ = @import("os/environ.zig");
 const files = @import("files/files.zig");
@@ -245,12 +246,21 @@ pub const symbols = struct {
     pub fn osexec_unwatch(handle: i32, fd: i32) callconv(.c) i32 {
         return reactor.unwatch(handle, fd);
     }
+
+    /// Windows alone: what a code of GetLastError is called, a NUL, and what it says. Answers the length.
+    pub fn osexec_error(_: i32, _: [*]u8, _: i32) callconv(.c) i32 {
+        return system.negative(.NOSYS);
+    }
 };
+
+/// The same functions, by whichever system this is for.
+const exported = if (builtin.os.tag == .windows) @import("windows/exports.zig").symbols else symbols;
 
 comptime {
     if (builtin.output_mode == .Lib) for (@typeInfo(symbols).@"struct".decl_names) |name| {
-        @export(&@field(symbols, name), .{ .name = name });
+        assert(@TypeOf(@field(exported, name)) == @TypeOf(@field(symbols, name)));
+        @export(&@field(exported, name), .{ .name = name });
     };
     // Not for TypeScript: for another copy of this library.
-    if (builtin.output_mode == .Lib) @export(&shared.address, .{ .name = shared.symbol });
+    if (builtin.output_mode == .Lib and builtin.os.tag != .windows) @export(&shared.address, .{ .name = shared.symbol });
 }

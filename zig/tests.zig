@@ -31,6 +31,7 @@ test {
         _ = @import("tests/resources_test.zig");
         _ = @import("parent/dumpable.zig");
         _ = @import("os/linux.zig");
+        _ = @import("tests/mounts_test.zig");
         _ = @import("tests/orphan_test.zig");
         _ = @import("parent/ladder.zig");
         _ = @import("parent/pending.zig");

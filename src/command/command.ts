@@ -39,7 +39,9 @@ import { ptyOptions } from "../terminal/pty.ts";
 import { inspectAs } from "../inspection.ts";
 import { LineIterator, type LineOptions, type LineSource, readLineOptions } from "./lines.ts";
 import { Listener } from "../terminal/listener.ts";
-import { lookPath } from "../start/look_path.ts";
+import { isToBeLookedUp, lookPath } from "../start/look_path.ts";
+import { withExtension } from "../windows/look_path.ts";
+import { currentOS } from "../os.ts";
 import { inheritedEnvironment } from "../native.ts";
 import { isObserved, Life, tellPipe } from "../watch/observe.ts";
 import { explainPlan, planStart } from "../start/plan.ts";
@@ -178,13 +180,14 @@ export class Command implements AsyncDisposable {
    * removed here. Signals but SIGKILL reach what is in it at the moment, and nothing in cgroups below it. "namespace": a pid
    * namespace, in which the child is process 1 and which nothing outlives; signals but SIGKILL reach the child alone, and
    * end it only if it handles them. As an ordinary user in a user namespace as well. SpawnError where it cannot be had, or
-   * contradicts sysProcAttr; the last two are Linux's.
+   * contradicts sysProcAttr; the last two are Linux's. On Windows "group" is a job object, which nothing leaves.
    */
   tree?: Tree;
   /**
    * The signal that the child gets when this program ends, however it ends; true: SIGKILL. On Linux the kernel sends it
    * (PR_SET_PDEATHSIG of prctl(2)), also where a Worker has started the child, and never for the Worker's own end; not to
-   * a child that executes a set-user-ID program or changes its credentials. Elsewhere it is sent at exit and on SIGTERM,
+   * a child that executes a set-user-ID program or changes its credentials. On Windows the kernel ends it, by
+   * SIGKILL alone. Elsewhere it is sent at exit and on SIGTERM,
    * SIGINT and SIGHUP. What the child has started ends with it where `tree` is "namespace".
    */
   endWithParent?: boolean | Signal;
@@ -252,7 +255,7 @@ export class Command implements AsyncDisposable {
     if (cancel !== undefined) this.cancel = cancel;
     if (tree !== undefined) this.tree = tree;
     if (endWithParent !== undefined) this.endWithParent = endWithParent;
-    if (name !== "" && !name.includes("/")) this.#resolve(name);
+    if (name !== "" && isToBeLookedUp(name)) this.#resolve(name);
   }
 
   /** The process, once started. */
@@ -489,7 +492,7 @@ export class Command implements AsyncDisposable {
   explain(): string {
     this.#checkStartable();
     const attributes = attributesOf(this, describeStdio(this), seedOf(this, true));
-    const plan = planStart(this.path, this.#argv(), attributes);
+    const plan = planStart(this.#program(), this.#argv(), attributes);
     return explainPlan(plan);
   }
 
@@ -613,7 +616,7 @@ export class Command implements AsyncDisposable {
         lasting: planted?.lasting ?? false,
         pipes,
       };
-      this.#process = startChild(this.path, this.#argv(), attributes, options);
+      this.#process = startChild(this.#program(), this.#argv(), attributes, options);
       planted?.grow(this.#process);
     } catch (error) {
       planted?.discard();
@@ -647,6 +650,11 @@ export class Command implements AsyncDisposable {
   #closePipes(): void {
     for (const end of [...this.#pipes.childEnds, ...this.#pipes.parentEnds]) closeQuietly(end);
     this.#listener?.hangUp();
+  }
+
+  /** What is run: on Windows the path may lack its extension. */
+  #program(): string {
+    return currentOS() === "win32" ? withExtension(this.path, this.dir) : this.path;
   }
 
   #argv(): readonly string[] {

@@ -198,6 +198,8 @@ export class OSFile implements Disposable, AsyncIterable<Uint8Array> {
     const { signal } = readOptions("openAsync()", "OpenOptions", options, openOptionNames);
     if (signal !== undefined && signal !== null) checkSignal(signal);
     signal?.throwIfAborted();
+    // It has no FIFOs.
+    if (currentOS() === "win32") return OSFile.open(path, flags, mode);
     const { name, bytes } = pathOf(path);
     const number = openFlags(flags);
     const answer = library().osexec_open_begin(
@@ -660,7 +662,8 @@ function openFlags(flags: OpenFlags): number {
     if (Number.isInteger(flags) && flags >= 0 && flags <= 0x7fffffff) return unsigned(flags);
     throw new TypeError(`Flags of open(2) are an integer from 0 to 2^31 - 1, not ${flags}`);
   }
-  const linux = currentOS() === "linux";
+  // The library for Windows takes Linux's.
+  const linux = currentOS() !== "darwin";
   const O_RDONLY = 0;
   const O_WRONLY = 1;
   const O_RDWR = 2;

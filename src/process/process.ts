@@ -16,7 +16,7 @@ import {
 import { settle, start, type StartAnswer } from "../../ffi/request.ts";
 import { showText, type Text } from "../../ffi/text.ts";
 import type { ProcAttr } from "../start/attributes.ts";
-import { diagnose } from "../start/diagnosis.ts";
+import { diagnose, diagnoseClone } from "../start/diagnosis.ts";
 import { Errno } from "../errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "../errors.ts";
 import { type Fd, lend } from "../file/file.ts";
@@ -159,7 +159,8 @@ function spawnError(
     return new SpawnError({ path, step, os, argument, errno: answer.errno, signal, hint });
   }
   const step = answer.step === Stage.request ? "request" : "clone";
-  return new SpawnError({ path, step, os, errno: answer.errno, signal });
+  const hint = step === "clone" ? diagnoseClone(plan, answer.errno) : undefined;
+  return new SpawnError({ path, step, os, errno: answer.errno, signal, hint });
 }
 
 /** A pidfd, for as long as it is open. */
@@ -324,7 +325,7 @@ export class Process implements AsyncDisposable {
 
   /**
    * The pidfd, or null where the kernel has none (macOS, Linux < 5.3, some sandboxes) and once the
-   * process has been reaped. Owned by the Process: do not close it.
+   * process has been reaped; on Windows this library's number for the process's handle. Owned by the Process: do not close it.
    */
   get pidfd(): number | null {
     const { fd } = this.#handle;
@@ -361,7 +362,8 @@ export class Process implements AsyncDisposable {
   /**
    * Sends a signal. Throws ProcessDoneError once the process has been reaped, StateError once released,
    * TypeError for an unknown name, SyscallError where the kernel refuses; never reaches a reused pid.
-   * The number 0 asks only whether it could. pidfd_send_signal(2).
+   * The number 0 asks only whether it could. pidfd_send_signal(2). Windows has SIGKILL, TerminateProcess, and no other:
+   * SyscallError of the code EWINDOWS.
    */
   signal(sig: Signal): void {
     const number = this.#checkSignal(sig);

@@ -33,7 +33,7 @@ export interface Rusage {
 export interface ProcessState {
   /** The process id, which may by now be another process's. */
   readonly pid: number;
-  /** The exit code, 0 to 255, or -1 if a signal ended the process. */
+  /** The exit code, 0 to 255, on Windows 0 to 2^32 - 1; or -1 if a signal ended the process. */
   readonly exitCode: number;
   /** The signal that ended it, e.g. "SIGKILL" (a real-time signal by number: "SIG34"), or null. */
   readonly signal: SignalName | null;
@@ -47,7 +47,7 @@ export interface ProcessState {
   readonly userTime: number;
   /** `usage.systemTime`: milliseconds of processor time spent in the kernel. */
   readonly systemTime: number;
-  /** The raw wait status of wait(2), unsigned: Go's syscall.WaitStatus. */
+  /** The raw wait status of wait(2), unsigned: Go's syscall.WaitStatus. On Windows the exit code. */
   readonly status: number;
   /** The resources it used. */
   readonly usage: Rusage;
@@ -110,7 +110,8 @@ class EndedProcess implements ProcessState {
     startedAt: number,
     durationMs: number,
   ) {
-    const kind = status & KIND;
+    // Windows has an exit code of 32 bits, and nothing else.
+    const kind = os === "win32" ? 0 : status & KIND;
     const signaled = kind !== 0 && kind !== STOPPED;
     this.pid = pid;
     this.exited = kind === 0;
@@ -128,14 +129,20 @@ class EndedProcess implements ProcessState {
   }
 
   toString(): string {
-    if (this.exited) return `exit status ${this.exitCode}`;
+    if (this.exited) return `exit status ${exitText(this.exitCode)}`;
     if (this.signal === null) return stopText(this.status, this.#os);
     const text = `signal: ${signalText(this.status & KIND, this.#os)}`;
     return this.coreDumped ? `${text} (core dumped)` : text;
   }
 }
 
+/** In Go's way: the codes of exceptions, 0xc0000005, in the form in which they are known. */
+function exitText(code: number): string {
+  return code >= 0x1_0000 ? `0x${code.toString(16)}` : `${code}`;
+}
+
 function exitStatus(status: number, os: OS): number {
+  if (os === "win32") return status;
   const code = status >>> 8;
   return os === "linux" ? code & 0xff : code;
 }

@@ -98,6 +98,8 @@ const ALIASES: Readonly<Record<OS, ReadonlyMap<string, number>>> = {
     ["SIGRTMAX", RTMAX],
   ]),
   darwin: new Map([["SIGIOT", 6]]),
+  // Names alone: of all of them Windows has SIGKILL.
+  win32: new Map(),
 };
 
 /**
@@ -129,7 +131,7 @@ export function signalText(number: number, os: OS): string {
 }
 
 function row(number: number, os: OS): readonly [name: SignalName, text: string] | undefined {
-  return (os === "linux" ? LINUX : DARWIN)[number];
+  return (os === "darwin" ? DARWIN : LINUX)[number];
 }
 
 function lastSignal(os: OS): number {

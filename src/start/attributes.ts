@@ -4,11 +4,13 @@ import type { Text } from "../../ffi/text.ts";
 import type { RlimitName } from "./constants.ts";
 import type { Env } from "./environment.ts";
 import type { Fd } from "../file/file.ts";
+import type { Mount } from "./mounts.ts";
 import type { LandlockRules } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
 import type { SeccompRules } from "./seccomp.ts";
 import type { Signal } from "../process/signals.ts";
+import type { WindowsAttributes } from "../windows/attributes.ts";
 
 /** How startProcess() starts a process: Go's os.ProcAttr. */
 export interface ProcAttr {
@@ -70,11 +72,12 @@ export interface JoinedNamespace {
 }
 
 /**
- * Go's syscall.SysProcAttr: fields marked L are Linux only, and are refused elsewhere with a
+ * Go's syscall.SysProcAttr: fields marked L are Linux only, and all of these Unix's: on Windows there are those of
+ * WindowsAttributes. They are refused elsewhere with a
  * SpawnError of step "request" that names the field, as are attributes that exclude each other
  * (setctty with foreground) or lie out of range (ctty, a capability above the kernel's last).
  */
-export interface SysProcAttr {
+export interface SysProcAttr extends WindowsAttributes {
   /**
    * The child's root directory, chroot(2). Without a dir the child starts in the new root's "/"; Go
    * leaves it outside, which is an escape.
@@ -202,4 +205,43 @@ export interface SysProcAttr {
    * under these names is replaced. Refused where there is no such descriptor, or one of them is null.
    */
   listenFds?: boolean | readonly string[] | undefined;
+
+  /**
+   * L: what is mounted in the child's own mount namespace, in this order; nothing of it shows outside. Needs CLONE_NEWNS, and
+   * of who is not root CLONE_NEWUSER too, with an id map. A `source` is found where this process would find it, a `target`
+   * below `pivotRoot`. What fails is the step "mount" ("remount", "symlink") with the mount in words as its argument.
+   *
+   * @example A program that sees /usr, read-only, and a directory of its own in memory:
+   * ```ts
+   * import { CLONE_NEWNS, CLONE_NEWUSER, Command, type Mount, type SysProcAttr } from "osexec";
+   * import { existsSync } from "node:fs";
+   * import process from "node:process";
+   *
+   * const programs = ["/usr", "/lib", "/lib64"].filter((path) => existsSync(path));
+   * const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
+   * const sysProcAttr: SysProcAttr = {
+   *   cloneflags: CLONE_NEWUSER | CLONE_NEWNS,
+   *   uidMappings: [{ containerID: uid, hostID: uid, size: 1 }],
+   *   gidMappings: [{ containerID: gid, hostID: gid, size: 1 }],
+   *   pivotRoot: "/",
+   *   mounts: [
+   *     { type: "tmpfs", target: "/", readOnly: true },
+   *     ...programs.map((path): Mount => ({ type: "bind", source: path, target: path, readOnly: true })),
+   *     { type: "tmpfs", target: "/tmp", size: 1024 * 1024, mode: 0o1777 },
+   *   ],
+   * };
+   * console.log(await new Command("/usr/bin/ls", ["/"], { sysProcAttr }).text());
+   * ```
+   */
+  mounts?: readonly Mount[] | undefined;
+  /**
+   * L: the directory that becomes the child's root, pivot_root(2), with all that `mounts` puts below it; the old root is let go
+   * of. It stays as it is: with a mount at "/" first, which covers it, any directory will do, such as "/". The child starts in
+   * its "/"; `chroot` and `dir` are paths inside. Needs CLONE_NEWNS.
+   */
+  pivotRoot?: Text | undefined;
+  /** L: the name of the machine in the child's UTS namespace, 64 bytes at most. Needs CLONE_NEWUTS. */
+  hostname?: string | undefined;
+  /** L: its NIS domain name, likewise. */
+  domainname?: string | undefined;
 }

@@ -14,6 +14,7 @@ import {
 } from "./environment.ts";
 import type { Fd } from "../file/file.ts";
 import { inherited, workingDirectory } from "../native.ts";
+import { currentOS } from "../os.ts";
 import { ptyOptions, withSession } from "../terminal/pty.ts";
 import type { Signal } from "../process/signals.ts";
 import { OwnAttributes } from "./sys.ts";
@@ -38,7 +39,8 @@ export function childEnvironment({ env, extraEnv, dir }: EnvironmentOptions): Re
 }
 
 function withDirectory(list: readonly string[], given: Text | undefined): readonly string[] {
-  if (given === undefined || given === "") return list;
+  // Windows knows no PWD.
+  if (given === undefined || given === "" || currentOS() === "win32") return list;
   const dir = toText("dir", given);
   return withPwd(list, dir, dir.startsWith("/") ? "/" : workingDirectory());
 }

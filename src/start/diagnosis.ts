@@ -15,6 +15,7 @@ import { textOf } from "../tree/proc.ts";
 import type { PlannedStep } from "./checks.ts";
 import { restrictsExec } from "./landlock.ts";
 import type { StartPlan } from "./plan.ts";
+import { whyForbidden, whyNoNamespace } from "./forbidden.ts";
 import { quote } from "../quote.ts";
 
 /** As much of a start as a diagnosis needs. */
@@ -30,8 +31,14 @@ export function diagnose(
   if (isMap(planned)) return mapTooBig(planned.values[0], errno);
   if (planned.step === "ambient_set") return notInBounding(start, planned.values[0], errno);
   if (step === "landlock_restrict" || step === "seccomp") return lacksNoNewPrivs(start, errno);
-  if (step !== "exec") return undefined;
-  if (errno === Errno.E2BIG) return tooBig(start);
+  if (step === "exec" && errno === Errno.E2BIG) return tooBig(start);
+  try {
+    const reason = whyForbidden(start, planned, errno);
+    if (reason !== undefined || step !== "exec") return reason;
+  } catch {
+    // No /proc: nothing is known.
+    return undefined;
+  }
   const seesOthers = start.steps.some(({ step }) => elsewhere.has(step));
   if (seesOthers || start.cloneFlags !== 0 || currentOS() !== "linux") return undefined;
   const dir = start.steps.find((planned) => planned.step === "chdir")?.values[0] ?? ".";
@@ -46,8 +53,23 @@ export function diagnose(
   return undefined;
 }
 
+/** The same of the clone itself. */
+export function diagnoseClone(start: RefusedStart, errno: number): string | undefined {
+  try {
+    return whyNoNamespace(start, errno);
+  } catch {
+    return undefined;
+  }
+}
+
 /** Steps after which a path leads to another file, or another user asks for it. */
-const elsewhere: ReadonlySet<string> = new Set(["chroot", "unshare", "setuid", "mount_private"]);
+const elsewhere: ReadonlySet<string> = new Set([
+  "chroot",
+  "unshare",
+  "setns",
+  "setuid",
+  "mount_private",
+]);
 
 type MapStep = Extract<PlannedStep, { step: `${string}_map` }>;
 

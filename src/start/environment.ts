@@ -3,6 +3,7 @@
 import { hasHalf, type Text, toText } from "../../ffi/text.ts";
 import { goQuote } from "../errors.ts";
 import { isRecord, layersOf } from "../fields.ts";
+import { currentOS } from "../os.ts";
 import { absolutePath } from "../paths.ts";
 
 /**
@@ -57,7 +58,8 @@ export function readVariables(entries: Iterable<readonly [string, string]>): Rea
 export function extendEnvironment(list: readonly string[], extra: ExtraEnv): ReadEnvironment {
   const values = allVariables(extra, "extraEnv");
   const added = readVariables(setOnly(values, "extraEnv:"));
-  const rest = list.filter((entry) => !values.has(keyOf(entry) ?? ""));
+  const keys = new Set(Array.from(values.keys(), sameKey));
+  const rest = list.filter((entry) => !keys.has(keyOf(entry) ?? ""));
   return { list: [...rest, ...added.list], problem: added.problem };
 }
 
@@ -142,7 +144,12 @@ export function withPwd(list: readonly string[], dir: string, cwd: string): stri
 function keyOf(entry: string): string | null {
   const first = entry.indexOf("=");
   if (first < 0) return null;
-  return entry.slice(0, first > 0 ? first : Math.max(entry.indexOf("=", 1), 0));
+  return sameKey(entry.slice(0, first > 0 ? first : Math.max(entry.indexOf("=", 1), 0)));
+}
+
+/** What two spellings of one name have in common: on Windows their case says nothing. */
+function sameKey(key: string): string {
+  return currentOS() === "win32" ? key.toUpperCase() : key;
 }
 
 function hasNul(text: string): boolean {

@@ -13,7 +13,7 @@ import {
   CLONE_NEWUTS,
 } from "./constants.ts";
 import { descriptor, isPlanned } from "./borrowed.ts";
-import { type Fd, OSFile } from "../file/file.ts";
+import type { Fd } from "../file/file.ts";
 import { showValue } from "../quote.ts";
 
 const names = [
@@ -86,11 +86,20 @@ export function joinSteps(context: PlanContext, sys: SysProcAttr): PlannedStep[]
   return [...steps, { step: "pid_namespace", values: [] }];
 }
 
+/** Whether a namespace of this kind is joined, or one that may be of it. */
+export function joins(
+  { joinNamespaces = [] }: SysProcAttr,
+  wanted: JoinedNamespace["kind"],
+): boolean {
+  return joinNamespaces.some((entry, index) => {
+    const { kind } = joined(`joinNamespaces[${index}]`, entry);
+    return kind === undefined || kind === wanted;
+  });
+}
+
 /** An entry of joinNamespaces. */
 function joined(what: string, entry: Fd | JoinedNamespace): Partial<JoinedNamespace> & { fd: Fd } {
-  if (typeof entry !== "object" || entry instanceof OSFile || !("kind" in entry)) {
-    return { fd: entry };
-  }
+  if (typeof entry !== "object" || !("kind" in entry)) return { fd: entry };
   const { fd, kind } = entry;
   if (!kinds.has(kind)) {
     throw new TypeError(

@@ -19,7 +19,10 @@ import { fdNumber, nullDevice } from "../file/file.ts";
 import { limitSteps } from "./limits.ts";
 import { listenSteps, withListenFds } from "./listen.ts";
 import { joinSteps, namespaceNames, namespaceSteps, selfMapSteps } from "./namespaces.ts";
+import { mountSteps, nameSteps } from "./mounts.ts";
 import { inherited } from "../native.ts";
+import { currentOS } from "../os.ts";
+import { windowsOnly, windowsSteps } from "../windows/plan.ts";
 import { privilegeSteps } from "./privileges.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
 import { resourceSteps } from "./resources.ts";
@@ -42,6 +45,10 @@ export const linuxOnly = [
   "ambientCaps",
   "cgroupFD",
   "noNewPrivs",
+  "mounts",
+  "pivotRoot",
+  "hostname",
+  "domainname",
   "capabilities",
   "newKeyring",
   "dumpable",
@@ -67,14 +74,15 @@ export function planStart(program: Text, args: readonly Text[], given: ProcAttr)
   const { name, argv } = checkProgram(context, program, args);
   const attr = given instanceof OwnAttributes ? given : readAttributes(given, context.refuse);
   const { sys } = attr;
+  const isWindows = context.os === "win32";
   const steps: PlannedStep[] = [
-    sigaction,
+    ...isWindows ? windowsSteps(context, name, argv, attr) : [sigaction],
     ...directorySteps(context, attr),
     ...descriptorSteps(context, attr),
-    sigprocmask,
+    ...isWindows ? [] : [sigprocmask],
     { step: "exec", values: [], argument: showText(name) },
   ];
-  if (sys !== undefined) {
+  if (sys !== undefined && !isWindows) {
     steps.push(...otherSteps(context, attr, sys));
     // In the order of the native table, which says why; those that repeat stay as they are.
     steps.sort((a, b) => stepCode(a.step) - stepCode(b.step));
@@ -100,6 +108,9 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
       if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
     }
   }
+  for (const field of windowsOnly) {
+    if (sys[field] !== undefined) context.refuse(`${field} is for Windows only`);
+  }
   const steps = [
     ...cgroupSteps(context, sys),
     ...resourceSteps(context, sys),
@@ -107,6 +118,8 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
     ...namespaceSteps(context, sys),
     ...joinSteps(context, sys),
     ...selfMapSteps(context, sys),
+    ...mountSteps(context, sys),
+    ...nameSteps(context, sys),
     ...sessionSteps(context, sys),
     ...terminalSteps(context, attr),
     ...rootSteps(context, sys),
@@ -174,7 +187,7 @@ export function explainPlan(plan: StartPlan): string {
     const argument = stepArgument(step);
     return argument === undefined ? word : `${word} ${argument}`;
   });
-  return [clone, ...lines].join("\n");
+  return [...currentOS() === "win32" ? [] : [clone], ...lines].join("\n");
 }
 
 function flag(on: boolean | undefined, step: "noctty" | "ptrace"): PlannedStep[] {
@@ -268,7 +281,8 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
     const file = files[target] ?? null;
     if (file === nullDevice) {
       const source = fdNumber(file, "/dev/null");
-      steps.push({ step: "fd", values: [source, target], argument: `/dev/null -> ${target}` });
+      const name = context.os === "win32" ? "NUL" : "/dev/null";
+      steps.push({ step: "fd", values: [source, target], argument: `${name} -> ${target}` });
       continue;
     }
     const source = file === null ? -1 : descriptor(context, `file ${target}`, file);
@@ -276,7 +290,8 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
     // explain() opens nothing, and says what would be opened instead of its number.
     steps.push(isPlanned(file) ? { ...step, argument: `${file.label} -> ${target}` } : step);
   }
-  if (sys?.closeFds ?? true) {
+  // On Windows only what is named is inherited.
+  if (context.os !== "win32" && (sys?.closeFds ?? true)) {
     steps.push({ step: "close_range", values: [count] });
   }
   return steps;

@@ -1,7 +1,15 @@
 /** ProcAttr and SysProcAttr as a caller has given them: read once, copied, and checked for what they are. */
 
-import type { Credential, ProcAttr, SysProcAttr, SysProcIDMap } from "./attributes.ts";
+import type {
+  Credential,
+  JoinedNamespace,
+  ProcAttr,
+  SysProcAttr,
+  SysProcIDMap,
+} from "./attributes.ts";
 import type { PlanContext } from "./checks.ts";
+import { readMounts } from "./mounts.ts";
+import { readWindows, windowsKinds } from "../windows/attributes.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
 import { checkLandlock } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
@@ -49,6 +57,11 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["personality", "number"],
   ["closeFds", "boolean"],
   ["listenFds", "any"],
+  ["mounts", "list"],
+  ["pivotRoot", "any"],
+  ["hostname", "string"],
+  ["domainname", "string"],
+  ...windowsKinds,
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -83,6 +96,8 @@ const schedulerNames: ReadonlySet<string> = new Set<keyof Scheduler>([
 const ioPriorityNames: ReadonlySet<string> = new Set<keyof IoPriority>(["class", "level"]);
 
 const memoryPolicyNames: ReadonlySet<string> = new Set<keyof MemoryPolicy>(["mode", "nodes"]);
+
+const joinedNames: ReadonlySet<string> = new Set<keyof JoinedNamespace>(["fd", "kind"]);
 
 const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
 
@@ -130,7 +145,7 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
     const fits = kind === "list" ? Array.isArray(value) : typeof value === kind && value !== null;
     if (!fits) throw new TypeError(`sys.${field} is not a ${kind}`);
   }
-  const { credential, rlimits, uidMappings, gidMappings, ambientCaps } = fields;
+  const { credential, rlimits, uidMappings, gidMappings, ambientCaps, joinNamespaces } = fields;
   if (credential !== undefined) {
     checkRecord("credential", credential);
     const given = read("credential", credential, credentialNames, refuse);
@@ -147,9 +162,12 @@ export function readSys(sys: SysProcAttr, refuse: Refuse): SysProcAttr {
   if (uidMappings !== undefined) fields.uidMappings = readMaps("uidMappings", uidMappings, refuse);
   if (gidMappings !== undefined) fields.gidMappings = readMaps("gidMappings", gidMappings, refuse);
   if (Array.isArray(fields.listenFds)) fields.listenFds = [...fields.listenFds];
+  if (fields.mounts !== undefined) fields.mounts = readMounts(fields.mounts, refuse);
   if (ambientCaps !== undefined) fields.ambientCaps = [...ambientCaps];
+  if (joinNamespaces !== undefined) fields.joinNamespaces = readJoined(joinNamespaces, refuse);
   readPrivileges(fields, refuse);
   readResources(fields, refuse);
+  readWindows(fields, refuse);
   return fields;
 }
 
@@ -161,14 +179,15 @@ function readPrivileges(fields: SysProcAttr, refuse: Refuse): void {
   checkRecord("capabilities", capabilities);
   const given = read("capabilities", capabilities, capabilityNames, refuse);
   for (const set of ["bounding", "permitted", "effective", "inheritable"] as const) {
-    given[set] = copyList(`capabilities.${set}`, given[set]);
+    const list = given[set];
+    if (list !== undefined) given[set] = copyList(`capabilities.${set}`, list);
   }
   fields.capabilities = given;
 }
 
 function readResources(fields: SysProcAttr, refuse: Refuse): void {
-  const { scheduler, ioPriority, memoryPolicy } = fields;
-  fields.affinity = copyList("affinity", fields.affinity);
+  const { affinity, scheduler, ioPriority, memoryPolicy } = fields;
+  if (affinity !== undefined) fields.affinity = copyList("affinity", affinity);
   if (scheduler !== undefined) {
     checkRecord("scheduler", scheduler);
     const given = read("scheduler", scheduler, schedulerNames, refuse);
@@ -184,16 +203,12 @@ function readResources(fields: SysProcAttr, refuse: Refuse): void {
   if (memoryPolicy !== undefined) {
     checkRecord("memoryPolicy", memoryPolicy);
     const given = read("memoryPolicy", memoryPolicy, memoryPolicyNames, refuse);
-    given.nodes = copyList("memoryPolicy.nodes", given.nodes);
+    if (given.nodes !== undefined) given.nodes = copyList("memoryPolicy.nodes", given.nodes);
     fields.memoryPolicy = given;
   }
 }
 
-function copyList(
-  what: string,
-  list: readonly number[] | undefined,
-): readonly number[] | undefined {
-  if (list === undefined) return undefined;
+function copyList(what: string, list: readonly number[]): readonly number[] {
   if (!Array.isArray(list)) throw new TypeError(`${what} is not a list`);
   return [...list];
 }
@@ -207,6 +222,16 @@ function readMaps(
     const name = `${what}[${index}]`;
     checkRecord(name, map);
     return read(name, map, mapNames, refuse);
+  });
+}
+
+type Joined = NonNullable<SysProcAttr["joinNamespaces"]>;
+
+/** A descriptor that is no record with its kind is left as it is. */
+function readJoined(list: Joined, refuse: Refuse): Joined {
+  return Array.from(list, (entry, index) => {
+    if (typeof entry !== "object" || entry === null || !("kind" in entry)) return entry;
+    return read(`joinNamespaces[${index}]`, entry, joinedNames, refuse);
   });
 }
 

@@ -16,7 +16,12 @@ export function ptyOptions(pty: unknown): PtyOptions | undefined {
 }
 
 /** The attributes of a child whose 0 is its controlling terminal. TypeError for what contradicts that. */
-export function withSession(sys: SysProcAttr | undefined, { refuse }: PlanContext): SysProcAttr {
+export function withSession(
+  sys: SysProcAttr | undefined,
+  { os, refuse }: PlanContext,
+): SysProcAttr {
+  // A pseudo-console is told of by the start itself.
+  if (os === "win32") return sys ?? {};
   if (sys === undefined) return { setsid: true, setctty: true };
   const own = readSys(sys, refuse);
   const { setsid, setctty, noctty, foreground, setpgid, ctty = 0 } = own;

@@ -9,9 +9,10 @@ import { endAtExit, endSignal, withDeathSignal } from "./end_with_parent.ts";
 import type { PlannedFd } from "../file/file.ts";
 import { identity } from "./proc.ts";
 import { extendReach, type Process } from "../process/process.ts";
-import type { Signal } from "../process/signals.ts";
+import { type Signal, signalNumber } from "../process/signals.ts";
 import { readSys } from "../start/sys.ts";
 import { growGroup, type Tree } from "./tree.ts";
+import { withJob } from "../windows/plan.ts";
 
 const trees: ReadonlySet<unknown> = new Set<Tree>(["process", "group", "cgroup", "namespace"]);
 
@@ -54,6 +55,7 @@ export function seed(options: SeedOptions, explains: boolean): Seed | undefined 
   if (tree === "process" && signal === undefined) return undefined;
   const { os, refuse } = planContext(path);
   let sys = sysProcAttr === undefined ? {} : readSys(sysProcAttr, refuse);
+  if (os === "win32") return seedJob(options, sys, refuse);
   const lasting = signal !== undefined && os === "linux";
   if (lasting) sys = withDeathSignal(sys, signal, refuse);
   const planted = plant(tree, sys, path, explains);
@@ -64,6 +66,28 @@ export function seed(options: SeedOptions, explains: boolean): Seed | undefined 
   };
   return { ...planted, lasting, grow };
 }
+
+/** On Windows a job object is both: a tree, and what ends it when this process's handle is closed by the kernel. */
+function seedJob(
+  { tree = "process", endWithParent }: SeedOptions,
+  sys: SysProcAttr,
+  refuse: (detail: string) => never,
+): Seed {
+  const isTree = tree === "group";
+  if (!isTree && tree !== "process") refuse(`tree "${tree}" is for Linux only`);
+  const signal = endSignal(endWithParent);
+  if (signal !== undefined && signalNumber(signal, "win32") !== SIGKILL) {
+    refuse(`endWithParent ${signal}: Windows has SIGKILL only`);
+  }
+  return {
+    sys: withJob(sys, isTree, signal !== undefined),
+    lasting: false,
+    grow: isTree ? growGroup : nothing,
+    discard: nothing,
+  };
+}
+
+const SIGKILL = 9;
 
 function plant(
   tree: Tree,

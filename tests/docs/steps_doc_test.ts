@@ -20,7 +20,9 @@ function namesTest(cell: string): boolean {
 
 test("docs/STEPS.md has every step of the native table, in its order, with its word", () => {
   const documented = rows().map(([step = "", word = ""]) => ({ step, word }));
-  assertEquals(documented, STEPS.map(({ step, word }) => ({ step, word })));
+  // Those of Windows are in docs/PLATFORMS.md.
+  const own = STEPS.filter((row) => !("windows" in row));
+  assertEquals(documented, own.map(({ step, word }) => ({ step, word })));
 });
 
 test("docs/STEPS.md says of every step what it does, why it stands there, and who asks for it", () => {

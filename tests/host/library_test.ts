@@ -48,6 +48,11 @@ test("npm's package has its library as a file beside its modules, and nothing el
       `/a b/node_modules/osexec/dist/native/${name}`,
     );
   }
+  const windows = { ...machine, platform: "win32", arch: "x64" };
+  assertEquals(
+    packagedPath("file:///C:/a%20b/osexec/dist/mod.js", windows),
+    "C:/a b/osexec/dist/native/win32-x64.dll",
+  );
   for (
     const other of [
       import.meta.url,

@@ -7,6 +7,7 @@ import {
   CLONE_NEWNS,
   CLONE_NEWUSER,
   CLONE_NEWUTS,
+  type Mount,
   type SysProcAttr,
 } from "../../mod.ts";
 import {
@@ -51,6 +52,9 @@ const made: SysProcAttr = { unshareflags: CLONE_NEWUSER };
 const mounts: SysProcAttr = self.uid === 0
   ? { unshareflags: CLONE_NEWNS }
   : { unshareflags: CLONE_NEWNS | CLONE_NEWUSER, uidMappings };
+
+const rooted: SysProcAttr = { cloneflags: CLONE_NEWUSER | CLONE_NEWNS, pivotRoot: "/" };
+const memory: Mount = { type: "tmpfs", target: "/" };
 
 const own = { ...self, noSetGroups: true };
 /** So many descriptors that no other call has this number in it. */
@@ -157,6 +161,59 @@ const faults = {
     isAlone: true,
   },
   "mount_private": { rule: "mount", start: { sys: mounts }, argument: "/" },
+  // Of mounts each is alone, as mount_private's rule is in the way of them all.
+  "new_root": {
+    rule: "open_tree",
+    start: { sys: { ...rooted, pivotRoot: "/tmp" } },
+    argument: "/tmp",
+    isAlone: true,
+  },
+  "mount": {
+    rule: "fsopen",
+    start: { sys: { ...rooted, mounts: [memory] } },
+    argument: "tmpfs / nosuid nodev mode=0755",
+    isAlone: true,
+  },
+  "mount (its place)": {
+    rule: "move_mount",
+    start: { sys: { ...rooted, mounts: [memory] } },
+    argument: "tmpfs / nosuid nodev mode=0755",
+    isAlone: true,
+  },
+  "symlink": {
+    rule: "symlinkat",
+    start: {
+      sys: { ...rooted, mounts: [memory, { type: "symlink", source: "usr/bin", target: "/bin" }] },
+    },
+    argument: "/bin -> usr/bin",
+    isAlone: true,
+  },
+  "remount": {
+    rule: "mount_setattr",
+    start: { sys: { ...rooted, mounts: [{ ...memory, readOnly: true }] } },
+    argument: "/ ro",
+    isAlone: true,
+  },
+  "pivot_root": {
+    rule: "pivot_root",
+    start: { sys: { ...rooted, mounts: [memory] } },
+    isAlone: true,
+  },
+  "pivot_root (the old root)": {
+    rule: "umount2",
+    start: { sys: { ...rooted, mounts: [memory] } },
+    isAlone: true,
+  },
+  "hostname": {
+    rule: "sethostname",
+    start: { sys: { cloneflags: CLONE_NEWUSER | CLONE_NEWUTS, hostname: "box" } },
+    argument: "box",
+  },
+  "domainname": {
+    rule: "setdomainname",
+    start: { sys: { cloneflags: CLONE_NEWUSER | CLONE_NEWUTS, domainname: "box" } },
+    argument: "box",
+  },
   "setsid": { rule: "setsid", start: { sys: { setsid: true } } },
   "setpgid": { rule: "setpgid", start: { sys: { setpgid: true } }, argument: "0" },
   "foreground": {
@@ -548,6 +605,42 @@ test("step mount_private fails by its name, and nothing changes here", {
   skip: needsUserNamespaces,
 }, fails("mount_private"));
 
+test("step new_root fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("new_root"));
+
+test("step mount fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("mount"));
+
+test("step mount (its place) fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("mount (its place)"));
+
+test("step symlink fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("symlink"));
+
+test("step remount fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("remount"));
+
+test("step pivot_root fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("pivot_root"));
+
+test("step pivot_root (the old root) fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("pivot_root (the old root)"));
+
+test("step hostname fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("hostname"));
+
+test("step domainname fails by its name, and nothing changes here", {
+  skip: needsUserNamespaces,
+}, fails("domainname"));
+
 test(
   "step setsid fails by its name, and nothing changes here",
   { skip: cannot("setsid", "fail") },
@@ -840,6 +933,60 @@ test(
   "step mount_private is named where the child is killed in it",
   { skip: needsUserNamespaces },
   kills("mount_private"),
+);
+
+test(
+  "step new_root is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("new_root"),
+);
+
+test(
+  "step mount is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("mount"),
+);
+
+test(
+  "step mount (its place) is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("mount (its place)"),
+);
+
+test(
+  "step symlink is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("symlink"),
+);
+
+test(
+  "step remount is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("remount"),
+);
+
+test(
+  "step pivot_root is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("pivot_root"),
+);
+
+test(
+  "step pivot_root (the old root) is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("pivot_root (the old root)"),
+);
+
+test(
+  "step hostname is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("hostname"),
+);
+
+test(
+  "step domainname is named where the child is killed in it",
+  { skip: needsUserNamespaces },
+  kills("domainname"),
 );
 
 test(

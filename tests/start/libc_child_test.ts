@@ -74,7 +74,28 @@ const refusals: Readonly<Record<string, Refusal>> = {
     argument: "allow",
   },
   ambientCaps: { start: { sys: { ambientCaps: [1] } }, step: "capabilities", argument: "keep" },
+  joinNamespaces: { start: { sys: { joinNamespaces: [2] } }, step: "setns", argument: "2" },
   cgroupFD: { start: { sys: { cgroupFD: 2 } }, step: "cgroup", argument: "2" },
+  mounts: {
+    start: { sys: { unshareflags: CLONE_NEWNS, mounts: [{ type: "tmpfs", target: "/tmp" }] } },
+    step: "unshare",
+    argument: "CLONE_NEWNS",
+  },
+  pivotRoot: {
+    start: { sys: { unshareflags: CLONE_NEWNS, pivotRoot: "/" } },
+    step: "unshare",
+    argument: "CLONE_NEWNS",
+  },
+  hostname: {
+    start: { sys: { unshareflags: CLONE_NEWUTS, hostname: "box" } },
+    step: "unshare",
+    argument: "CLONE_NEWUTS",
+  },
+  domainname: {
+    start: { sys: { unshareflags: CLONE_NEWUTS, domainname: "box" } },
+    step: "unshare",
+    argument: "CLONE_NEWUTS",
+  },
   noNewPrivs: { start: { sys: { noNewPrivs: true } }, step: "no_new_privs", argument: null },
   capabilities: {
     start: { sys: { capabilities: { bounding: [1] } } },

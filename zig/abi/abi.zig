@@ -210,7 +210,7 @@ pub const structs = .{
     .Event = Event,
     .Reactor = Reactor,
 };
-pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait, .Option = Option };
+pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend, .Wait = Wait, .Option = Option, .Creation = steps.CreationBit };
 
 /// A digest of every layout, code, word and signature (`symbols`: what is exported): equal digests mean that both sides were built
 /// from the same boundary.

@@ -72,8 +72,8 @@ pub const Kind = enum {
     }
 };
 
-/// Who takes a step. `either`: the clone itself where the kernel can, else the child.
-pub const Side = enum { child, parent, either };
+/// Who takes a step. `either`: the clone itself where the kernel can, else the child. `windows`: no Unix has it.
+pub const Side = enum { child, parent, either, windows };
 
 /// Whose memory a child may have that takes the step, as some change what belongs to the memory and not to the process.
 pub const Memory = enum {
@@ -154,6 +154,12 @@ pub const Step = enum(u16) {
     keyring,
     pdeathsig,
     dumpable,
+    creation,
+    command_line,
+    process_security,
+    thread_security,
+    job,
+    inherit,
     chdir,
     no_new_privs,
     fd,
@@ -194,7 +200,12 @@ pub const SetgroupsPolicy = extern struct { allow: u32 };
 pub const Setns = extern struct { namespace: Descriptor, kind: u32 };
 pub const Unshare = extern struct { flags: u32 };
 /// Becomes what "/" is to the mounts that follow, and what pivot_root puts in its place.
-pub const NewRoot = extern struct { path: Path };
+pub const NewRoot = extern struct {
+    path: Path,
+    /// 1: a mount at "/" will lie on it all, so that it needs not be one itself.
+    covered: u32,
+    reserved: u32 = 0,
+};
 pub const Mount = extern struct {
     kind: MountKind,
     /// MOUNT_ATTR_* of mount_setattr(2), and `mount_recursive`.
@@ -215,6 +226,8 @@ pub const MountKind = enum(u32) {
     mqueue,
     /// What is there is hidden: a file by /dev/null, a directory by an empty one that nobody writes to.
     mask,
+    /// Not validated.
+    _,
 };
 /// Above what MOUNT_ATTR_* uses (MOUNT_ATTR_NOSYMFOLLOW is 0x200000).
 pub const mount_recursive: u32 = 1 << 31;
@@ -244,6 +257,24 @@ pub const CapabilitySets = extern struct {
 pub const AmbientSet = extern struct { capabilities: u64 };
 pub const Pdeathsig = extern struct { signal: u32 };
 pub const Dumpable = extern struct { value: u32 };
+/// CREATE_* of CreateProcess; bits of `CreationBit`; the handles of a token and of the parent process, or 0. A handle of
+/// Windows has 32 significant bits, sign-extended.
+pub const Creation = extern struct { flags: u32, bits: u32, token: i32, parent: i32 };
+pub const CreationBit = enum(u32) {
+    hide_window = 1,
+    no_inherit_handles = 2,
+    /// The program is a batch file: every argument stands in quotes.
+    batch = 4,
+    /// The handles of the process and of its first thread are inheritable.
+    inherit_process = 8,
+    inherit_thread = 16,
+};
+pub const CommandLine = extern struct { text: Path };
+/// A security descriptor in SDDL.
+pub const Security = extern struct { descriptor: Path };
+/// JOB_OBJECT_LIMIT_*.
+pub const Job = extern struct { limits: u32 };
+pub const Inherit = extern struct { handles: Words };
 /// -1: closed; -2: /dev/null, whichever descriptor that is. See `plan.Descriptor`.
 pub const Fd = extern struct { source: i32, target: i32 };
 pub const CloseRange = extern struct { first: i32 };
@@ -282,7 +313,7 @@ pub const table = [_]Row{
     .{ .step = .self_uid_map, .word = "uid_map", .Fields = Map },
     .{ .step = .pid_namespace, .word = "pid_namespace", .memory = .waits },
     .{ .step = .mount_private, .word = "mount_private" },
-    .{ .step = .new_root, .word = "new_root", .Fields = NewRoot, .since = "5.6" },
+    .{ .step = .new_root, .word = "new_root", .Fields = NewRoot },
     .{ .step = .mount, .word = "mount", .Fields = Mount, .repeats = true },
     .{ .step = .symlink, .word = "symlink", .Fields = Symlink, .repeats = true },
     .{ .step = .remount, .word = "remount", .Fields = Remount, .repeats = true },
@@ -306,6 +337,13 @@ pub const table = [_]Row{
     .{ .step = .pdeathsig, .word = "pdeathsig", .Fields = Pdeathsig },
     // A flag of the memory.
     .{ .step = .dumpable, .word = "dumpable", .Fields = Dumpable, .memory = .own },
+    // What creates the process on Windows, where exec is CreateProcessW and the other steps say with what.
+    .{ .step = .creation, .word = "creation", .Fields = Creation, .side = .windows },
+    .{ .step = .command_line, .word = "command_line", .Fields = CommandLine, .side = .windows },
+    .{ .step = .process_security, .word = "process_security", .Fields = Security, .side = .windows },
+    .{ .step = .thread_security, .word = "thread_security", .Fields = Security, .side = .windows },
+    .{ .step = .job, .word = "job", .Fields = Job, .side = .windows },
+    .{ .step = .inherit, .word = "inherit", .Fields = Inherit, .side = .windows },
     .{ .step = .chdir, .word = "chdir", .Fields = Directory, .libc = true },
     .{ .step = .no_new_privs, .word = "no_new_privs" },
     .{ .step = .fd, .word = "fd", .Fields = Fd, .repeats = true, .libc = true },

@@ -107,6 +107,8 @@ pub const Plan = struct {
     /// What "/" is to the mounts, where it is not the child's own: the step new_root has opened it. -1: it is.
     root: i32 = -1,
     root_path: ?String = null,
+    /// This process's, while what is made below the new root gets the modes that it is made with.
+    umask: i32 = 0,
     /// Of landlock, while its rules are being added.
     ruleset: i32 = -1,
     /// The child has joined a namespace of processes.

@@ -8,7 +8,9 @@ const clone = @import("../parent/clone.zig");
 const death = @import("death.zig");
 const decimal = @import("../os/decimal.zig");
 const descriptors = @import("descriptors.zig");
+const mounts = @import("mounts.zig");
 const namespaces = @import("namespaces.zig");
+const roots = @import("roots.zig");
 const landlock = @import("landlock.zig");
 const linux = @import("../os/linux.zig");
 const plans = @import("plan.zig");
@@ -120,6 +122,15 @@ fn takeLinux(plan: *Plan, record: plans.Iterator.Record, successor: clone.Entry)
         },
         // Or else every mount of the child would show outside (go.dev/issue/19661).
         .mount_private => linux.result(.mount, .{ "none", "/", null, MS_REC | MS_PRIVATE, null }),
+        // The mounts of the new root before it takes the old one's place, where what they are made of is; symlinks among
+        // them once all is mounted that these may lie in; and last what nothing can be made in any more.
+        .new_root => roots.newRoot(plan, fields(.new_root, payload)),
+        .mount => mounts.mount(plan, fields(.mount, payload)),
+        .symlink => roots.symlink(plan, fields(.symlink, payload)),
+        .remount => mounts.remount(plan, fields(.remount, payload)),
+        .pivot_root => roots.pivotRoot(plan),
+        .hostname => setName(.sethostname, fields(.hostname, payload)),
+        .domainname => setName(.setdomainname, fields(.domainname, payload)),
         // By CAP_SETPCAP, which setuid takes out of effect.
         .bounding_set => privileges.boundingSet(fields(.bounding_set, payload)),
         // Or setuid would drop the permitted set, from which the ambient one is raised.
@@ -198,6 +209,11 @@ fn exec(calls: anytype, plan: *const Plan) i32 {
         calls.pause(pause);
         pause *= 2;
     }
+}
+
+fn setName(comptime call: linux.Number, wanted: *const abi.steps.Hostname) i32 {
+    const name = wanted.name.slice();
+    return linux.result(call, .{ name.ptr, name.len });
 }
 
 /// Where clone3 could not do it. Slower by far: the kernel stops every fork of the machine for it.

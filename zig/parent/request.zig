@@ -5,6 +5,7 @@
 //! after it there is nobody left to trap an out-of-bounds access but the host's whole process.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const abi = @import("../abi/abi.zig");
 const plans = @import("../child/plan.zig");
 const steps = abi.steps;
@@ -117,6 +118,7 @@ fn checkSteps(bytes: []align(8) const u8) Error!Count {
         const header: *const abi.StepHeader = @ptrCast(@alignCast(&bytes[offset]));
         if (header.code >= steps.facts.len or header.reserved != 0) return error.Malformed;
         const facts = &steps.facts[header.code];
+        if (facts.side == .windows and builtin.os.tag != .windows) return error.Malformed;
         const start = offset + @sizeOf(abi.StepHeader);
         if (header.length > bytes.len - start) return error.Malformed;
         if (previous) |code| {

@@ -26,8 +26,8 @@ test "issue 17, 11: a child runs on the processors that it is given" {
     } else unreachable;
     try fork.inChild(@as(u32, @intCast(last)), struct {
         fn body(processor: u32) !void {
-            // As many bytes as the number needs, and not the kernel's multiple of 8.
-            var wanted: Affinity = .init(processor / 8 + 1);
+            // As many words as the number needs, and not as many as the kernel has processors.
+            var wanted: Affinity = .init(processor / 64 * 8 + 8);
             wanted.mask[processor / 8] = @as(u8, 1) << @intCast(processor % 8);
             try expectEqual(0, resources.affinity(&wanted.fields));
             var now: [128]u8 = @splat(0);

@@ -63,7 +63,7 @@ pub fn main(init: std.process.Init) !void {
         \\
         \\/**
         \\ * The steps in the order in which they run; the code of a step is its index. `word` is what errors call it, `size` that
-        \\ * of its fields, `since` the first Linux that has it.
+        \\ * of its fields, `since` the first Linux that has it, `windows` that no Unix has.
         \\ */
         \\export const STEPS = [
         \\
@@ -74,6 +74,7 @@ pub fn main(init: std.process.Init) !void {
             try w.print("{s}[\"{t}\", {d}]", .{ if (index == 0) "" else ", ", field.kind, field.offset });
         }
         try w.writeAll("]");
+        if (row.side == .windows) try w.writeAll(", windows: true");
         if (row.since) |since| try w.print(", since: \"{s}\"", .{since});
         try w.writeAll(" },\n");
     }

@@ -16,6 +16,7 @@
 //!     helper mount PATH       mounts a tmpfs there and copies the list of mounts to stdout
 //!     helper call NAME ARG... makes a system call and prints its answer, -errno. An argument is a number; or :TEXT or #HEX,
 //!                             which point to that; the bytes of the latter are printed too, a line each, as they are then
+//!     helper calls NAME ARG... [-- NAME ARG...]...    several, one after the other
 //!
 //! And what puts something over the program that it then becomes, looked up in PATH:
 //!
@@ -74,6 +75,7 @@ pub fn main(init: std.process.Init.Minimal) u8 {
     }
     if (is(verb, "mount")) return mount(rest[0]);
     if (is(verb, "call")) return call(word, rest[1..]);
+    if (is(verb, "calls")) return callAll(rest);
     if (is(verb, "share")) return share(rest, environment);
     if (is(verb, "deny")) return deny(rest, environment);
     if (is(verb, "inject")) return inject(rest, environment);
@@ -211,6 +213,19 @@ fn call(name: []const u8, rest: Strings) u8 {
     line(std.fmt.bufPrint(&text, "{d}", .{answer}) catch return 70);
     for (&buffers, lengths) |*buffer, length| {
         if (length > 0) line(std.fmt.bufPrint(&text, "{x}", .{buffer[0..length]}) catch return 70);
+    }
+    return 0;
+}
+
+fn callAll(all: Strings) u8 {
+    var rest = all;
+    while (rest.len > 0) {
+        var count: usize = 0;
+        while (count < rest.len and !is(std.mem.span(rest[count]), "--")) count += 1;
+        if (count == 0) return usage();
+        const code = call(std.mem.span(rest[0]), rest[1..count]);
+        if (code != 0) return code;
+        rest = rest[@min(count + 1, rest.len)..];
     }
     return 0;
 }
