@@ -7,6 +7,7 @@ import { isTurnSpent, nextTurn } from "../../ffi/turn.ts";
 import { StateError, SyscallError } from "../errors.ts";
 import { readOptions } from "../fields.ts";
 import { check } from "../native.ts";
+import { currentOS } from "../os.ts";
 import { textOf } from "./proc.ts";
 import { Timer } from "../timer.ts";
 
@@ -73,6 +74,8 @@ class Reaper implements Disposable {
   /** Throws where it could not tell whose a zombie is. */
   constructor(onOrphan: ReapOptions["onOrphan"]) {
     this.#onOrphan = onOrphan;
+    // It has no orphans, and says so.
+    if (currentOS() === "win32") check(library().osexec_adopt(1), "prctl");
     const { pid } = hostProcess() as { readonly pid: number };
     const pidfd = check(library().osexec_pidfd(pid), "pidfd_open");
     try {

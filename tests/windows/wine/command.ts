@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   Command,
+  exec,
   ExecError,
   ExitError,
   findProcess,
@@ -15,8 +16,11 @@ import {
   parallel,
   Pipeline,
   ProcessDoneError,
+  reapOrphans,
+  socketPair,
   SpawnError,
   startProcess,
+  StateError,
   SyscallError,
   TimeoutError,
 } from "../../../mod.ts";
@@ -239,6 +243,23 @@ test("issue 21: what is Linux's is refused by name", () => {
   assert(refused({ sysProcAttr: { setsid: true } }).includes("setsid is for Unix only"));
   assert(refused({ extraFiles: [1] }).includes("no descriptors beyond 2"));
   assert(refused({ endWithParent: "SIGTERM" }).includes("Windows has SIGKILL only"));
+});
+
+test("issue 21: what Windows has not says so, by Go's error", async () => {
+  const code = (run: () => unknown): string => assertThrows(run, SyscallError).code;
+  assertEquals(code(() => exec(child, ["child", "exit", "0"])), "EWINDOWS");
+  assertEquals(code(() => socketPair()), "EWINDOWS");
+  assertEquals(code(() => reapOrphans()), "EWINDOWS");
+  const leaderless = startProcess(child, ["child", "sleep"]);
+  assertThrows(() => leaderless.signalGroup("SIGKILL"), StateError);
+  leaderless.kill();
+  await leaderless.wait();
+  const path = `${os.tmpdir()}\\async.txt`;
+  fs.writeFileSync(path, "there");
+  using file = await OSFile.openAsync(path);
+  const buffer = new Uint8Array(8);
+  assertEquals(await file.read(buffer), 5);
+  assertEquals(await file.read(buffer), null);
 });
 
 test("issue 21: a child that ends with its parent does so when the parent is killed", async () => {
