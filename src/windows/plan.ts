@@ -25,7 +25,12 @@ export function windowsSteps(
   const { cmdLine, creationFlags = 0, token = 0, parentProcess = 0, jobFlags } = sys;
   const flags = checkInteger(context, "creationFlags", creationFlags, 0, 0xffff_ffff);
   const isBatch = cmdLine === undefined && runsByShell(program);
-  if (isBatch) argv.slice(1).forEach((argument, index) => checkBatch(context, argument, index + 1));
+  if (isBatch) {
+    checkBatch(context, program, "the path");
+    argv.slice(1).forEach((argument, index) =>
+      checkBatch(context, argument, `argument ${index + 1}`)
+    );
+  }
   const bits = (sys.hideWindow ? Creation.hide_window : 0) |
     (sys.noInheritHandles ? Creation.no_inherit_handles : 0) |
     (isBatch ? Creation.batch : 0) |
@@ -84,13 +89,11 @@ function runsByShell(program: string): boolean {
  * cmd.exe reads a batch file's arguments by rules of its own (CVE-2024-24576). In quotes it takes all characters as they
  * are but these, for which there is no quoting that holds in every setting of its.
  */
-function checkBatch(context: PlanContext, argument: string, index: number): void {
+function checkBatch(context: PlanContext, argument: string, what: string): void {
   const [found] = /["%!\r\n]/.exec(argument) ?? [];
   if (found === undefined) return;
   context.refuse(
-    `argument ${index} of a batch file has ${
-      goQuote(found)
-    }, which cmd.exe does not take as it is: ` +
+    `${what} of a batch file has ${goQuote(found)}, which cmd.exe does not take as it is: ` +
       "sysProcAttr.cmdLine is passed on as you write it",
   );
 }

@@ -125,6 +125,11 @@ test("CVE-2024-24576: a batch file's arguments are quoted, or refused", () => {
         "argument 2 of a batch file has",
       );
     }
+    assertThrows(
+      () => steps({}, ["a"], `C:\\%TEMP%\\${program}`),
+      Refusal,
+      "the path of a batch file has",
+    );
     // The caller's own line is the caller's own.
     assertEquals(steps({ cmdLine: '"a" %X%' }, ["a", '"'], program)[1], [
       "command_line",

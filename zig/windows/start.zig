@@ -113,7 +113,7 @@ fn tryStart(memory: std.mem.Allocator, bytes: []const u8, answer: *abi.Answer) ?
             else => take(&attempt, record),
         } catch |reason| switch (reason) {
             error.OutOfMemory => errors.posix(.NOMEM),
-            error.InvalidUtf8 => errors.posix(.INVAL),
+            else => errors.posix(.INVAL),
         };
         if (record.step == .chdir) attempt.directory_step = index;
         const is_directory = record.step == .exec and errno == errors.ofCode(ERROR_DIRECTORY);
@@ -200,7 +200,10 @@ fn give(attempt: *Start, source: i32, target: i32) i32 {
     }
     table.acquire();
     defer table.release();
-    const entry = table.find(source) orelse return errors.posix(.BADF);
+    const entry = table.find(source) orelse {
+        // A program without a console may have none of the three to hand on.
+        return if (source >= 0 and source <= 2) 0 else errors.posix(.BADF);
+    };
     switch (entry.kind) {
         .process, .reactor => return errors.posix(.INVAL),
         .console => {
@@ -227,7 +230,10 @@ fn create(attempt: *Start, plan: *const plans.Plan, answer: *abi.Answer) !i32 {
     const memory = attempt.memory;
     const path = try programPath(attempt, try utf16(memory, std.mem.span(plan.path)));
     const line = attempt.line orelse blk: {
-        const text = try command_line.compose(memory, try slices(memory, plan.argv), has(attempt, .batch));
+        const arguments = try slices(memory, plan.argv);
+        // cmd.exe runs what the line begins with, and would look for that in the current directory first.
+        if (has(attempt, .batch) and arguments.len > 0) arguments[0] = try std.unicode.utf16LeToUtf8Alloc(memory, path);
+        const text = try command_line.compose(memory, arguments, has(attempt, .batch));
         break :blk (try utf16(memory, text)).ptr;
     };
     const environment = try block.make(memory, try slices(memory, plan.envp), try systemRoot(memory));
@@ -331,7 +337,7 @@ fn appendOnce(handles: *std.ArrayList(kernel.Handle), memory: std.mem.Allocator,
     if (std.mem.findScalar(kernel.Handle, handles.items, handle) == null) try handles.append(memory, handle);
 }
 
-fn slices(memory: std.mem.Allocator, strings: plans.Strings) ![]const []const u8 {
+fn slices(memory: std.mem.Allocator, strings: plans.Strings) ![][]const u8 {
     var list: std.ArrayList([]const u8) = .empty;
     var index: usize = 0;
     while (strings[index]) |string| : (index += 1) try list.append(memory, std.mem.span(string));

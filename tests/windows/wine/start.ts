@@ -268,6 +268,14 @@ test("issue 21: batch files: arguments arrive as one, or are refused", async () 
     (await new Command(batch, args).text()).trim();
   assertEquals(await show("a", "b c"), '"a" "b c"');
   assertEquals(await show("a&echo pwned", "b|more"), '"a&echo pwned" "b|more"');
+  // It is the file that runs, whatever it is called.
+  const [reading, writing] = OSFile.pipe();
+  const named = startProcess(batch, ["cmd /c exit 9", "x"], { files: [null, writing, null] });
+  writing.close();
+  const printed: string[] = [];
+  for await (const line of reading.lines()) printed.push(line.trim());
+  assertEquals([printed, (await named.wait()).exitCode], [['"x"'], 0]);
+  reading.close();
   for (const wrong of ['a" & echo pwned', "%PATH%", "a\nb"]) {
     const error = assertThrows(() => new Command(batch, [wrong]).start(), SpawnError);
     assertEquals(error.step, "request");
