@@ -52,10 +52,12 @@ export function findLibraries(folder) {
  */
 export function inModule(text, place) {
   const claimed = text.match(/^\/\/ sha256 ([0-9a-f]{64}),/m)?.[1];
-  const library = /size:\s*(\d+),\s*parts:\s*\[((?:\s*\[\d+,\s*"[A-Za-z0-9+/=]*"\],?)+)\s*\]/g;
+  // A number may have become "9e4".
+  const library =
+    /size:\s*([\de]+),\s*parts:\s*\[((?:\s*\[[\de]+,\s*"[A-Za-z0-9+/=]*"\],?)+)\s*\]/g;
   return [...text.matchAll(library)].map(([, size, parts = ""]) => {
     const bytes = Buffer.alloc(Number(size));
-    for (const [, offset, part = ""] of parts.matchAll(/\[(\d+),\s*"([^"]*)"\]/g)) {
+    for (const [, offset, part = ""] of parts.matchAll(/\[([\de]+),\s*"([^"]*)"\]/g)) {
       Buffer.from(part, "base64").copy(bytes, Number(offset));
     }
     const target = targetOf(bytes) ?? "no library";
