@@ -85,7 +85,8 @@ export function makeWine(place) {
   copyFileSync(dll, join(place, "prefix/drive_c/windows/system32/zlib1.dll"));
   spawnSync(server, ["-p"], quiet);
   const end = () => void spawnSync(server, ["-k"], quiet);
-  process.once("exit", end);
+  // Before the prefix is removed, by which it is found.
+  process.prependOnceListener("exit", end);
   return { bun, folder, library, env: { ...env, OSEXEC_WINE: program }, end };
 }
 
