@@ -216,38 +216,44 @@ pub const enums = .{ .Stage = Stage, .Rung = Rung, .Ready = Ready, .Lend = Lend,
 /// from the same boundary.
 pub fn fingerprintOf(comptime symbols: type) u64 {
     @setEvalBranchQuota(1_000_000);
-    var hash: std.hash.Fnv1a_64 = .init();
+    var digest: Digest = .{};
     for (std.meta.fieldNames(@TypeOf(structs))) |name| {
         const T = @field(structs, name);
-        hash.update(std.fmt.comptimePrint("{s}:{d}:{d};", .{ name, @sizeOf(T), @alignOf(T) }));
+        digest.add(name, &.{ @sizeOf(T), @alignOf(T) });
         for (std.meta.fieldNames(T)) |field| {
-            hash.update(std.fmt.comptimePrint("{s}@{d}+{s},", .{
-                field,
-                @offsetOf(T, field),
-                @typeName(@FieldType(T, field)),
-            }));
+            digest.add(field, &.{@offsetOf(T, field)});
+            digest.add(@typeName(@FieldType(T, field)), &.{});
         }
     }
     for (std.meta.fieldNames(@TypeOf(enums))) |name| {
         const info = @typeInfo(@field(enums, name)).@"enum";
-        for (info.field_names, info.field_values) |field, value| {
-            hash.update(std.fmt.comptimePrint("{s}.{s}={d};", .{ name, field, value }));
-        }
+        digest.add(name, &.{});
+        for (info.field_names, info.field_values) |field, value| digest.add(field, &.{value});
     }
-    hash.update(listen_pid_room);
+    digest.add(listen_pid_room, &.{});
     for (steps.table, steps.shapes) |row, shape| {
-        hash.update(std.fmt.comptimePrint("{t}={s}:{d}:{},", .{ row.step, row.word, shape.size, row.repeats }));
-        for (shape.fields) |field| {
-            hash.update(std.fmt.comptimePrint("{s}@{d}+{t},", .{ field.name, field.offset, field.kind }));
-        }
+        digest.add(@tagName(row.step), &.{ shape.size, @intFromBool(row.repeats) });
+        digest.add(row.word, &.{});
+        for (shape.fields) |field| digest.add(field.name, &.{ field.offset, @backingInt(field.kind) });
     }
     for (@typeInfo(symbols).@"struct".decl_names) |name| {
         const info = @typeInfo(@TypeOf(@field(symbols, name))).@"fn";
-        hash.update(name ++ "(");
+        digest.add(name, &.{});
         // Parameter by parameter: the name of the whole type would spell out the target's calling
         // convention, and the digest must be the same on every target.
-        for (info.param_types) |Param| hash.update(@typeName(Param.?) ++ ",");
-        hash.update(")" ++ @typeName(info.return_type.?) ++ ";");
+        for (info.param_types) |Param| digest.add(@typeName(Param.?), &.{});
+        digest.add(@typeName(info.return_type.?), &.{});
     }
-    return hash.final();
+    return digest.hash.final();
 }
+
+/// Of names and numbers as they are: to print each took the compiler minutes.
+const Digest = struct {
+    hash: std.hash.Fnv1a_64 = .init(),
+
+    fn add(digest: *Digest, name: []const u8, numbers: []const i64) void {
+        digest.hash.update(name);
+        digest.hash.update(",");
+        for (numbers) |number| digest.hash.update(&std.mem.toBytes(std.mem.nativeToLittle(i64, number)));
+    }
+};

@@ -51,9 +51,9 @@ pub fn main(init: std.process.Init) !void {
         \\export interface StepValues {
         \\
     );
-    inline for (abi.steps.table, abi.steps.shapes) |row, shape| {
+    for (rows) |row| {
         try w.print("  {t}: readonly [", .{row.step});
-        for (shape.fields, 0..) |field, index| {
+        for (row.fields, 0..) |field, index| {
             try w.print("{s}{s}: {s}", .{ if (index == 0) "" else ", ", field.name, tsType(field.kind) });
         }
         try w.writeAll("];\n");
@@ -68,13 +68,13 @@ pub fn main(init: std.process.Init) !void {
         \\export const STEPS = [
         \\
     );
-    inline for (abi.steps.table, abi.steps.shapes) |row, shape| {
-        try w.print("  {{ step: \"{t}\", word: \"{s}\", size: {d}, fields: [", .{ row.step, row.word, shape.size });
-        for (shape.fields, 0..) |field, index| {
+    for (rows) |row| {
+        try w.print("  {{ step: \"{t}\", word: \"{s}\", size: {d}, fields: [", .{ row.step, row.word, row.size });
+        for (row.fields, 0..) |field, index| {
             try w.print("{s}[\"{t}\", {d}]", .{ if (index == 0) "" else ", ", field.kind, field.offset });
         }
         try w.writeAll("]");
-        if (row.side == .windows) try w.writeAll(", windows: true");
+        if (row.is_windows) try w.writeAll(", windows: true");
         if (row.since) |since| try w.print(", since: \"{s}\"", .{since});
         try w.writeAll(" },\n");
     }
@@ -92,6 +92,29 @@ pub fn main(init: std.process.Init) !void {
     try w.writeAll("} as const;\n");
     try w.flush();
 }
+
+const Row = struct {
+    step: abi.Step,
+    word: []const u8,
+    size: u32,
+    fields: []const abi.steps.Field,
+    is_windows: bool,
+    since: ?[]const u8,
+};
+
+/// The table without its types, which are there at compile time alone.
+const rows: [abi.steps.table.len]Row = rows: {
+    var list: [abi.steps.table.len]Row = undefined;
+    for (abi.steps.table, abi.steps.shapes, &list) |row, shape, *each| each.* = .{
+        .step = row.step,
+        .word = row.word,
+        .size = shape.size,
+        .fields = shape.fields,
+        .is_windows = row.side == .windows,
+        .since = row.since,
+    };
+    break :rows list;
+};
 
 /// The vocabulary of the boundary. A type outside it does not compile.
 fn ffiType(comptime T: type) []const u8 {
