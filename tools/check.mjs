@@ -71,12 +71,6 @@ function allChecks(tools) {
   if (isRoot) {
     list.push(
       {
-        name: "bun-user",
-        title: "the tests under Bun, not as root",
-        run: bunTest(asUser),
-        isSlow: true,
-      },
-      {
         name: "deno-user",
         title: "the tests under Deno, not as root",
         run: denoTest(asUser),
@@ -92,7 +86,7 @@ function allChecks(tools) {
     }
     list.push(...ladderChecks(here));
     if (process.arch === "x64") {
-      list.push(...muslChecks(zig, here));
+      list.push(muslCheck(here));
       const title = "Go's tests for Windows and a tour there, under Wine";
       list.push({ name: "wine", title, run: underWine, isSlow: true });
     }
@@ -174,7 +168,7 @@ const REFUSALS = [
   ["clone3", ["bun"]],
   ["close_range", ["deno"]],
   ["pidfd_open", ["bun", "node"]],
-  ["faccessat2", ["node"]],
+  ["faccessat2", ["bun"]],
 ];
 
 /**
@@ -203,24 +197,21 @@ function ladderChecks(where) {
 /**
  * The whole suite under Bun for musl, with programs on musl as children too.
  *
- * @param {string} zig
  * @param {() => SuitePlace} here
- * @returns {Check[]}
+ * @returns {Check}
  */
-function muslChecks(zig, here) {
-  /** @type {ReturnType<typeof makeMusl> | undefined} */
-  let made;
-  const onMusl = (/** @type {SuitePlace} */ place) => {
-    const { bun, programs } = made ??= makeMusl(join(scratch, "musl"));
-    return { ...place, bun, env: { ...place.env, OSEXEC_MUSL: programs } };
-  };
-  const suite = {
+function muslCheck(here) {
+  return {
     name: "bun-musl",
     title: "the tests under Bun for musl",
-    run: bunTest(() => onMusl(here())),
+    run: (job) => {
+      const place = here();
+      const { bun, programs } = makeMusl(join(scratch, "musl"));
+      const there = { ...place, bun, env: { ...place.env, OSEXEC_MUSL: programs } };
+      return bunTest(() => there)(job);
+    },
     isSlow: true,
   };
-  return [suite, ...libcChecks(zig, () => onMusl(here()), ["bun"], "-musl", ", on musl")];
 }
 
 /**
