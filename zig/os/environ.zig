@@ -2,8 +2,8 @@
 //!
 //! setenv(3) reallocates the list and frees the old one, under a lock that no foreign code can take: Rust's,
 //! and so Deno's, is its own. So the memory is read by process_vm_readv(2), which answers EFAULT where a plain
-//! read would be a fault: first the list, until it has stood still for that long, then what it points to, which
-//! glibc keeps for good.
+//! read would be a fault: first the list, until it has stood still for that long and nobody is changing it, then what it
+//! points to, which glibc keeps for good.
 
 const std = @import("std");
 const builtin = @import("builtin");
@@ -60,6 +60,32 @@ fn list() usize {
     return @intFromPtr(libc.environment() orelse return 0);
 }
 
+/// A list as it was: how many bytes of addresses, and a sum of them.
+const List = struct { size: usize, sum: u64 };
+
+/// Null: there is no room for it.
+fn readList(from: usize, addresses: []u8) Error!?List {
+    var sum: u64 = from;
+    var size: usize = 0;
+    var read_to: usize = 0;
+    while (true) : (size += 8) {
+        if (size + 8 > addresses.len) return null;
+        // As far as there is memory, again from where that was not whole.
+        if (size + 8 > read_to) read_to = size + try peek(from + size, addresses[size..]);
+        if (size + 8 > read_to) return error.Changed;
+        const address = std.mem.readInt(u64, addresses[size..][0..8], .little);
+        if (address == 0) return .{ .size = size, .sum = sum };
+        sum = (sum ^ address) *% 0x100000001b3;
+    }
+}
+
+/// Until nobody is within a call that changes the environment: they have one lock, which unsetenv(3) of what is not there
+/// takes too. Without a libc, or in one without that lock, there is nothing to wait for.
+fn settle() void {
+    const unsetenv = libc.function("unsetenv", fn ([*:0]const u8) callconv(.c) i32) orelse return;
+    _ = unsetenv("OSEXEC_NOT_THERE");
+}
+
 /// `strict`: a variable without a "=" is taken for the remains of a list that is freed.
 fn look(known: *[8]u8, room: []u8, strict: bool) Error!usize {
     const from = list();
@@ -67,28 +93,22 @@ fn look(known: *[8]u8, room: []u8, strict: bool) Error!usize {
     // The list goes to the room's second half, and what it points to into the first.
     const half = room.len / 2;
     const addresses = room[half..];
-    var sum: u64 = from;
-    var size: usize = 0;
-    var read_to: usize = 0;
-    while (true) : (size += 8) {
-        if (size + 8 > addresses.len) return 2 * room.len + 64;
-        // As far as there is memory, again from where that was not whole.
-        if (size + 8 > read_to) read_to = size + try peek(from + size, addresses[size..]);
-        if (size + 8 > read_to) return error.Changed;
-        const address = std.mem.readInt(u64, addresses[size..][0..8], .little);
-        if (address == 0) break;
-        sum = (sum ^ address) *% 0x100000001b3;
-    }
+    const found = try readList(from, addresses) orelse return 2 * room.len + 64;
     if (list() != from) return error.Changed;
-    if (std.mem.readInt(u64, known, .little) == sum) return error.Known;
+    if (std.mem.readInt(u64, known, .little) == found.sum) return error.Known;
+    // Whoever has freed this list, and not yet named the new one, may have left it with an end where it had none: the same
+    // again when he is done is true.
+    settle();
+    const again = try readList(from, addresses) orelse return error.Changed;
+    if (list() != from or again.sum != found.sum) return error.Changed;
     var needed: usize = 0;
     var index: usize = 0;
-    while (index < size) : (index += 8) {
+    while (index < again.size) : (index += 8) {
         const address = std.mem.readInt(u64, addresses[index..][0..8], .little);
         needed += try copy(address, room[@min(needed, half)..half], strict);
     }
     if (needed > half) return room.len + needed;
-    std.mem.writeInt(u64, known, sum, .little);
+    std.mem.writeInt(u64, known, again.sum, .little);
     return needed;
 }
 
