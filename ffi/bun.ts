@@ -52,6 +52,8 @@ export function bunRuntime(): Runtime {
   return {
     platform,
     arch,
+    // On musl dlopen(3) wants a descriptor also for what is open already, and there may be none left by then.
+    bindsLate: false,
     connectsSlowly: false,
     lacks: () => null,
     allow() {},

@@ -36,6 +36,7 @@ export function denoRuntime(): Runtime {
   return {
     platform,
     arch: nodeArch(),
+    bindsLate: true,
     connectsSlowly: os !== "windows",
     lacks: () => null,
     allow,

@@ -214,10 +214,10 @@ interface Bound {
 function bind(runtime: Runtime, opened: OpenLibrary): Bound {
   const functions: Record<string, NativeFunction> = {};
   const handles: Opened[] = [];
-  if (opened.done === undefined) {
+  if (runtime.bindsLate && opened.done === undefined) {
     /**
-     * Binds a function at its first use, and the others of its group: one with a buffer costs Deno 0.3 ms, Node makes pages
-     * of its own for each, 0.04 ms, and Bun takes 0.45 for all forty (measured).
+     * Binds a function at its first use, and the others of its group: one with a buffer costs Deno 0.3 ms, and Node makes
+     * pages of its own for each, 0.04 ms; Bun takes 0.45 for all forty (measured).
      */
     const bindNow = (wanted: Name): NativeFunction | undefined => {
       const group = groups.find((names) => names.includes(wanted));

@@ -43,6 +43,7 @@ export function nodeRuntime(): Runtime {
   return {
     platform,
     arch,
+    bindsLate: true,
     connectsSlowly: false,
     lacks,
     allow() {},

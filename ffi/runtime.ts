@@ -47,6 +47,8 @@ export interface Runtime {
   readonly platform: string;
   /** The processor, in the words of `process.arch`. */
   readonly arch: string;
+  /** Whether to bind functions at their first use: each costs start-up time, and a library can be opened again at any time. */
+  readonly bindsLate: boolean;
   /** Whether connect() holds the event loop for long, so that it pays to do without it at first. */
   readonly connectsSlowly: boolean;
   /** What is not there at all that opening a library takes, and why; null: nothing. */
