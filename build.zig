@@ -105,6 +105,10 @@ pub fn build(b: *std.Build) void {
         run_tests.has_side_effects = true;
         test_step.dependOn(&run_tests.step);
         test_step.dependOn(&addLibrary(b, target, .safe, each).step);
+        // What an optimizer may take for known is looked at as it is shipped.
+        const optimized = b.addRunArtifact(addTests(b, target, .safe, each, &.{"optimizer"}));
+        optimized.has_side_effects = true;
+        test_step.dependOn(&optimized.step);
     }
 
     const dist_step = b.step("dist", "Build every target and rewrite ffi/embedded/");

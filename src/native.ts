@@ -64,11 +64,7 @@ export function inheritedVariable(name: string): string | undefined {
   const { environment } = currentRuntime();
   if (environment !== null) return environment[name];
   const prefix = `${name}=`;
-  const found = (): string | undefined =>
-    inheritedEnvironment().find((entry) => entry.startsWith(prefix));
-  // Again: while a Worker on Deno sets variables a list without PATH has been read, twice in some thirty runs of the test
-  // F1; how it comes about is not known.
-  return (found() ?? found())?.slice(prefix.length);
+  return inheritedEnvironment().find((entry) => entry.startsWith(prefix))?.slice(prefix.length);
 }
 
 /** Of `last`, where it was read from `process.env`: the names and the values. */

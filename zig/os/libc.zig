@@ -20,7 +20,8 @@ pub fn function(comptime name: []const u8, comptime F: type) ?*const F {
 /// The host's own environment, as libc keeps it.
 pub fn environment() ?plans.Strings {
     if (is_linux) {
-        const environ = @extern(?*const ?plans.Strings, .{ .name = "environ", .linkage = .weak });
+        // Not const: what is declared so the compiler reads once, whatever changes it meanwhile.
+        const environ = @extern(?*volatile ?plans.Strings, .{ .name = "environ", .linkage = .weak });
         return (environ orelse return null).*;
     }
     // Only the main program may use `environ` itself there.
