@@ -21,6 +21,7 @@ const spawn = @import("parent/spawn.zig");
 const system = @import("os/system.zig").system;
 const usage = @import("wait/usage.zig");
 const waiting = @import("wait/wait.zig");
+const windows = @import("windows/exports.zig");
 
 /// A library must not print or unwind inside its host: a broken invariant traps.
 pub const panic = std.debug.no_panic;
@@ -34,8 +35,7 @@ pub const symbols = struct {
     /// copy of the library in this process came from, or -1: this is the first.
     pub fn osexec_abi(half: i32) callconv(.c) i32 {
         if (half == 2) return shared.firstLibrary();
-        const shift: u6 = if (half == 0) 0 else 32;
-        return @bitCast(@as(u32, @truncate(fingerprint >> shift)));
+        return abi.halfOf(fingerprint, half);
     }
 
     /// The outcome is in `answer`.
@@ -250,9 +250,10 @@ pub const symbols = struct {
 };
 
 /// The same functions, by whichever system this is for.
-const exported = if (builtin.os.tag == .windows) @import("windows/exports.zig").symbols else symbols;
+const exported = if (builtin.os.tag == .windows) windows.symbols else symbols;
 
 comptime {
+    if (builtin.os.tag == .windows) assert(windows.fingerprint == fingerprint);
     if (builtin.output_mode == .Lib) for (@typeInfo(symbols).@"struct".decl_names) |name| {
         assert(@TypeOf(@field(exported, name)) == @TypeOf(@field(symbols, name)));
         @export(&@field(exported, name), .{ .name = name });

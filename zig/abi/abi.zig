@@ -83,6 +83,17 @@ pub const Answer = extern struct {
     /// What `osexec_settle` is to be asked for, once; -1: the child has called execve.
     pending: i32,
 
+    /// Neither a process nor a failure.
+    pub const nothing: Answer = .{
+        .pid = -1,
+        .pidfd = -1,
+        .step = 0,
+        .errno = 0,
+        .signal = 0,
+        .rungs = 0,
+        .pending = -1,
+    };
+
     comptime {
         assert(@sizeOf(Answer) == 28);
     }
@@ -245,6 +256,12 @@ pub fn fingerprintOf(comptime symbols: type) u64 {
         digest.add(@typeName(info.return_type.?), &.{});
     }
     return digest.hash.final();
+}
+
+/// Its lower (0) or upper (1) half, as each function answers an i32.
+pub inline fn halfOf(fingerprint: u64, half: i32) i32 {
+    const shift: u6 = if (half == 0) 0 else 32;
+    return @bitCast(@as(u32, @truncate(fingerprint >> shift)));
 }
 
 /// Of names and numbers as they are: to print each took the compiler minutes.

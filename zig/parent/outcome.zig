@@ -8,16 +8,6 @@ const system = @import("../os/system.zig").system;
 const wait = @import("../wait/wait.zig");
 const Plan = plans.Plan;
 
-pub const nothing: abi.Answer = .{
-    .pid = -1,
-    .pidfd = -1,
-    .step = 0,
-    .errno = 0,
-    .signal = 0,
-    .rungs = 0,
-    .pending = -1,
-};
-
 /// There is no plan.
 pub fn refuse(answer: *abi.Answer, err: requests.Error) void {
     fail(answer, .request, switch (err) {

@@ -49,7 +49,7 @@ fn replaceWithStdio(plan: *const Plan) i32 {
 
 /// Replaces this process's image: returns only when that failed, with everything as it was before.
 pub fn replace(bytes: []const u8, answer: *abi.Answer) void {
-    answer.* = outcome.nothing;
+    answer.* = .nothing;
     const needed = requests.capacity(bytes) catch |err| return outcome.refuse(answer, err);
     var spare: arenas.Arena = undefined;
     const arena = arenas.acquire(needed, &spare, null) orelse {

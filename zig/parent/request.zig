@@ -332,6 +332,32 @@ test "a step that may stand once is refused twice" {
     try testing.expectError(error.Malformed, parseExample(example.bytes[0..example.length]));
 }
 
+test "what only Windows does is refused elsewhere" {
+    if (builtin.os.tag == .windows) return error.SkipZigTest;
+    for (&steps.facts, 0..) |*facts, code| {
+        if (facts.side != .windows) continue;
+        // The step, with fields that are well formed, and exec.
+        var example: Example = .init();
+        const request: *abi.Request = @ptrCast(&example.bytes);
+        @memset(example.bytes[request.steps..], 0);
+        const payload = 32;
+        const records = [_]abi.StepHeader{
+            .{ .code = @intCast(code), .length = payload },
+            .{ .code = @backingInt(abi.Step.exec), .length = 0 },
+        };
+        @memcpy(example.bytes[request.steps..][0..8], std.mem.asBytes(&records[0]));
+        @memcpy(example.bytes[request.steps + 8 + payload ..][0..8], std.mem.asBytes(&records[1]));
+        for (facts.kinds[0..facts.count], facts.offsets[0..facts.count]) |kind, offset| switch (kind) {
+            // To nothing, behind the fields.
+            .path, .bytes, .words => example.bytes[request.steps + 8 + offset] = facts.size - offset,
+            else => {},
+        };
+        request.steps_length = 8 + payload + 8;
+        request.length = request.steps + request.steps_length;
+        try testing.expectError(error.Malformed, parseExample(example.bytes[0..request.length]));
+    }
+}
+
 test "every truncation is refused" {
     const example: Example = .init();
     for (0..example.length) |length| {

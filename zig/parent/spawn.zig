@@ -31,13 +31,13 @@ pub fn start(bytes: []const u8, answer: *abi.Answer) void {
 
 /// Nothing has been started, for want of a thread to do it.
 pub fn failBefore(answer: *abi.Answer, negated: i32) void {
-    answer.* = outcome.nothing;
+    answer.* = .nothing;
     outcome.fail(answer, .clone, negated);
 }
 
 /// start(), but whose the child is stays to be said.
 pub fn make(bytes: []const u8, answer: *abi.Answer) void {
-    answer.* = outcome.nothing;
+    answer.* = .nothing;
     const needed = requests.capacity(bytes) catch |err| return outcome.refuse(answer, err);
     var spare: arenas.Arena = undefined;
     const arena = arenas.acquire(needed, &spare, if (options.child == .raw) pending.reclaim else null) orelse {
@@ -59,7 +59,7 @@ pub fn make(bytes: []const u8, answer: *abi.Answer) void {
         again.left = .{ .bytes = again.steps };
         again.deferred = false;
         again.without |= ladder.rung(.window);
-        answer.* = outcome.nothing;
+        answer.* = .nothing;
         run(again, arena, answer);
     }
 }
@@ -82,7 +82,7 @@ fn mayLackDescriptors(plan: *const Plan, answer: *const abi.Answer) bool {
 
 /// What has become of a pending start: see `osexec_settle`.
 pub fn settle(index: i32, pid: i32, answer: *abi.Answer) i32 {
-    answer.* = outcome.nothing;
+    answer.* = .nothing;
     const none = system.negative(.INVAL);
     const report = switch (options.child) {
         .raw => pending.settle(index, pid) orelse return none,

@@ -16,9 +16,8 @@ pub fn main(init: std.process.Init) !void {
         \\/** A digest of all that stands below, its lower and upper half; compared at load. */
         \\
     );
-    const low: i32 = @bitCast(@as(u32, @truncate(lib.fingerprint)));
-    const high: i32 = @bitCast(@as(u32, @truncate(lib.fingerprint >> 32)));
-    try w.print("export const FINGERPRINT = [{d}, {d}] as const;\n", .{ low, high });
+    const halves = .{ abi.halfOf(lib.fingerprint, 0), abi.halfOf(lib.fingerprint, 1) };
+    try w.print("export const FINGERPRINT = [{d}, {d}] as const;\n", halves);
     try w.print("\n/** The first word of a request. */\nexport const MAGIC = 0x{x};\n", .{abi.magic});
 
     try w.print(

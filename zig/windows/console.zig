@@ -2,6 +2,7 @@
 //! that is printed to, and the child is told of the console between them when it is made.
 
 const std = @import("std");
+const builtin = @import("builtin");
 const errors = @import("errors.zig");
 const kernel = @import("kernel.zig");
 const table = @import("table.zig");
@@ -125,12 +126,9 @@ const Inmate = struct {
 
 /// Notes that a process was started in it.
 pub fn begin(console: *table.Console, process: kernel.Handle) void {
-    const self = kernel.GetCurrentProcess();
     const inmate = table.create(Inmate) orelse return;
     inmate.console = console;
-    if (kernel.DuplicateHandle(self, process, self, &inmate.process, 0, 0, kernel.DUPLICATE_SAME_ACCESS) == 0) {
-        return table.destroy(inmate);
-    }
+    inmate.process = table.duplicate(process) orelse return table.destroy(inmate);
     // The callback waits for the lock, and so for its own handle.
     table.acquire();
     defer table.release();
@@ -158,4 +156,24 @@ test "sizes are cut to what a console has room for" {
     try std.testing.expectEqual(1, clamp(0));
     try std.testing.expectEqual(32767, clamp(65535));
     try std.testing.expectEqual(120, clamp(120));
+}
+
+test "a terminal that there is no number for leaves none of its own" {
+    if (builtin.os.tag != .windows) return error.SkipZigTest;
+    var last: i32 = -1;
+    while (true) {
+        const number = table.add(.{ .kind = .reactor, .handle = kernel.invalid });
+        if (number < 0) break;
+        last = number;
+    }
+    defer for (3..@intCast(last + 1)) |number| {
+        _ = table.close(@intCast(number));
+    };
+    var ends: [2]i32 = undefined;
+    var text: [16]u8 = undefined;
+    try std.testing.expectEqual(posix(.MFILE), open(&ends, &text, text.len));
+    // One of the two that it takes.
+    _ = table.close(last);
+    try std.testing.expectEqual(posix(.MFILE), open(&ends, &text, text.len));
+    try std.testing.expectEqual(last, table.add(.{ .kind = .reactor, .handle = kernel.invalid }));
 }

@@ -7,31 +7,10 @@ const kernel = @import("kernel.zig");
 /// No code of Windows' own that a call here may answer is as great: WinError.h's system codes end at 15999.
 pub const windows_from = 0x1_0000;
 
-/// What TypeScript looks at to decide what to do next, and what Windows has no code for. Go invents numbers for these.
-pub const Posix = enum(i32) {
-    PERM = 1,
-    NOENT = 2,
-    SRCH = 3,
-    IO = 5,
-    BADF = 9,
-    CHILD = 10,
-    AGAIN = 11,
-    NOMEM = 12,
-    ACCES = 13,
-    EXIST = 17,
-    ISDIR = 21,
-    INVAL = 22,
-    MFILE = 24,
-    SPIPE = 29,
-    PIPE = 32,
-    NAMETOOLONG = 36,
-    NOSYS = 38,
-    /// EWINDOWS, as Go calls it: "not supported by windows".
-    OPNOTSUPP = 95,
-};
-
-pub fn posix(number: Posix) i32 {
-    return -@backingInt(number);
+/// What TypeScript looks at to decide what to do next, and what Windows has no code for. Go invents numbers for these;
+/// OPNOTSUPP is its EWINDOWS, "not supported by windows".
+pub fn posix(number: std.os.linux.E) i32 {
+    return -@as(i32, @backingInt(number));
 }
 
 /// The answer of a call that has just failed.

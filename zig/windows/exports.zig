@@ -1,4 +1,5 @@
-//! What TypeScript may call, on Windows: the functions of `lib.zig`, by the same names and with the same answers.
+//! What TypeScript may call, on Windows: the functions of `lib.zig`, by the same names and with the same answers, in the
+//! same order.
 
 const std = @import("std");
 const abi = @import("../abi/abi.zig");
@@ -6,12 +7,14 @@ const console = @import("console.zig");
 const errors = @import("errors.zig");
 const files = @import("files.zig");
 const kernel = @import("kernel.zig");
-const lib = @import("../lib.zig");
 const process = @import("process.zig");
 const starting = @import("start.zig");
 const streams = @import("streams.zig");
 const table = @import("table.zig");
 const teller = @import("teller.zig");
+
+/// Of these as of `lib.zig`'s, which asserts that it is the same.
+pub const fingerprint = abi.fingerprintOf(symbols);
 
 const unsupported = errors.posix(.OPNOTSUPP);
 
@@ -20,8 +23,7 @@ pub const symbols = struct {
         // The loader answers the same library to who opens the same file again.
         if (half == 2) return -1;
         keepLoaded();
-        const shift: u6 = if (half == 0) 0 else 32;
-        return @bitCast(@as(u32, @truncate(lib.fingerprint >> shift)));
+        return abi.halfOf(fingerprint, half);
     }
 
     pub fn osexec_spawn(request: [*]const u8, length: i32, answer: *abi.Answer) callconv(.c) void {
@@ -37,15 +39,9 @@ pub const symbols = struct {
     }
 
     pub fn osexec_exec(_: [*]const u8, _: i32, answer: *abi.Answer) callconv(.c) void {
-        answer.* = .{
-            .pid = 0,
-            .pidfd = -1,
-            .step = @backingInt(abi.Stage.clone),
-            .errno = -unsupported,
-            .signal = 0,
-            .rungs = 0,
-            .pending = -1,
-        };
+        answer.* = .nothing;
+        answer.step = @backingInt(abi.Stage.clone);
+        answer.errno = -unsupported;
     }
 
     pub fn osexec_wait(_: i32, pidfd: i32, flags: i32, exit: *abi.Exit) callconv(.c) i32 {
@@ -186,6 +182,10 @@ pub const symbols = struct {
         return files.environment(buffer, length);
     }
 
+    pub fn osexec_landlock_abi() callconv(.c) i32 {
+        return unsupported;
+    }
+
     pub fn osexec_reactor(answer: *abi.Reactor) callconv(.c) i32 {
         return teller.create(answer);
     }
@@ -200,10 +200,6 @@ pub const symbols = struct {
 
     pub fn osexec_unwatch(handle: i32, fd: i32) callconv(.c) i32 {
         return streams.unwatch(handle, fd);
-    }
-
-    pub fn osexec_landlock_abi() callconv(.c) i32 {
-        return unsupported;
     }
 
     pub fn osexec_error(code: i32, buffer: [*]u8, length: i32) callconv(.c) i32 {

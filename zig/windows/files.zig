@@ -50,14 +50,15 @@ pub fn open(text: [*]const u8, length: i32, flags: i32, mode: i32) i32 {
 }
 
 pub fn dup(number: i32) i32 {
-    table.acquire();
-    defer table.release();
-    const entry = table.find(number) orelse return posix(.BADF);
-    if (entry.kind != .file and entry.kind != .stream) return posix(.INVAL);
-    const self = kernel.GetCurrentProcess();
-    var copy: kernel.Handle = undefined;
-    if (kernel.DuplicateHandle(self, entry.handle, self, &copy, 0, 0, kernel.DUPLICATE_SAME_ACCESS) == 0) return errors.last();
-    return table.addLocked(.{ .kind = entry.kind, .handle = copy });
+    const copy: table.Entry = blk: {
+        table.acquire();
+        defer table.release();
+        const entry = table.find(number) orelse return posix(.BADF);
+        if (entry.kind != .file and entry.kind != .stream) return posix(.INVAL);
+        const handle = table.duplicate(entry.handle) orelse return errors.last();
+        break :blk .{ .kind = entry.kind, .handle = handle };
+    };
+    return table.add(copy);
 }
 
 pub fn pipe(ends: *[2]i32) i32 {

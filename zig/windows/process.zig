@@ -1,13 +1,11 @@
 //! A process by its handle, which is what a pidfd is on Linux: it never means another one that has got the number.
 
-const std = @import("std");
 const abi = @import("../abi/abi.zig");
+const ends = @import("../wait/exit.zig");
 const errors = @import("errors.zig");
 const kernel = @import("kernel.zig");
 const table = @import("table.zig");
 const posix = errors.posix;
-
-const nan = std.math.nan(f64);
 
 /// A process that may not be a child: a child is nothing special here, and may be waited for by anybody.
 pub fn open(pid: i32) i32 {
@@ -36,8 +34,8 @@ const Copy = struct {
         const entry = table.find(number) orelse return null;
         if (entry.kind != .process) return null;
         return .{
-            .handle = duplicate(entry.handle) orelse return null,
-            .job = if (entry.other) |job| duplicate(job) else null,
+            .handle = table.duplicate(entry.handle) orelse return null,
+            .job = if (entry.other) |job| table.duplicate(job) else null,
             .pid = entry.pid,
         };
     }
@@ -47,13 +45,6 @@ const Copy = struct {
         if (copy.job) |job| _ = kernel.CloseHandle(job);
     }
 };
-
-fn duplicate(handle: kernel.Handle) ?kernel.Handle {
-    const self = kernel.GetCurrentProcess();
-    var copy: kernel.Handle = undefined;
-    const how = kernel.DUPLICATE_SAME_ACCESS;
-    return if (kernel.DuplicateHandle(self, handle, self, &copy, 0, 0, how) != 0) copy else null;
-}
 
 /// As waitid(2): the number; 0: it still runs.
 pub fn wait(number: i32, flags: u32, exit: *abi.Exit) i32 {
@@ -81,19 +72,9 @@ pub fn usage(number: i32, exit: *abi.Exit) i32 {
 }
 
 fn fill(copy: Copy, exit: *abi.Exit) void {
-    exit.* = .{
-        .pid = @bitCast(copy.pid),
-        .status = 0,
-        .user_time = nan,
-        .system_time = nan,
-        .max_rss = nan,
-        .minor_faults = nan,
-        .major_faults = nan,
-        .blocks_in = nan,
-        .blocks_out = nan,
-        .voluntary_switches = nan,
-        .involuntary_switches = nan,
-    };
+    exit.pid = @bitCast(copy.pid);
+    exit.status = 0;
+    ends.forgetUsage(exit);
     var made: kernel.FILETIME = .{};
     var ended: kernel.FILETIME = .{};
     var in_kernel: kernel.FILETIME = .{};

@@ -33,17 +33,17 @@ const Start = struct {
     job_limits: ?u32 = null,
     process_security: kernel.SECURITY_ATTRIBUTES = .{},
     thread_security: kernel.SECURITY_ATTRIBUTES = .{},
-    /// By the child's number; null: none.
+    /// Copies by the child's number, in the process of `owner`; null: none.
     standard: [3]?kernel.Handle = @splat(null),
-    /// Which of those are ours to close again, in whose process.
-    owned: [3]bool = @splat(false),
     named: []const kernel.Handle = &.{},
     console: ?*table.Console = null,
     job: ?kernel.Handle = null,
+    /// The number that the process is to have, before there is one: else there might be a child, and no number.
+    number: i32 = -1,
 
     fn discard(attempt: *Start) void {
-        for (attempt.standard, attempt.owned) |handle, is_owned| {
-            if (is_owned) close(attempt.owner(), handle.?);
+        for (attempt.standard) |copy| {
+            if (copy) |handle| close(attempt.owner(), handle);
         }
         for ([_]?*anyopaque{
             attempt.process_security.lpSecurityDescriptor,
@@ -52,6 +52,7 @@ const Start = struct {
             if (each != null) _ = kernel.LocalFree(each);
         }
         if (attempt.job) |job| _ = kernel.CloseHandle(job);
+        if (attempt.number >= 0) _ = table.close(attempt.number);
     }
 
     /// In whose table the child looks its handles up.
@@ -73,7 +74,7 @@ fn close(owner: kernel.Handle, handle: kernel.Handle) void {
 }
 
 pub fn start(bytes: []const u8, answer: *abi.Answer) void {
-    answer.* = .{ .pid = 0, .pidfd = -1, .step = 0, .errno = 0, .signal = 0, .rungs = 0, .pending = -1 };
+    answer.* = .nothing;
     const size = room_least + room_factor * bytes.len;
     const memory = if (bytes.len > length_max) null else kernel.HeapAlloc(kernel.GetProcessHeap(), 0, size);
     var failure: ?Failure = .{ .step = @backingInt(abi.Stage.clone), .errno = -errors.posix(.NOMEM) };
@@ -184,19 +185,13 @@ fn give(attempt: *Start, source: i32, target: i32) i32 {
     if (target < 0 or target > 2) return errors.posix(.OPNOTSUPP);
     const place: usize = @intCast(target);
     if (source == -1) return 0;
-    var copy: kernel.Handle = undefined;
     if (source == plans.Descriptor.null_device) {
-        var inheritable: kernel.SECURITY_ATTRIBUTES = .{ .bInheritHandle = 1 };
         const access = kernel.GENERIC_READ | kernel.GENERIC_WRITE;
-        const nul = kernel.CreateFileW(comptime std.unicode.utf8ToUtf16LeStringLiteral("NUL"), access, kernel.FILE_SHARE_ALL, &inheritable, kernel.OPEN_EXISTING, 0, null);
+        const name = comptime std.unicode.utf8ToUtf16LeStringLiteral("NUL");
+        const nul = kernel.CreateFileW(name, access, kernel.FILE_SHARE_ALL, null, kernel.OPEN_EXISTING, 0, null);
         if (nul == kernel.invalid) return errors.last();
-        if (attempt.parent == null) {
-            attempt.standard[place] = nul;
-            attempt.owned[place] = true;
-            return 0;
-        }
         defer _ = kernel.CloseHandle(nul);
-        return duplicate(attempt, nul, place, &copy);
+        return duplicate(attempt, nul, place);
     }
     table.acquire();
     defer table.release();
@@ -212,17 +207,17 @@ fn give(attempt: *Start, source: i32, target: i32) i32 {
             attempt.console = console;
             return 0;
         },
-        .file, .stream, .terminal => return duplicate(attempt, entry.handle, place, &copy),
+        .file, .stream, .terminal => return duplicate(attempt, entry.handle, place),
     }
 }
 
-fn duplicate(attempt: *Start, handle: kernel.Handle, place: usize, copy: *kernel.Handle) i32 {
+fn duplicate(attempt: *Start, handle: kernel.Handle, place: usize) i32 {
+    var copy: kernel.Handle = undefined;
     const how = kernel.DUPLICATE_SAME_ACCESS;
-    if (kernel.DuplicateHandle(kernel.GetCurrentProcess(), handle, attempt.owner(), copy, 0, 1, how) == 0) {
+    if (kernel.DuplicateHandle(kernel.GetCurrentProcess(), handle, attempt.owner(), &copy, 0, 1, how) == 0) {
         return errors.last();
     }
-    attempt.standard[place] = copy.*;
-    attempt.owned[place] = true;
+    attempt.standard[place] = copy;
     return 0;
 }
 
@@ -277,6 +272,8 @@ fn create(attempt: *Start, plan: *const plans.Plan, answer: *abi.Answer) !i32 {
         const failure = makeJob(attempt, limits);
         if (failure < 0) return failure;
     }
+    attempt.number = table.add(.{ .kind = .process, .handle = kernel.invalid });
+    if (attempt.number < 0) return attempt.number;
 
     var flags = attempt.flags | kernel.CREATE_UNICODE_ENVIRONMENT | kernel.EXTENDED_STARTUPINFO_PRESENT;
     // What it starts itself is to be in its job as well.
@@ -300,12 +297,11 @@ fn create(attempt: *Start, plan: *const plans.Plan, answer: *abi.Answer) !i32 {
         if (attempt.flags & kernel.CREATE_SUSPENDED == 0) _ = kernel.ResumeThread(made.hThread);
     }
     if (attempt.console) |console| consoles.begin(console, made.hProcess);
-    const job = attempt.job;
-    attempt.job = null;
-    const number = table.add(.{ .kind = .process, .handle = made.hProcess, .other = job, .pid = made.dwProcessId });
-    if (number < 0) return number;
+    table.set(attempt.number, .{ .kind = .process, .handle = made.hProcess, .other = attempt.job, .pid = made.dwProcessId });
     answer.pid = @bitCast(made.dwProcessId);
-    answer.pidfd = number;
+    answer.pidfd = attempt.number;
+    attempt.job = null;
+    attempt.number = -1;
     return 0;
 }
 
@@ -352,22 +348,14 @@ fn programPath(attempt: *const Start, path: [:0]const u16) ![:0]const u16 {
     if (path.len > 1 and isSlash(path[0]) and isSlash(path[1])) return path;
     if (path.len > 2 and path[1] == ':' and isSlash(path[2])) return path;
     const base = try full(attempt.memory, directory);
-    var joined: std.ArrayList(u16) = .empty;
-    if (path.len > 1 and path[1] == ':') {
-        // "C:x": from that drive's own directory on, which is the child's if it is on that drive.
-        if (base.len == 0 or upper(base[0]) != upper(path[0])) return full(attempt.memory, path);
-        try joined.appendSlice(attempt.memory, base);
-        try joined.append(attempt.memory, '\\');
-        try joined.appendSlice(attempt.memory, path[2..]);
-    } else if (isSlash(path[0])) {
-        try joined.appendSlice(attempt.memory, base[0..@min(2, base.len)]);
-        try joined.appendSlice(attempt.memory, path);
-    } else {
-        try joined.appendSlice(attempt.memory, base);
-        try joined.append(attempt.memory, '\\');
-        try joined.appendSlice(attempt.memory, path);
-    }
-    return full(attempt.memory, try joined.toOwnedSliceSentinel(attempt.memory, 0));
+    const has_drive = path.len > 1 and path[1] == ':';
+    // "C:x": from that drive's own directory on, which is the child's if it is on that drive.
+    if (has_drive and (base.len == 0 or upper(base[0]) != upper(path[0]))) return full(attempt.memory, path);
+    const start_at = if (isSlash(path[0])) base[0..@min(2, base.len)] else base;
+    const slash: []const u16 = if (isSlash(path[0])) &.{} else &.{'\\'};
+    const rest = if (has_drive) path[2..] else path;
+    const parts = [_][]const u16{ start_at, slash, rest };
+    return full(attempt.memory, try std.mem.concatWithSentinel(attempt.memory, u16, &parts, 0));
 }
 
 fn isSlash(unit: u16) bool {

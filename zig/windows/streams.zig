@@ -13,22 +13,15 @@ const Work = table.Work;
 const posix = errors.posix;
 
 const again = posix(.AGAIN);
+const ERROR_BROKEN_PIPE = 109;
 
 /// What is there, at once; -EAGAIN: the thread has been sent for it.
 pub fn read(number: i32, buffer: [*]u8, length: i32, may_wait: bool) i32 {
     if (length < 0) return posix(.INVAL);
     table.acquire();
-    const entry = table.find(number) orelse {
-        table.release();
-        return posix(.BADF);
-    };
-    if (entry.kind == .file) {
-        const handle = entry.handle;
-        table.release();
-        return readNow(handle, buffer, @intCast(length));
-    }
     defer table.release();
-    if (entry.kind != .stream and entry.kind != .terminal) return posix(.BADF);
+    const entry = find(number) orelse return posix(.BADF);
+    if (entry.kind == .file) return unlocked(readNow, .{ entry.handle, buffer, @intCast(length) });
     while (true) {
         if (!ask(entry)) return posix(.NOMEM);
         const work = entry.reader.?;
@@ -46,6 +39,22 @@ pub fn read(number: i32, buffer: [*]u8, length: i32, may_wait: bool) i32 {
     }
 }
 
+/// What can be read or written, with the lock held.
+fn find(number: i32) ?*Entry {
+    const entry = table.find(number) orelse return null;
+    return switch (entry.kind) {
+        .file, .stream, .terminal => entry,
+        .process, .reactor, .console => null,
+    };
+}
+
+/// Makes a call that may wait, the lock given up meanwhile.
+fn unlocked(comptime call: anytype, arguments: std.meta.ArgsTuple(@TypeOf(call))) i32 {
+    table.release();
+    defer table.acquire();
+    return @call(.auto, call, arguments);
+}
+
 /// 0: the end.
 fn readNow(handle: kernel.Handle, buffer: [*]u8, length: u32) i32 {
     var count: u32 = 0;
@@ -54,7 +63,6 @@ fn readNow(handle: kernel.Handle, buffer: [*]u8, length: u32) i32 {
 
 fn endOrFailure() i32 {
     const ERROR_HANDLE_EOF = 38;
-    const ERROR_BROKEN_PIPE = 109;
     const code = kernel.GetLastError();
     return if (code == ERROR_HANDLE_EOF or code == ERROR_BROKEN_PIPE) 0 else errors.ofCode(code);
 }
@@ -83,17 +91,9 @@ fn ask(entry: *Entry) bool {
 pub fn write(number: i32, buffer: [*]const u8, length: i32) i32 {
     if (length < 0) return posix(.INVAL);
     table.acquire();
-    const entry = table.find(number) orelse {
-        table.release();
-        return posix(.BADF);
-    };
-    if (entry.kind == .file) {
-        const handle = entry.handle;
-        table.release();
-        return writeNow(handle, buffer, @intCast(length));
-    }
     defer table.release();
-    if (entry.kind != .stream and entry.kind != .terminal) return posix(.BADF);
+    const entry = find(number) orelse return posix(.BADF);
+    if (entry.kind == .file) return unlocked(writeNow, .{ entry.handle, buffer, @intCast(length) });
     const work = entry.writer orelse begin(entry, .writer) orelse return posix(.NOMEM);
     if (work.wanted) return again;
     const count = @min(@as(usize, @intCast(length)), table.buffer_size);
@@ -127,7 +127,6 @@ fn writeNow(handle: kernel.Handle, buffer: [*]const u8, length: u32) i32 {
 
 /// By POSIX's name where nobody reads any more: that is what a copy looks for.
 fn brokenPipe() i32 {
-    const ERROR_BROKEN_PIPE = 109;
     const ERROR_NO_DATA = 232;
     const ERROR_PIPE_NOT_CONNECTED = 233;
     return switch (kernel.GetLastError()) {
@@ -144,8 +143,7 @@ fn begin(entry: *Entry, comptime direction: Direction) ?*Work {
     work.* = .{ .bytes = undefined };
     entry.references += 1;
     const start: kernel.ThreadStart = if (direction == .reader) readAll else writeAll;
-    const flags = kernel.STACK_SIZE_PARAM_IS_A_RESERVATION;
-    work.thread = kernel.CreateThread(null, 64 * 1024, start, entry, flags, null) orelse {
+    work.thread = table.startThread(start, entry) orelse {
         entry.references -= 1;
         table.destroy(work);
         return null;
@@ -160,9 +158,7 @@ fn readAll(context: ?*anyopaque) callconv(.winapi) u32 {
     const work = entry.reader.?;
     while (awaitWork(entry, work)) {
         work.is_calling = true;
-        table.release();
-        const answer = readSomething(entry.handle, &work.bytes, work.bytes.len);
-        table.acquire();
+        const answer = unlocked(readSomething, .{ entry.handle, &work.bytes, work.bytes.len });
         work.is_calling = false;
         work.wanted = false;
         work.start = 0;
@@ -181,10 +177,7 @@ fn writeAll(context: ?*anyopaque) callconv(.winapi) u32 {
     table.acquire();
     const work = entry.writer.?;
     while (awaitWork(entry, work)) {
-        const handle = entry.other orelse entry.handle;
-        table.release();
-        const answer = writeNow(handle, &work.bytes, @intCast(work.end));
-        table.acquire();
+        const answer = unlocked(writeNow, .{ entry.other orelse entry.handle, &work.bytes, @intCast(work.end) });
         work.wanted = false;
         work.is_written = true;
         if (answer < 0) work.result = answer;
@@ -238,7 +231,7 @@ pub fn unwatch(handle: i32, number: i32) i32 {
     return 0;
 }
 
-fn remove(entry: *Entry, reactor: *teller.Reactor) void {
+fn remove(entry: *Entry, reactor: *table.Reactor) void {
     var place = &entry.watches;
     while (place.*) |each| {
         if (each.reactor != reactor) {

@@ -8,7 +8,6 @@ const std = @import("std");
 const abi = @import("../abi/abi.zig");
 const errors = @import("errors.zig");
 const kernel = @import("kernel.zig");
-const teller = @import("teller.zig");
 const posix = errors.posix;
 
 pub const Kind = enum {
@@ -48,7 +47,7 @@ pub const buffer_size = 64 * 1024;
 
 /// One interest of one JavaScript thread's; and what that thread is told, when it has come to that.
 pub const Watch = struct {
-    reactor: *teller.Reactor,
+    reactor: *Reactor,
     /// `ready` is what is waited for, and then which of it has come.
     event: abi.Event,
     next: ?*Watch,
@@ -56,6 +55,7 @@ pub const Watch = struct {
 
 pub const Entry = struct {
     kind: Kind,
+    /// `invalid`: it has none.
     handle: kernel.Handle,
     /// A terminal's writing end, a process's job.
     other: ?kernel.Handle = null,
@@ -71,7 +71,7 @@ pub const Entry = struct {
     reader: ?*Work = null,
     writer: ?*Work = null,
     watches: ?*Watch = null,
-    reactor: ?*teller.Reactor = null,
+    reactor: ?*Reactor = null,
 };
 
 pub const Console = struct {
@@ -89,8 +89,7 @@ pub const Console = struct {
     pub fn close(console: *Console) void {
         const handle = console.handle orelse return;
         console.handle = null;
-        const flags = kernel.STACK_SIZE_PARAM_IS_A_RESERVATION;
-        const thread = kernel.CreateThread(null, 64 * 1024, closeNow, handle, flags, null) orelse return;
+        const thread = startThread(closeNow, handle) orelse return;
         _ = kernel.CloseHandle(thread);
     }
 
@@ -102,6 +101,45 @@ pub const Console = struct {
     /// With the lock held.
     pub fn closeIfUnused(console: *Console) void {
         if (console.children == 0 and !console.has_side) console.close();
+    }
+};
+
+/// What one JavaScript thread is told of: see `teller.zig`.
+pub const Reactor = struct {
+    pipe: kernel.Handle,
+    wake: kernel.CONDITION_VARIABLE = .{},
+    /// What is to be told, in the order in which it came. The watches are this thread's to free.
+    first: ?*Watch = null,
+    last: ?*Watch = null,
+    has_ended: bool = false,
+    handle: i32,
+    next: ?*Reactor,
+    /// Of the read that never brings anything: it ends when who listens has gone.
+    reading: kernel.OVERLAPPED = .{ .hEvent = null },
+    byte: [1]u8 = undefined,
+
+    /// With the lock held. It takes no memory, and so it cannot fail.
+    fn put(reactor: *Reactor, watch: *Watch) void {
+        if (reactor.has_ended) return destroy(watch);
+        watch.next = null;
+        if (reactor.last) |last| last.next = watch else reactor.first = watch;
+        reactor.last = watch;
+        kernel.WakeAllConditionVariable(&reactor.wake);
+    }
+
+    pub fn take(reactor: *Reactor) ?*Watch {
+        const watch = reactor.first orelse return null;
+        reactor.first = watch.next;
+        if (watch.next == null) reactor.last = null;
+        return watch;
+    }
+
+    /// Nobody reads any more. It is never freed: what watches by it may still be told something.
+    pub fn end(reactor: *Reactor) void {
+        acquire();
+        reactor.has_ended = true;
+        kernel.WakeAllConditionVariable(&reactor.wake);
+        release();
     }
 };
 
@@ -138,22 +176,41 @@ pub fn destroy(memory: anytype) void {
     _ = kernel.HeapFree(kernel.GetProcessHeap(), 0, @ptrCast(memory));
 }
 
-/// Gives an entry a number. It owns the handle from then on; when there is no room it is closed.
-pub fn add(entry: Entry) i32 {
-    acquire();
-    defer release();
-    return addLocked(entry);
+/// With a small stack. Null: GetLastError says why.
+pub fn startThread(start: kernel.ThreadStart, context: ?*anyopaque) ?kernel.Handle {
+    return kernel.CreateThread(null, 64 * 1024, start, context, kernel.STACK_SIZE_PARAM_IS_A_RESERVATION, null);
 }
 
-pub fn addLocked(entry: Entry) i32 {
+/// Another handle of the same, which no child inherits.
+pub fn duplicate(handle: kernel.Handle) ?kernel.Handle {
+    const self = kernel.GetCurrentProcess();
+    var copy: kernel.Handle = undefined;
+    const how = kernel.DUPLICATE_SAME_ACCESS;
+    return if (kernel.DuplicateHandle(self, handle, self, &copy, 0, 0, how) != 0) copy else null;
+}
+
+/// Gives an entry a number. It owns what the entry has from then on; when there is no room that is closed.
+pub fn add(entry: Entry) i32 {
+    acquire();
+    const number = giveNumber(entry);
+    release();
+    // Outside of the lock, which letting go of a console takes.
+    if (number < 0) closeHandles(&entry);
+    return number;
+}
+
+/// Fills what was added before there was anything to own: nobody else knows its number yet.
+pub fn set(number: i32, entry: Entry) void {
+    acquire();
+    defer release();
+    if (find(number)) |made| made.* = entry;
+}
+
+fn giveNumber(entry: Entry) i32 {
     if (entries.len == 0) entries = makeEntries() orelse return posix(.NOMEM);
     while (lowest < entries_max and entries[lowest] != null) lowest += 1;
-    const place = if (lowest < entries_max) create(Entry) else null;
-    const made = place orelse {
-        var lost = entry;
-        closeHandles(&lost);
-        return posix(if (lowest < entries_max) .NOMEM else .MFILE);
-    };
+    if (lowest == entries_max) return posix(.MFILE);
+    const made = create(Entry) orelse return posix(.NOMEM);
     made.* = entry;
     entries[lowest] = made;
     return @intCast(lowest + first);
@@ -175,7 +232,7 @@ pub fn find(number: i32) ?*Entry {
     const handle = kernel.GetStdHandle(kernel.STD_INPUT_HANDLE -% @as(u32, @intCast(index))) orelse return null;
     if (handle == kernel.invalid) return null;
     if (standard[index]) |entry| {
-        // Somebody may have called SetStdHandle. The old one's threads end with what they are at.
+        // Somebody may have called SetStdHandle. The old one stays behind, as its threads do: they may be in a call.
         if (entry.handle == handle) return entry;
     }
     const entry = create(Entry) orelse return null;
@@ -268,8 +325,8 @@ pub fn drop(entry: *Entry) void {
     destroy(entry);
 }
 
-fn closeHandles(entry: *Entry) void {
-    if (entry.kind != .console and entry.kind != .reactor) _ = kernel.CloseHandle(entry.handle);
+fn closeHandles(entry: *const Entry) void {
+    if (entry.handle != kernel.invalid) _ = kernel.CloseHandle(entry.handle);
     if (entry.other) |other| {
         if (entry.kind == .process) forgetJob(other);
         _ = kernel.CloseHandle(other);

@@ -8,43 +8,9 @@ const errors = @import("errors.zig");
 const kernel = @import("kernel.zig");
 const table = @import("table.zig");
 
-pub const Reactor = struct {
-    pipe: kernel.Handle,
-    wake: kernel.CONDITION_VARIABLE = .{},
-    /// What is to be told, in the order in which it came. The watches are this thread's to free.
-    first: ?*table.Watch = null,
-    last: ?*table.Watch = null,
-    has_ended: bool = false,
-    handle: i32,
-    next: ?*Reactor,
-    /// Of the read that never brings anything: it ends when who listens has gone.
-    reading: kernel.OVERLAPPED = .{ .hEvent = null },
-    byte: [1]u8 = undefined,
+const Reactor = table.Reactor;
 
-    /// With the lock of the table held. It takes no memory, and so it cannot fail.
-    pub fn put(reactor: *Reactor, watch: *table.Watch) void {
-        if (reactor.has_ended) return table.destroy(watch);
-        watch.next = null;
-        if (reactor.last) |last| last.next = watch else reactor.first = watch;
-        reactor.last = watch;
-        kernel.WakeAllConditionVariable(&reactor.wake);
-    }
-
-    fn take(reactor: *Reactor) ?*table.Watch {
-        const watch = reactor.first orelse return null;
-        reactor.first = watch.next;
-        if (watch.next == null) reactor.last = null;
-        return watch;
-    }
-
-    /// Nobody reads any more. It is never freed: what watches by it may still be told something.
-    pub fn end(reactor: *Reactor) void {
-        table.acquire();
-        reactor.has_ended = true;
-        kernel.WakeAllConditionVariable(&reactor.wake);
-        table.release();
-    }
-};
+const ERROR_IO_PENDING = 997;
 
 /// All there have ever been: one for each JavaScript thread.
 var newest: ?*Reactor = null;
@@ -63,8 +29,7 @@ pub fn create(answer: *abi.Reactor) i32 {
     if (newest) |before| reactor.handle = before.handle + 1;
     newest = reactor;
     table.release();
-    const flags = kernel.STACK_SIZE_PARAM_IS_A_RESERVATION;
-    const thread = kernel.CreateThread(null, 64 * 1024, run, reactor, flags, null) orelse {
+    const thread = table.startThread(run, reactor) orelse {
         const reason = errors.last();
         _ = kernel.CloseHandle(reactor.pipe);
         _ = table.close(number);
@@ -88,9 +53,7 @@ fn reserve(reactor: *Reactor) i32 {
         if (number < 0) return number;
         if (makePipe(number)) |pipe| {
             reactor.pipe = pipe;
-            table.acquire();
-            if (table.find(number)) |entry| entry.reactor = reactor;
-            table.release();
+            table.set(number, .{ .kind = .reactor, .handle = kernel.invalid, .reactor = reactor });
             return number;
         }
         const reason = errors.last();
@@ -167,7 +130,6 @@ fn watchReader(reactor: *Reactor) ?kernel.Handle {
     const event = kernel.CreateEventW(null, 1, 0, null) orelse return null;
     reactor.reading.hEvent = event;
     // It fails at once, without a sign, where that one has gone already.
-    const ERROR_IO_PENDING = 997;
     const is_done = kernel.ReadFile(reactor.pipe, &reactor.byte, 1, null, &reactor.reading) != 0;
     if (is_done or kernel.GetLastError() != ERROR_IO_PENDING) reactor.end();
     var watching: kernel.Handle = undefined;
@@ -197,7 +159,6 @@ fn waitForReader(pipe: kernel.Handle, call: *kernel.OVERLAPPED) void {
 }
 
 fn writeAll(pipe: kernel.Handle, call: *kernel.OVERLAPPED, bytes: []const u8) bool {
-    const ERROR_IO_PENDING = 997;
     var done: usize = 0;
     while (done < bytes.len) {
         var written: u32 = 0;

@@ -3,8 +3,17 @@
 import process from "node:process";
 import { test } from "node:test";
 import { Worker } from "node:worker_threads";
-import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ClosedError, Command, OSFile, startProcess, SyscallError } from "../../../mod.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  ClosedError,
+  Command,
+  findProcess,
+  OSFile,
+  type Process,
+  SpawnError,
+  startProcess,
+  SyscallError,
+} from "../../../mod.ts";
 
 const child = process.env.OSEXEC_CHILD_EXE ?? "";
 
@@ -86,6 +95,23 @@ test("issue 21, 2: commands with pipes, waits and failures leave no handle", asy
   for (let count = 0; count < 12; count++) await round();
   const isSame = await until(() => handles() <= before + 4);
   assert(isSame, `${before} handles before, ${handles()} after`);
+});
+
+test("issue 21, 2: a start for which there is no number leaves no child", async () => {
+  const [reading, writing] = OSFile.pipe();
+  const others: Process[] = [];
+  const full = assertThrows(() => {
+    while (true) others.push(findProcess(process.pid));
+  }, SyscallError);
+  assertEquals(full.code, "EMFILE");
+  const files = [null, writing, null];
+  const error = assertThrows(() => startProcess(child, ["child", "std"], { files }), SpawnError);
+  assertEquals(error.code, "EMFILE");
+  for (const other of others) other.release();
+  // A child would have written.
+  writing.close();
+  assertEquals(await reading.read(new Uint8Array(64)), null);
+  reading.close();
 });
 
 test("issue 21, 2: sixty-four children at once, each told of", async () => {
