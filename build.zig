@@ -120,18 +120,8 @@ pub fn build(b: *std.Build) void {
         const resolved = b.resolveTargetQuery(query);
         const library = addLibrary(b, resolved, .safe, childOf(resolved, .raw));
         const name = b.fmt("{t}_{t}", .{ query.cpu_arch.?, query.os_tag.? });
-        const file = b.fmt("libosexec-{s}{s}", .{ name, query.os_tag.?.dynamicLibSuffix() });
-        const install = b.addInstallFileWithDir(
-            library.getEmittedBin(),
-            .{ .custom = "dist" },
-            file,
-        );
-        const embed = b.addRunArtifact(embed_gen);
-        embed.addFileArg(library.getEmittedBin());
-        embed.addArg(name);
-        embed.addArg(b.fmt("{d}", .{if (is_linux) @as(u32, linux_size_max) else macos_size_max}));
-        const module = embed.captureStdOut(.{ .basename = b.fmt("{s}.ts", .{name}) });
-        embedded_update.addCopyFileToSource(module, b.fmt("ffi/embedded/{s}.ts", .{name}));
+        const size_max: u32 = if (is_linux) linux_size_max else macos_size_max;
+        const install = addEmbedded(b, library, name, embed_gen, embedded_update, size_max);
         dist_step.dependOn(&install.step);
         test_step.dependOn(&library.step);
         // They run on a Mac; elsewhere they must compile at least.
@@ -145,15 +135,10 @@ pub fn build(b: *std.Build) void {
         const resolved = b.resolveTargetQuery(query);
         const library = addLibrary(b, resolved, .safe, .libc);
         const arch = query.cpu_arch.?;
-        const file = b.fmt("libosexec-{t}_windows.dll", .{arch});
-        const place: std.Build.InstallDir = .{ .custom = "dist" };
-        windows_step.dependOn(&b.addInstallFileWithDir(library.getEmittedBin(), place, file).step);
-        const embed = b.addRunArtifact(embed_gen);
-        embed.addFileArg(library.getEmittedBin());
-        embed.addArg(b.fmt("{t}_windows", .{arch}));
-        embed.addArg(b.fmt("{d}", .{windows_size_max}));
-        const module = embed.captureStdOut(.{ .basename = b.fmt("{t}_windows.ts", .{arch}) });
-        embedded_update.addCopyFileToSource(module, b.fmt("ffi/embedded/{t}_windows.ts", .{arch}));
+        const name = b.fmt("{t}_windows", .{arch});
+        const install = addEmbedded(b, library, name, embed_gen, embedded_update, windows_size_max);
+        dist_step.dependOn(&install.step);
+        windows_step.dependOn(&install.step);
         const unit_tests = addWindowsTests(b, resolved, test_filters);
         // They run under Wine, on x86_64; elsewhere they must compile at least.
         test_step.dependOn(&library.step);
@@ -161,8 +146,8 @@ pub fn build(b: *std.Build) void {
         if (arch != .x86_64) continue;
         for ([_]*std.Build.Step.Compile{ unit_tests, addChild(b, "windows_child", resolved), addPrng(b, resolved) }) |program| {
             const where: std.Build.InstallDir = .{ .custom = "windows" };
-            const install = b.addInstallArtifact(program, .{ .dest_dir = .{ .override = where }, .pdb_dir = .disabled });
-            windows_step.dependOn(&install.step);
+            const own = b.addInstallArtifact(program, .{ .dest_dir = .{ .override = where }, .pdb_dir = .disabled });
+            windows_step.dependOn(&own.step);
         }
     }
     // What of it is arithmetic.
@@ -185,6 +170,26 @@ pub fn build(b: *std.Build) void {
     b.installArtifact(native);
     b.installArtifact(helper);
     b.installArtifact(impersonator);
+}
+
+/// A library as a file of zig-out/dist/, which is what is answered, and as text of ffi/embedded/.
+fn addEmbedded(
+    b: *std.Build,
+    library: *std.Build.Step.Compile,
+    name: []const u8,
+    embed_gen: *std.Build.Step.Compile,
+    embedded: *std.Build.Step.UpdateSourceFiles,
+    size_max: u32,
+) *std.Build.Step.InstallFile {
+    const embed = b.addRunArtifact(embed_gen);
+    embed.addFileArg(library.getEmittedBin());
+    embed.addArg(name);
+    embed.addArg(b.fmt("{d}", .{size_max}));
+    const module = embed.captureStdOut(.{ .basename = b.fmt("{s}.ts", .{name}) });
+    embedded.addCopyFileToSource(module, b.fmt("ffi/embedded/{s}.ts", .{name}));
+    const suffix = library.rootModuleTarget().dynamicLibSuffix();
+    const file = b.fmt("libosexec-{s}{s}", .{ name, suffix });
+    return b.addInstallFileWithDir(library.getEmittedBin(), .{ .custom = "dist" }, file);
 }
 
 /// A program that the tests run as a child: static, so that it runs in an empty chroot too.
