@@ -2,8 +2,8 @@
  * The library for Windows under Wine, which is not Windows: Debian's Wine (64-bit), Bun's Windows build from npm, both
  * unpacked and not installed, and the tests that only Windows has. What Wine cannot show is in docs/PLATFORMS.md.
  *
- *     node tools/wine.mjs                    the unit tests, the tests of tests/windows/wine/, and the tour there
- *     node tools/wine.mjs go_exec            those of one file
+ *     node tools/wine.mjs                    the unit tests, the tests of tests/windows/wine/, npm's package and the tour there
+ *     node tools/wine.mjs command            those of one file; "zig", "package" and "tour" are the others
  *     node tools/wine.mjs --run FILE.ts …    runs that Bun with a bundle of the file, and the arguments
  *
  * `.tools/` has what is downloaded. On x86_64 alone. The last line is `N passed, N failed`.

@@ -7,8 +7,10 @@ import { SYMBOLS } from "../../ffi/abi.ts";
 import { type Embedded, unpack } from "../../ffi/embedded.ts";
 import { LIBRARY as aarch64Linux } from "../../ffi/embedded/aarch64_linux.ts";
 import { LIBRARY as aarch64Macos } from "../../ffi/embedded/aarch64_macos.ts";
+import { LIBRARY as aarch64Windows } from "../../ffi/embedded/aarch64_windows.ts";
 import { LIBRARY as x86Linux } from "../../ffi/embedded/x86_64_linux.ts";
 import { LIBRARY as x86Macos } from "../../ffi/embedded/x86_64_macos.ts";
+import { LIBRARY as x86Windows } from "../../ffi/embedded/x86_64_windows.ts";
 import { readElf } from "../elf.ts";
 import { root } from "../helper.ts";
 import { type CodeDirectory, readMachO } from "../macho.ts";
@@ -38,6 +40,8 @@ test("each module says the sum of its library, by which it can be checked", () =
     aarch64_linux: aarch64Linux,
     x86_64_macos: x86Macos,
     aarch64_macos: aarch64Macos,
+    x86_64_windows: x86Windows,
+    aarch64_windows: aarch64Windows,
   };
   for (const [name, library] of Object.entries(libraries)) {
     const text = fs.readFileSync(join(root, `ffi/embedded/${name}.ts`), "utf8");

@@ -160,10 +160,8 @@ export const lookPathRows: readonly LookPathRow[] = [
 
 /** The folders of PATH: relative ones as they are, others below `root`. */
 export function pathOf({ path, files }: LookPathRow, root: string): string {
-  const folders = path ??
-    files.map((file) => file.includes("\\") ? file.replace(/\\[^\\]*$/, "") : "");
-  const kept = path ?? [...new Set(folders)].map((folder) => folder === "" ? "none" : folder);
-  return kept.map((each) => each === "" || each.startsWith(".") ? each : `${root}\\${each}`).join(
-    ";",
-  );
+  const own = files.map((file) => file.includes("\\") ? file.replace(/\\[^\\]*$/, "") : "none");
+  const folders = path ?? [...new Set(own)];
+  const isKept = (folder: string): boolean => folder === "" || folder.startsWith(".");
+  return folders.map((each) => isKept(each) ? each : `${root}\\${each}`).join(";");
 }

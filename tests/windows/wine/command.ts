@@ -15,6 +15,7 @@ import {
   OSFile,
   parallel,
   Pipeline,
+  type Process,
   ProcessDoneError,
   reapOrphans,
   socketPair,
@@ -30,6 +31,13 @@ const child = process.env.OSEXEC_CHILD_EXE ?? "";
 
 function echo(text: string): Command {
   return new Command("cmd", ["/c", "echo", text]);
+}
+
+/** Whose number a child prints. */
+async function processIn(stdout: OSFile): Promise<Process> {
+  const buffer = new Uint8Array(32);
+  const length = await stdout.read(buffer) ?? 0;
+  return findProcess(Number(new TextDecoder().decode(buffer.subarray(0, length))));
 }
 
 test("Go's TestEcho and TestCatStdin: output, text, and what is fed", async () => {
@@ -204,9 +212,7 @@ test("issue 21: a job is the tree, which ends what the child has started", async
   const command = new Command(child, ["spawn"], { tree: "group" });
   const stdout = command.stdoutPipe();
   const process = command.start();
-  const buffer = new Uint8Array(32);
-  const length = await stdout.read(buffer) ?? 0;
-  const grandchild = findProcess(Number(new TextDecoder().decode(buffer.subarray(0, length))));
+  const grandchild = await processIn(stdout);
   grandchild.signal(0);
   process.kill();
   assertEquals((await grandchild.wait()).exitCode, 1);
@@ -226,9 +232,7 @@ test("issue 21: without one it is left alone", async () => {
   const command = new Command(child, ["spawn"]);
   const stdout = command.stdoutPipe();
   const process = command.start();
-  const buffer = new Uint8Array(32);
-  const length = await stdout.read(buffer) ?? 0;
-  const grandchild = findProcess(Number(new TextDecoder().decode(buffer.subarray(0, length))));
+  const grandchild = await processIn(stdout);
   process.kill();
   await assertRejects(() => command.wait(), ExitError);
   grandchild.signal(0);
@@ -266,9 +270,7 @@ test("issue 21: a child that ends with its parent does so when the parent is kil
   const parent = new Command(process.execPath, [process.env.OSEXEC_PARENT_JS ?? ""]);
   const stdout = parent.stdoutPipe();
   parent.start();
-  const buffer = new Uint8Array(32);
-  const length = await stdout.read(buffer) ?? 0;
-  const grandchild = findProcess(Number(new TextDecoder().decode(buffer.subarray(0, length))));
+  const grandchild = await processIn(stdout);
   grandchild.signal(0);
   parent.process?.kill();
   await assertRejects(() => parent.wait(), ExitError);
