@@ -37,9 +37,9 @@ export {
   CLONE_NEWTIME,
   CLONE_NEWUSER,
   CLONE_NEWUTS,
-  type RlimitName,
 } from "./src/start/constants.ts";
 export type { Env, ExtraEnv } from "./src/start/environment.ts";
+export type { RlimitName } from "./src/start/limits.ts";
 export {
   CancelError,
   type CapturedOutput,

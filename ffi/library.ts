@@ -152,7 +152,7 @@ function defaultPlaces(runtime: Runtime): LibraryPlace[] {
 }
 
 /** What `tools/package.mjs` and `tools/parts.mjs` call the module that this is in; the libraries are in dist/native/. */
-const packaged = /\/dist\/(mod|bun\/core)\.js$/;
+const packaged = /\/dist\/(mod|bun\/([0-9a-f]+\/)?core)\.js$/;
 
 /**
  * Where npm's package has its library as a file, or null: `url` is not one of that package's modules on a disk. There is none

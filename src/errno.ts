@@ -9,8 +9,8 @@ import { windowsError, windowsFrom } from "./windows/errors.ts";
 /** Name and text by number; a number without a row has no name. */
 type ErrnoTable = Readonly<Record<number, readonly [code: string, text: string] | undefined>>;
 
-/** The rows that agree in number, name and text. */
-const COMMON: ErrnoTable = {
+/** The rows that agree in number, name and text. Made when a name is first asked for, as most programs never do. */
+const common = (): ErrnoTable => ({
   1: ["EPERM", "operation not permitted"],
   2: ["ENOENT", "no such file or directory"],
   3: ["ESRCH", "no such process"],
@@ -39,11 +39,11 @@ const COMMON: ErrnoTable = {
   31: ["EMLINK", "too many links"],
   32: ["EPIPE", "broken pipe"],
   33: ["EDOM", "numerical argument out of domain"],
-};
+});
 
 /** What Linux adds: <asm-generic/errno.h>, as x86_64 and aarch64 have it. */
-const LINUX: ErrnoTable = {
-  ...COMMON,
+const linux = (): ErrnoTable => ({
+  ...common(),
   6: ["ENXIO", "no such device or address"],
   11: ["EAGAIN", "resource temporarily unavailable"],
   16: ["EBUSY", "device or resource busy"],
@@ -147,11 +147,11 @@ const LINUX: ErrnoTable = {
   131: ["ENOTRECOVERABLE", "state not recoverable"],
   132: ["ERFKILL", "operation not possible due to RF-kill"],
   133: ["EHWPOISON", "memory page has hardware error"],
-};
+});
 
 /** What macOS adds: <sys/errno.h>. */
-const DARWIN: ErrnoTable = {
-  ...COMMON,
+const darwin = (): ErrnoTable => ({
+  ...common(),
   6: ["ENXIO", "device not configured"],
   11: ["EDEADLK", "resource deadlock avoided"],
   16: ["EBUSY", "resource busy"],
@@ -230,7 +230,7 @@ const DARWIN: ErrnoTable = {
   104: ["ENOTRECOVERABLE", "state not recoverable"],
   105: ["EOWNERDEAD", "previous owner died"],
   106: ["EQFULL", "interface output queue is full"],
-};
+});
 
 /** The names of the numbers that are the same on both systems and that this package refers to. */
 type CommonErrno =
@@ -303,7 +303,12 @@ export function shownErrno(errno: number, os: OS): number {
   return os === "win32" && errno >= windowsFrom ? errno - windowsFrom : errno;
 }
 
+/** Windows has the names of Linux for what its native side gives in Linux's numbers. */
+let linuxTable: ErrnoTable | undefined;
+let darwinTable: ErrnoTable | undefined;
+
 function row(errno: number, os: OS): readonly [code: string, text: string] | undefined {
-  if (os === "win32") return windowsError(errno) ?? LINUX[errno];
-  return (os === "linux" ? LINUX : DARWIN)[errno];
+  if (os === "darwin") return (darwinTable ??= darwin())[errno];
+  const own = os === "win32" ? windowsError(errno) : undefined;
+  return own ?? (linuxTable ??= linux())[errno];
 }

@@ -286,10 +286,22 @@ function npmPackage({ bun, deno, node, tsc }) {
       const cwd = join(scratch, "npm-bare");
       cpSync(folder, cwd, { recursive: true });
       const modules = join(cwd, "node_modules", name, "dist/bun");
-      for (const file of readdirSync(modules)) {
-        if (!/^(mod|core)\.js/.test(file)) rmSync(join(modules, file));
+      for (const file of readdirSync(modules, { recursive: true, encoding: "utf8" })) {
+        if (/\.js/.test(file) && !/(^|\/)(mod|core)\.js/.test(file)) rmSync(join(modules, file));
       }
       writeFileSync(join(cwd, "plain.ts"), plain.replace("NAME", name));
+      return { ...place, cwd };
+    };
+    /** The same as another build of Bun takes it, without the bytecode. */
+    const textual = () => {
+      const cwd = join(scratch, "npm-text");
+      cpSync(folder, cwd, { recursive: true });
+      const modules = join(cwd, "node_modules", name, "dist/bun");
+      const bytecode = readdirSync(modules, { withFileTypes: true }).filter((each) =>
+        each.isDirectory()
+      );
+      if (bytecode.length === 0) throw new ToolError("The package has no bytecode");
+      for (const each of bytecode) rmSync(join(modules, each.name), { recursive: true });
       return { ...place, cwd };
     };
     const tarball = await packOnce(job);
@@ -303,6 +315,7 @@ function npmPackage({ bun, deno, node, tsc }) {
       await job.run([bun, "trace.ts"], place) &&
       await job.run([deno, "run", "-A", "trace.ts"], place) &&
       await job.run([bun, "tour.ts"], place) &&
+      await job.run([bun, "tour.ts"], textual()) &&
       await job.run([deno, "run", "-A", "tour.ts"], place) &&
       await job.run([node, "tour.ts"], place) &&
       await job.run([node, "required.cjs"], place) &&

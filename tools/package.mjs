@@ -41,7 +41,7 @@ export function makePackage({ bun }) {
   writeFileSync(trace, text.replace('from "./mod.ts"', 'from "./mod.js"'));
   run([process.execPath, "tools/declarations.mjs"]);
   run([bun, "tools/parts.mjs"]);
-  for (const file of readdirSync(join(folder, "bun"))) {
+  for (const file of readdirSync(join(folder, "bun"), { recursive: true, encoding: "utf8" })) {
     if (file.endsWith(".map")) finishMap(join(folder, "bun", file));
   }
   // Beside the module, by the names that ffi/library.ts looks for. What is bundled has no files, and uses the text.

@@ -49,7 +49,9 @@ const parts = {
     "src/start/seccomp.ts",
     "src/start/seccomp_default.ts",
     "src/start/seccomp_filter.ts",
+    "src/start/sys.ts",
     "src/start/system_calls.ts",
+    "src/windows/attributes.ts",
   ],
   replace: ["src/start/replace.ts"],
   // Data that goes in or comes out: a start opens its sources and sinks before there is a child, and lines() is made.
@@ -148,25 +150,84 @@ function stubs(file) {
 const requirePart = "require_part_of_osexec";
 
 /**
+ * What the package is built as.
+ *
+ * @typedef {object} Form
+ * @property {string} folder
+ * @property {Partial<import("bun").BuildConfig>} options
+ * @property {string} load what requires a part
+ * @property {string} directory an expression: where the module lies
+ * @property {string} [url] an expression: its address, where import.meta has that of the machine where it was built
+ * @property {(lists: ExportList[]) => string} exporting statements
+ */
+
+/**
+ * What a module passes on of another: names there, and here.
+ *
+ * @typedef {{ readonly from: string, readonly names: readonly (readonly [theirs: string, ours: string])[] }} ExportList
+ */
+
+/** Text, for each Bun and for its bundler. @type {Form} */
+const text = {
+  folder,
+  options: {},
+  load: requirePart,
+  directory: "import.meta.dir",
+  exporting: (lists) => lists.map((list) => `export ${selection(list)}`).join("\n"),
+};
+
+/**
+ * Bytecode, which this very build of Bun takes in half the time (docs/PERFORMANCE.md, "Start-up"). Another one, given it,
+ * fails, so `mod.js` asks for Bun's revision first.
+ *
+ * @type {Form}
+ */
+const bytecode = {
+  folder: join(folder, Bun.revision),
+  // It is CommonJS outside executables. Nobody reads the text beside it, but Bun, at each start.
+  options: {
+    format: "cjs",
+    bytecode: true,
+    minify: { whitespace: true },
+    // In a module the bundler puts the path of the source for these.
+    banner: "const own = module, ownFile = __filename, ownFolder = __dirname;",
+  },
+  load: "require",
+  directory: "ownFolder",
+  url: "Bun.pathToFileURL(ownFile).href",
+  // As values: none changes once all is evaluated, and a getter for each takes half a millisecond to make.
+  exporting: (lists) => `
+    ${lists.map((list) => `import ${selection(list)}`).join("\n")}
+    own.exports = { ${lists.flatMap(({ names }) => names.map(([, ours]) => ours)).join(", ")} };
+  `,
+};
+
+/** @param {ExportList} list */
+function selection({ from, names }) {
+  return `{ ${names.map(([theirs, ours]) => `${theirs} as ${ours}`).join(", ")} } from ${from};`;
+}
+
+/**
  * What loads a part. Where that fails, as when no descriptor is left, Bun's own error has no code: our opening of the file
  * says why, as a SyscallError. In a bundle there is no such file.
  *
  * @param {string} part
+ * @param {Form} form
  */
-function loader(part) {
+function loader(part, { load, directory }) {
   return `
     import { withFile } from ${at(opener)};
     let part;
     export function load() {
       try {
-        return part ??= ${requirePart}("./${part}.js");
+        return part ??= ${load}("./${part}.js");
       } catch (error) {
         throw failure(error);
       }
     }
     function failure(error) {
       try {
-        withFile(import.meta.dir + "/${part}.js", () => {});
+        withFile(${directory} + "/${part}.js", () => {});
       } catch (reason) {
         if (reason.code !== "ENOENT") return reason;
       }
@@ -187,14 +248,15 @@ function at(file) {
  * Resolves what is in another part to stubs, and for a part what is in the core to that.
  *
  * @param {string | undefined} own the part, if it is one
+ * @param {Form} form
  * @returns {import("bun").BunPlugin}
  */
-function dividing(own) {
+function dividing(own, form) {
   return {
     name: "parts",
     setup(build) {
-      build.onResolve({ filter: /^\.?\.?\// }, ({ path, importer }) => {
-        if (path === coreModule) return { path, external: true };
+      build.onResolve({ filter: /^\.?\.?\// }, ({ path, importer, kind }) => {
+        if (path === coreModule || kind === "require-call") return { path, external: true };
         const file = relative(root, resolve(dirname(importer), path));
         const part = partOf.get(file);
         if (part === own) return { path: join(root, file) };
@@ -206,14 +268,20 @@ function dividing(own) {
         const [namespace = "", name = ""] = path.split(":");
         return { path: name, namespace };
       });
-      /** @type {Readonly<Record<string, (path: string) => string>>} */
+      /** @type {Readonly<Record<string, (path: string, form: Form) => string>>} */
       const made = { entry, stub: stubs, part: loader, core: sharing };
       for (const [namespace, make] of Object.entries(made)) {
         build.onLoad({ filter: /./, namespace }, ({ path }) => ({
-          contents: make(path),
+          contents: make(path, form),
           loader: "js",
         }));
       }
+      const { url } = form;
+      if (url === undefined) return;
+      build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
+        contents: readFileSync(path, "utf8").replace("import.meta.url", url),
+        loader: "ts",
+      }));
     },
   };
 }
@@ -235,17 +303,35 @@ function sharing(file) {
  * All that a module of the package exports.
  *
  * @param {string} name a part's, or "core"
+ * @param {Form} form
  */
-function entry(name) {
-  const files = parts[name]?.filter((file) => callablesOf(file).length > 0);
-  const lists = files === undefined
-    ? [...shared].map(([file, names]) => {
-      const list = [...names].map((each) => `${each} as ${sharedName(file, each)}`);
-      return `{ ${list.join(", ")} } from ${at(file)}`;
-    })
-    : files.map((file) => `{ ${callablesOf(file).join(", ")} } from ${at(file)}`);
-  if (files === undefined) lists.unshift(`* from ${at("mod.ts")}`);
-  return lists.map((list) => `export ${list};`).join("\n");
+function entry(name, { exporting }) {
+  const own = parts[name]?.map((file) => ({ file, names: callablesOf(file) }));
+  /** @type {{ file: string, names: string[], as?: (each: string) => string }[]} */
+  const lists = own ?? [
+    { file: "mod.ts", names: exportsOf("mod.ts") },
+    ...[...shared].map(([file, names]) => ({
+      file,
+      names: [...names],
+      as: (/** @type {string} */ each) => sharedName(file, each),
+    })),
+  ];
+  return exporting(
+    lists.filter(({ names }) => names.length > 0).map(({ file, names, as }) => ({
+      from: at(file),
+      names: names.map((each) => [each, as?.(each) ?? each]),
+    })),
+  );
+}
+
+/**
+ * What a module exports, but types.
+ *
+ * @param {string} file
+ */
+function exportsOf(file) {
+  const code = new Bun.Transpiler({ loader: "ts" }).transformSync(read(file));
+  return new Bun.Transpiler({ loader: "js" }).scan(code).exports;
 }
 
 /**
@@ -271,24 +357,33 @@ function refuseKinship(file) {
  * Makes `core.js`, or a part.
  *
  * @param {string} name
+ * @param {Form} form
  */
-async function build(name) {
+async function build(name, form) {
   const { outputs } = await Bun.build({
     entrypoints: [`entry:${name}`],
     root,
-    outdir: folder,
+    outdir: form.folder,
     naming: `${name}.js`,
     target: "bun",
     sourcemap: "linked",
-    plugins: [dividing(name in parts ? name : undefined)],
+    plugins: [dividing(name in parts ? name : undefined, form)],
+    ...form.options,
+    // Base64 is as good as text.
+    bytecode: name !== "embedded" && form.options.bytecode === true,
   });
+  if (form.load !== requirePart) return;
   const call = new RegExp(`${requirePart}\\(("[^"]*")\\)`, "g");
   for (const { path } of outputs) {
     if (!path.endsWith(".js")) continue;
     // Of a module that begins with "// @bun" Bun reads the map, and knows no require(); its bundler knows no other.
-    const either = "(typeof require === 'undefined' ? import.meta.require($1) : require($1))";
-    writeFileSync(path, readFileSync(path, "utf8").replace(call, either));
+    writeFileSync(path, readFileSync(path, "utf8").replace(call, eitherRequire("$1")));
   }
+}
+
+/** @param {string} path an expression */
+function eitherRequire(path) {
+  return `(typeof require === "undefined" ? import.meta.require(${path}) : require(${path}))`;
 }
 
 for (const folder of ["src", "ffi"]) {
@@ -296,10 +391,32 @@ for (const folder of ["src", "ffi"]) {
     if (file.endsWith(".ts")) refuseKinship(join(folder, file));
   }
 }
-await Promise.all(["core", ...Object.keys(parts)].map(build));
-// What users import, and nothing of what the parts do.
-const { exports } = new Bun.Transpiler({ loader: "js" }).scan(
-  readFileSync(join(folder, "core.js"), "utf8"),
-);
-const names = exports.filter((name) => !name.includes("_of_"));
-writeFileSync(join(folder, "mod.js"), `export { ${names.join(", ")} } from "${coreModule}";\n`);
+const modules = ["core", ...Object.keys(parts)];
+await Promise.all([text, bytecode].flatMap((form) => modules.map((name) => build(name, form))));
+writePublic("mod.js", "core", exportsOf("mod.ts"));
+writePublic("mod_trace.js", "trace", exportsOf("trace.ts"));
+
+/**
+ * What users import: the module as bytecode for this build of Bun, where the package lies on a disk, or as text.
+ *
+ * @param {string} file
+ * @param {string} name
+ * @param {readonly string[]} names what it exports: of the core nothing of what the parts do
+ */
+function writePublic(file, name, names) {
+  writeFileSync(
+    join(folder, file),
+    `
+export const { ${names.join(", ")} } = load();
+
+function load() {
+  if (globalThis.Bun?.revision === "${Bun.revision}" && import.meta.url.endsWith("/dist/bun/${file}")) {
+    try {
+      return import.meta.require(import.meta.dir + "/${Bun.revision}/${name}.js");
+    } catch { /* It cannot be read; or the text cannot either, and tells why. */ }
+  }
+  return ${eitherRequire(`"./${name}.js"`)};
+}
+`,
+  );
+}

@@ -16,8 +16,8 @@ export type Signal = SignalName | number;
 /** Name and text by number. */
 type SignalTable = Readonly<Record<number, readonly [name: SignalName, text: string] | undefined>>;
 
-/** The rows that agree in number, name and text. */
-const COMMON: SignalTable = {
+/** The rows that agree in number, name and text. Made when a name is first asked for. */
+const common = (): SignalTable => ({
   1: ["SIGHUP", "hangup"],
   2: ["SIGINT", "interrupt"],
   3: ["SIGQUIT", "quit"],
@@ -32,11 +32,11 @@ const COMMON: SignalTable = {
   22: ["SIGTTOU", "stopped (tty output)"],
   26: ["SIGVTALRM", "virtual timer expired"],
   27: ["SIGPROF", "profiling timer expired"],
-};
+});
 
 /** What Linux adds: signal(7), as x86_64 and aarch64 have it. */
-const LINUX: SignalTable = {
-  ...COMMON,
+const linux = (): SignalTable => ({
+  ...common(),
   5: ["SIGTRAP", "trace/breakpoint trap"],
   6: ["SIGABRT", "aborted"],
   7: ["SIGBUS", "bus error"],
@@ -54,11 +54,11 @@ const LINUX: SignalTable = {
   29: ["SIGIO", "I/O possible"],
   30: ["SIGPWR", "power failure"],
   31: ["SIGSYS", "bad system call"],
-};
+});
 
 /** What macOS adds: <sys/signal.h>. */
-const DARWIN: SignalTable = {
-  ...COMMON,
+const darwin = (): SignalTable => ({
+  ...common(),
   5: ["SIGTRAP", "trace/BPT trap"],
   6: ["SIGABRT", "abort trap"],
   7: ["SIGEMT", "EMT trap"],
@@ -76,7 +76,7 @@ const DARWIN: SignalTable = {
   29: ["SIGINFO", "information request"],
   30: ["SIGUSR1", "user defined signal 1"],
   31: ["SIGUSR2", "user defined signal 2"],
-};
+});
 
 /** The last signal that has a name of its own, on both systems. */
 const LAST_NAMED = 31;
@@ -88,19 +88,26 @@ const RTMIN = 34;
 const RTMAX = 64;
 
 /** Second names, as Go's syscall package has them, and the ends of the real-time range. */
-const ALIASES: Readonly<Record<OS, ReadonlyMap<string, number>>> = {
-  linux: new Map([
-    ["SIGIOT", 6],
-    ["SIGCLD", 17],
-    ["SIGPOLL", 29],
-    ["SIGUNUSED", 31],
-    ["SIGRTMIN", RTMIN],
-    ["SIGRTMAX", RTMAX],
-  ]),
-  darwin: new Map([["SIGIOT", 6]]),
-  // Names alone: of all of them Windows has SIGKILL.
-  win32: new Map(),
-};
+function alias(name: string, os: OS): number | undefined {
+  // Of all names Windows has SIGKILL.
+  if (os === "win32") return undefined;
+  if (name === "SIGIOT") return 6;
+  if (os !== "linux") return undefined;
+  switch (name) {
+    case "SIGCLD":
+      return 17;
+    case "SIGPOLL":
+      return 29;
+    case "SIGUNUSED":
+      return 31;
+    case "SIGRTMIN":
+      return RTMIN;
+    case "SIGRTMAX":
+      return RTMAX;
+    default:
+      return undefined;
+  }
+}
 
 /**
  * The number of a signal. Takes the names of signal(7) with the second names Go knows (SIGIOT,
@@ -113,7 +120,7 @@ export function signalNumber(signal: Signal, os: OS, what?: string): number {
     throw new TypeError(`${what === undefined ? "" : `${what}: `}Unknown signal ${shown}`);
   };
   if (typeof signal === "string") {
-    const number = named(signal, os) ?? ALIASES[os].get(signal) ?? unnamed(signal, os);
+    const number = named(signal, os) ?? alias(signal, os) ?? unnamed(signal, os);
     return number ?? unknown(`"${signal}"`);
   }
   if (Number.isInteger(signal) && signal >= 0 && signal <= lastSignal(os)) return unsigned(signal);
@@ -130,8 +137,12 @@ export function signalText(number: number, os: OS): string {
   return row(number, os)?.[1] ?? `signal ${number}`;
 }
 
+let linuxTable: SignalTable | undefined;
+let darwinTable: SignalTable | undefined;
+
 function row(number: number, os: OS): readonly [name: SignalName, text: string] | undefined {
-  return (os === "darwin" ? DARWIN : LINUX)[number];
+  const table = os === "darwin" ? darwinTable ??= darwin() : linuxTable ??= linux();
+  return table[number];
 }
 
 function lastSignal(os: OS): number {

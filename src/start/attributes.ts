@@ -1,15 +1,18 @@
-/** What a process is started with: Go's os.ProcAttr and syscall.SysProcAttr, and what lies beyond. */
+/** What a process is started with: Go's os.ProcAttr and syscall.SysProcAttr, and what lies beyond; and how it is read. */
 
 import type { Text } from "../../ffi/text.ts";
-import type { RlimitName } from "./constants.ts";
+import type { PlanContext } from "./checks.ts";
 import type { Env } from "./environment.ts";
+import { checkRecord, fieldsOf, unknownField } from "../fields.ts";
 import type { Fd } from "../file/file.ts";
+import type { RlimitName } from "./limits.ts";
 import type { Mount } from "./mounts.ts";
 import type { LandlockRules } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
 import type { SeccompRules } from "./seccomp.ts";
 import type { Signal } from "../process/signals.ts";
+import { readSys } from "./sys.ts";
 import type { WindowsAttributes } from "../windows/attributes.ts";
 
 /** How startProcess() starts a process: Go's os.ProcAttr. */
@@ -244,4 +247,41 @@ export interface SysProcAttr extends WindowsAttributes {
   hostname?: string | undefined;
   /** L: its NIS domain name, likewise. */
   domainname?: string | undefined;
+}
+
+/** How an unknown field is refused: by SpawnError at a start, by TypeError elsewhere. */
+export type Refuse = PlanContext["refuse"];
+
+const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
+
+/** A Command's own, which it has read itself: every field is there, so that no prototype is asked. */
+export class OwnAttributes implements ProcAttr {
+  readonly dir: ProcAttr["dir"];
+  readonly env: ProcAttr["env"];
+  readonly files: ProcAttr["files"];
+  readonly sys: ProcAttr["sys"];
+
+  /** `sys` is read here. */
+  constructor({ dir, env, files, sys }: Required<ProcAttr>, refuse: Refuse) {
+    this.dir = dir;
+    this.env = env;
+    this.files = files;
+    this.sys = sys === undefined ? undefined : readSys(sys, refuse);
+  }
+}
+
+/** The attributes of a start. */
+export function readAttributes(attr: ProcAttr, refuse: Refuse): ProcAttr {
+  checkRecord("attr", attr);
+  const fields = fieldsOf(
+    attr,
+    attributeNames,
+    (name) => refuse(unknownField("attr", name, attributeNames.keys())),
+  );
+  if (fields.files !== undefined) {
+    if (!Array.isArray(fields.files)) throw new TypeError("attr.files is not a list");
+    fields.files = [...fields.files];
+  }
+  if (fields.sys !== undefined) fields.sys = readSys(fields.sys, refuse);
+  return fields;
 }

@@ -1,7 +1,7 @@
 /** What a command gives its child: environment, attributes, and what its terminal and its tree ask of them. */
 
 import { type Text, toText } from "../../ffi/text.ts";
-import type { ProcAttr, SysProcAttr } from "./attributes.ts";
+import { OwnAttributes, type ProcAttr, type SysProcAttr } from "./attributes.ts";
 import { planContext } from "./checks.ts";
 import {
   dedupEnvironment,
@@ -17,7 +17,6 @@ import { inherited, workingDirectory } from "../native.ts";
 import { currentOS } from "../os.ts";
 import { ptyOptions, withSession } from "../terminal/pty.ts";
 import type { Signal } from "../process/signals.ts";
-import { OwnAttributes } from "./sys.ts";
 import type { PtyOptions } from "../terminal/terminal.ts";
 import { type Seed, seed } from "../tree/seed.ts";
 import type { Tree } from "../tree/tree.ts";

@@ -1,7 +1,5 @@
 /** Numbers of the kernel's interface that callers of SysProcAttr need by name. */
 
-import type { OS } from "../os.ts";
-
 /** A new time namespace, for `cloneflags` or `unshareflags`: time_namespaces(7). */
 export const CLONE_NEWTIME: number = 0x00000080;
 /** A new mount namespace: mount_namespaces(7). */
@@ -66,33 +64,3 @@ export const Cap: Readonly<Record<string, number>> = Object.freeze({
   BPF: 39,
   CHECKPOINT_RESTORE: 40,
 });
-
-/** A resource limit, as getrlimit(2) names it without RLIMIT_; the second row is Linux's alone. */
-export type RlimitName =
-  | ("AS" | "CORE" | "CPU" | "DATA" | "FSIZE" | "MEMLOCK" | "NOFILE" | "NPROC" | "RSS" | "STACK")
-  | ("LOCKS" | "MSGQUEUE" | "NICE" | "RTPRIO" | "RTTIME" | "SIGPENDING");
-
-/** Linux's number, then macOS's where it has the limit; AS and RSS are one limit there. */
-const RLIMITS: ReadonlyMap<string, readonly [linux: number, darwin?: number]> = new Map([
-  ["CPU", [0, 0]],
-  ["FSIZE", [1, 1]],
-  ["DATA", [2, 2]],
-  ["STACK", [3, 3]],
-  ["CORE", [4, 4]],
-  ["RSS", [5, 5]],
-  ["NPROC", [6, 7]],
-  ["NOFILE", [7, 8]],
-  ["MEMLOCK", [8, 6]],
-  ["AS", [9, 5]],
-  ["LOCKS", [10]],
-  ["SIGPENDING", [11]],
-  ["MSGQUEUE", [12]],
-  ["NICE", [13]],
-  ["RTPRIO", [14]],
-  ["RTTIME", [15]],
-]);
-
-/** The number of a resource limit, or undefined where the system has none of that name. */
-export function rlimitNumber(name: string, os: OS): number | undefined {
-  return RLIMITS.get(name)?.[os === "linux" ? 0 : 1];
-}

@@ -1,8 +1,8 @@
 /** umask, nice and resource limits: what a child may use, and how much of it. */
 
 import type { SysProcAttr } from "./attributes.ts";
+import type { OS } from "../os.ts";
 import { checkInteger, type PlanContext, type PlannedStep } from "./checks.ts";
-import { rlimitNumber } from "./constants.ts";
 
 /** The steps of the limits. */
 export function limitSteps(
@@ -60,4 +60,34 @@ function limitValue(context: PlanContext, what: string, value: unknown): bigint 
     context.refuse(`${what} ${value} is not one from 0 to ${most}, or Infinity`);
   }
   return BigInt(value);
+}
+
+/** A resource limit, as getrlimit(2) names it without RLIMIT_; the second row is Linux's alone. */
+export type RlimitName =
+  | ("AS" | "CORE" | "CPU" | "DATA" | "FSIZE" | "MEMLOCK" | "NOFILE" | "NPROC" | "RSS" | "STACK")
+  | ("LOCKS" | "MSGQUEUE" | "NICE" | "RTPRIO" | "RTTIME" | "SIGPENDING");
+
+/** Linux's number, then macOS's where it has the limit; AS and RSS are one limit there. */
+const RLIMITS: ReadonlyMap<string, readonly [linux: number, darwin?: number]> = new Map([
+  ["CPU", [0, 0]],
+  ["FSIZE", [1, 1]],
+  ["DATA", [2, 2]],
+  ["STACK", [3, 3]],
+  ["CORE", [4, 4]],
+  ["RSS", [5, 5]],
+  ["NPROC", [6, 7]],
+  ["NOFILE", [7, 8]],
+  ["MEMLOCK", [8, 6]],
+  ["AS", [9, 5]],
+  ["LOCKS", [10]],
+  ["SIGPENDING", [11]],
+  ["MSGQUEUE", [12]],
+  ["NICE", [13]],
+  ["RTPRIO", [14]],
+  ["RTTIME", [15]],
+]);
+
+/** The number of a resource limit, or undefined where the system has none of that name. */
+export function rlimitNumber(name: string, os: OS): number | undefined {
+  return RLIMITS.get(name)?.[os === "linux" ? 0 : 1];
 }

@@ -4,7 +4,7 @@ import { STEPS } from "../../ffi/abi.ts";
 import { type StartRequest, stepCode } from "../../ffi/request.ts";
 import { showText, type Text } from "../../ffi/text.ts";
 import { resolveCredential } from "./accounts.ts";
-import type { ProcAttr, SysProcAttr } from "./attributes.ts";
+import { OwnAttributes, type ProcAttr, readAttributes, type SysProcAttr } from "./attributes.ts";
 import {
   checkInteger,
   checkText,
@@ -27,7 +27,6 @@ import { windowsSteps } from "../windows/plan.ts";
 import { privilegeSteps } from "./privileges.ts";
 import { signalName, signalNumber } from "../process/signals.ts";
 import { resourceSteps } from "./resources.ts";
-import { OwnAttributes, readAttributes } from "./sys.ts";
 
 /** A start, checked and in order. */
 export interface StartPlan extends StartRequest {
@@ -109,7 +108,7 @@ function otherSteps(context: PlanContext, attr: ProcAttr, sys: SysProcAttr): Pla
       if (sys[field] !== undefined) context.refuse(`${field} is for Linux only`);
     }
   }
-  for (const field of windowsOnly) {
+  for (const field of windowsOnly()) {
     if (sys[field] !== undefined) context.refuse(`${field} is for Windows only`);
   }
   const steps = [

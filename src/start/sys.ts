@@ -1,13 +1,12 @@
-/** ProcAttr and SysProcAttr as a caller has given them: read once, copied, and checked for what they are. */
+/** SysProcAttr as a caller has given it: read once, copied, and checked for what it is. */
 
 import type {
   Credential,
   JoinedNamespace,
-  ProcAttr,
+  Refuse,
   SysProcAttr,
   SysProcIDMap,
 } from "./attributes.ts";
-import type { PlanContext } from "./checks.ts";
 import { readMounts } from "./mounts.ts";
 import { readWindows, windowsKinds } from "../windows/attributes.ts";
 import { checkRecord, fieldsOf, layersOf, unknownField } from "../fields.ts";
@@ -15,8 +14,6 @@ import { checkLandlock } from "./landlock.ts";
 import type { Capabilities } from "./privileges.ts";
 import type { IoPriority, MemoryPolicy, Scheduler } from "./resources.ts";
 import { checkSeccomp } from "./seccomp.ts";
-
-const attributeNames: ReadonlySet<string> = new Set<keyof ProcAttr>(["dir", "env", "files", "sys"]);
 
 const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["chroot", "any"],
@@ -61,7 +58,7 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["pivotRoot", "any"],
   ["hostname", "string"],
   ["domainname", "string"],
-  ...windowsKinds,
+  ...windowsKinds(),
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([
@@ -100,37 +97,6 @@ const memoryPolicyNames: ReadonlySet<string> = new Set<keyof MemoryPolicy>(["mod
 const joinedNames: ReadonlySet<string> = new Set<keyof JoinedNamespace>(["fd", "kind"]);
 
 const limitNames: ReadonlySet<string> = new Set(["soft", "hard"]);
-
-/** How an unknown field is refused: by SpawnError at a start, by TypeError elsewhere. */
-export type Refuse = PlanContext["refuse"];
-
-/** A Command's own, which it has read itself: every field is there, so that no prototype is asked. */
-export class OwnAttributes implements ProcAttr {
-  readonly dir: ProcAttr["dir"];
-  readonly env: ProcAttr["env"];
-  readonly files: ProcAttr["files"];
-  readonly sys: ProcAttr["sys"];
-
-  /** `sys` is read here. */
-  constructor({ dir, env, files, sys }: Required<ProcAttr>, refuse: Refuse) {
-    this.dir = dir;
-    this.env = env;
-    this.files = files;
-    this.sys = sys === undefined ? undefined : readSys(sys, refuse);
-  }
-}
-
-/** The attributes of a start. */
-export function readAttributes(attr: ProcAttr, refuse: Refuse): ProcAttr {
-  checkRecord("attr", attr);
-  const fields = read("attr", attr, attributeNames, refuse);
-  if (fields.files !== undefined) {
-    if (!Array.isArray(fields.files)) throw new TypeError("attr.files is not a list");
-    fields.files = [...fields.files];
-  }
-  if (fields.sys !== undefined) fields.sys = readSys(fields.sys, refuse);
-  return fields;
-}
 
 /**
  * SysProcAttr, and all that lies in it, as a copy of its own. A misspelt attribute must not be left out in

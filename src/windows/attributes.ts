@@ -45,21 +45,28 @@ export interface WindowsAttributes {
 }
 
 /** What each field is, as src/start/sys.ts has it. */
-export const windowsKinds: readonly (readonly [name: keyof WindowsAttributes, kind: string])[] = [
-  ["hideWindow", "boolean"],
-  ["cmdLine", "string"],
-  ["creationFlags", "number"],
-  ["token", "number"],
-  ["processAttributes", "object"],
-  ["threadAttributes", "object"],
-  ["noInheritHandles", "boolean"],
-  ["additionalInheritedHandles", "list"],
-  ["parentProcess", "number"],
-  ["jobFlags", "number"],
-];
+export function windowsKinds(): readonly (readonly [
+  name: keyof WindowsAttributes,
+  kind: string,
+])[] {
+  return [
+    ["hideWindow", "boolean"],
+    ["cmdLine", "string"],
+    ["creationFlags", "number"],
+    ["token", "number"],
+    ["processAttributes", "object"],
+    ["threadAttributes", "object"],
+    ["noInheritHandles", "boolean"],
+    ["additionalInheritedHandles", "list"],
+    ["parentProcess", "number"],
+    ["jobFlags", "number"],
+  ];
+}
 
 /** The names of the fields. */
-export const windowsOnly: readonly (keyof WindowsAttributes)[] = windowsKinds.map(([name]) => name);
+export function windowsOnly(): readonly (keyof WindowsAttributes)[] {
+  return windowsKinds().map(([name]) => name);
+}
 
 const securityNames: ReadonlySet<string> = new Set<keyof SecurityAttributes>([
   "securityDescriptor",

@@ -13,7 +13,7 @@ export function windowsSteps(
   argv: readonly string[],
   { files = [], sys = {} }: ProcAttr,
 ): PlannedStep[] {
-  const known: ReadonlySet<string> = new Set<string>(windowsOnly);
+  const known: ReadonlySet<string> = new Set<string>(windowsOnly());
   for (const [field, value] of Object.entries(sys)) {
     if (value !== undefined && !known.has(field)) context.refuse(`${field} is for Unix only`);
   }

@@ -42,7 +42,7 @@ test("npm's package has its library as a file beside its modules, and nothing el
   const machine = currentRuntime();
   const path = (url: string | undefined): string | null => packagedPath(url, machine);
   const name = `${machine.platform}-${machine.arch}`;
-  for (const module of ["mod.js", "bun/core.js"]) {
+  for (const module of ["mod.js", "bun/core.js", "bun/0123abcd/core.js"]) {
     assertEquals(
       path(`file:///a%20b/node_modules/osexec/dist/${module}`),
       `/a b/node_modules/osexec/dist/native/${name}`,

@@ -1,7 +1,8 @@
 import os from "node:os";
 import { test } from "node:test";
 import { assertEquals, assertThrows } from "@std/assert";
-import { Cap, rlimitNumber } from "../../src/start/constants.ts";
+import { Cap } from "../../src/start/constants.ts";
+import { rlimitNumber } from "../../src/start/limits.ts";
 import { currentOS } from "../../src/os.ts";
 import { processState, type Rusage } from "../../src/process/process_state.ts";
 import { type Signal, signalName, signalNumber, signalText } from "../../src/process/signals.ts";

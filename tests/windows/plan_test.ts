@@ -45,7 +45,7 @@ const values: Required<WindowsAttributes> = {
   jobFlags: 0,
 };
 
-for (const field of windowsOnly) {
+for (const field of windowsOnly()) {
   test(
     `issue 21, 4: ${field} is refused by name on a Unix`,
     { skip: process.platform === "win32" },
