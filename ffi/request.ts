@@ -61,13 +61,22 @@ interface Row {
   readonly fields: readonly (readonly [kind: string, offset: number])[];
 }
 
-const rows: ReadonlyMap<string, Row> = new Map(
-  STEPS.map(({ step, size, fields }, code) => [step, { code, size, fields }]),
-);
+/** Those that a start has had: a plain one has three of sixty. */
+const rows = new Map<StepName, Row>();
+
+function rowOf(step: StepName): Row {
+  let row = rows.get(step);
+  if (row === undefined) {
+    const code = STEPS.findIndex((each) => each.step === step);
+    const { size, fields } = STEPS[code]!;
+    rows.set(step, row = { code, size, fields });
+  }
+  return row;
+}
 
 /** Where a step stands in the order in which they run. */
 export function stepCode(step: StepName): number {
-  return rows.get(step)?.code ?? -1;
+  return rowOf(step).code;
 }
 
 const encoder = new TextEncoder();
@@ -189,7 +198,7 @@ function encodedEnvironment({ envp, envpLasts }: StartRequest): Uint8Array {
 function measure(request: StartRequest, argv: string, envp: Uint8Array): number {
   let size = Request.size + 3 * (request.path.length + argv.length) + envp.length + 16;
   for (const { step, values } of request.steps) {
-    size += StepHeader.size + 8 + (rows.get(step)?.size ?? 0);
+    size += StepHeader.size + 8 + rowOf(step).size;
     for (const value of values) size += room(value);
   }
   return size;
@@ -219,8 +228,8 @@ function putText(offset: number, text: string): number {
 }
 
 function putStep(offset: number, { step, values }: RequestStep): number {
-  const row = rows.get(step);
-  if (row === undefined || row.fields.length !== values.length) {
+  const row = rowOf(step);
+  if (row.fields.length !== values.length) {
     throw new Error(`${step} with ${values.length} values`);
   }
   const { code, size, fields } = row;
