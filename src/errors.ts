@@ -90,15 +90,18 @@ export class SyscallError extends Error {
 /**
  * One step of a spawn plan. The words are the kernel's own where it has one. "request": the
  * arguments are invalid (a NUL in a string, two attributes that exclude each other). "clone": the
- * process could not be made. The rest stand in the order in which they run.
+ * process could not be made. The rest stand in the order in which they run; "creation" to "inherit" are Windows'.
  */
 export type SpawnStep =
-  | ("request" | "clone" | "cgroup" | "affinity" | "scheduler" | "nice" | "io_priority")
-  | ("timer_slack" | "memory_policy" | "oom_score_adj" | "coredump_filter" | "personality")
-  | ("rlimit" | "uid_map" | "gid_map" | "setgroups_policy" | "unshare" | "mount_private")
-  | ("setsid" | "setpgid" | "foreground" | "chroot" | "umask" | "bounding_set" | "setgroups")
-  | ("setgid" | "setuid" | "capabilities" | "securebits" | "keyring" | "pdeathsig" | "dumpable")
-  | ("chdir" | "no_new_privs" | "fd" | "noctty" | "setctty" | "landlock" | "ptrace" | "seccomp")
+  | ("request" | "clone" | "sigaction" | "cgroup" | "affinity" | "scheduler" | "nice")
+  | ("io_priority" | "timer_slack" | "memory_policy" | "oom_score_adj" | "coredump_filter")
+  | ("personality" | "rlimit" | "uid_map" | "setgroups_policy" | "gid_map" | "setns" | "unshare")
+  | ("pid_namespace" | "mount_private" | "new_root" | "mount" | "symlink" | "remount")
+  | ("pivot_root" | "hostname" | "domainname" | "setsid" | "setpgid" | "foreground" | "chroot")
+  | ("umask" | "bounding_set" | "capabilities" | "setgroups" | "setgid" | "setuid" | "securebits")
+  | ("keyring" | "pdeathsig" | "dumpable" | "creation" | "command_line" | "process_security")
+  | ("thread_security" | "job" | "inherit" | "chdir" | "no_new_privs" | "fd" | "close_range")
+  | ("listen_fds" | "noctty" | "setctty" | "landlock" | "ptrace" | "sigprocmask" | "seccomp")
   | "exec"
   | (string & Record<never, never>);
 

@@ -1,7 +1,7 @@
 /**
  * What the tests need of Node besides Node: the import map of deno.json.
  *
- *     node --import ./tests/node.mjs --test "tests/*_test.ts"
+ *     node --import ./tests/node.mjs --test tests/process/exit_test.ts
  */
 
 import { registerHooks } from "node:module";

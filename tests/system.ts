@@ -506,5 +506,7 @@ export function drive(
 ): DriverResult[] {
   const argv = [...under, ...runtimeCommand("./driver.ts", ["cases", JSON.stringify(cases)])];
   const results: DriverResult[] = JSON.parse(runProgram(argv[0] ?? "", argv, attr));
+  // Whoever compares them one by one would compare nothing.
+  assertEquals(results.length, cases.length);
   return results;
 }

@@ -123,7 +123,7 @@ export class AbortWatch {
   /** At once: a moment later it may have ended by itself. */
   #abort(): void {
     const { process, signal, cancel, waitDelay } = this.#options;
-    // Go reports a child that has exited but is not reaped yet as cancelled (go.md rule 65).
+    // Go reports a child that has exited but is not reaped yet as cancelled.
     if (this.#ended || !signal.aborted || this.#hasBegun || hasEnded(process)) return;
     this.#hasBegun = true;
     if (waitDelay > 0) this.#deadline = now() + waitDelay;

@@ -115,9 +115,10 @@ function hasFailed({ errno, signal }: StartAnswer): boolean {
 
 /**
  * A handle for a process that may not be a child. Never throws for a pid that does not exist: its
- * signal() then throws ProcessDoneError, as in Go. RangeError for pid < 1; SyscallError where there is no
- * descriptor left for a pidfd. wait() on a process that is no child rejects with SyscallError ECHILD; where the
- * kernel can tell (Linux 6.15) it has an answer once that process has ended and been reaped by its parent.
+ * signal() then throws ProcessDoneError, as in Go. TypeError for what is no integer, RangeError for pid < 1;
+ * SyscallError where there is no descriptor left for a pidfd. wait() on a process that is no child rejects with
+ * SyscallError ECHILD; where the kernel can tell (Linux 6.15) it has an answer once that process has ended and been
+ * reaped by its parent. On Windows any process may be waited for.
  *
  * @example Whether a process is there
  * ```ts

@@ -6,7 +6,8 @@ import { type SignalName, signalName, signalText } from "./signals.ts";
 
 /**
  * getrusage(2) of a reaped child, together with those of its own children it had waited for. NaN in each field
- * where somebody else has reaped it: that one has it.
+ * where somebody else has reaped it: that one has it. On Windows there are the times, maxRss, and page faults of both
+ * kinds as minorFaults; the rest is NaN.
  */
 export interface Rusage {
   /** Processor time spent in the program, in milliseconds. */

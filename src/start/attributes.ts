@@ -76,9 +76,9 @@ export interface JoinedNamespace {
 
 /**
  * Go's syscall.SysProcAttr: fields marked L are Linux only, and all of these Unix's: on Windows there are those of
- * WindowsAttributes. They are refused elsewhere with a
- * SpawnError of step "request" that names the field, as are attributes that exclude each other
- * (setctty with foreground) or lie out of range (ctty, a capability above the kernel's last).
+ * WindowsAttributes. They are refused elsewhere with a SpawnError of step "request" that names the field, as are
+ * attributes that exclude each other (setctty with foreground) or lie out of range (ctty, a capability above the
+ * kernel's last).
  */
 export interface SysProcAttr extends WindowsAttributes {
   /**
@@ -139,9 +139,8 @@ export interface SysProcAttr extends WindowsAttributes {
   umask?: number | undefined;
   /**
    * Soft and hard limits set in the child; a number sets both, Infinity is no limit, and what is above 2^53 is a
-   * bigint. NOFILE is set
-   * after the descriptors are in place. The JavaScript runtimes raise the soft NOFILE limit and their
-   * children inherit that.
+   * bigint. NOFILE is set after the descriptors are in place. The JavaScript runtimes raise the soft NOFILE limit and
+   * their children inherit that.
    */
   rlimits?:
     | Readonly<Partial<Record<RlimitName, Limit | { soft: Limit; hard: Limit }>>>

@@ -91,6 +91,7 @@ test("TestExitCode: the code is the child's, and there is none before a wait", a
     [impersonate("cat"), 0],
   ];
   for (const [command, code] of rows) {
+    assertEquals(command.processState, undefined);
     await command.run().catch((error) => assertInstanceOf(error, ExitError));
     assertEquals(command.processState?.exitCode, code);
   }

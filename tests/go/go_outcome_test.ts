@@ -1,6 +1,6 @@
 /**
- * What comes of each case of exit, abort, cancel and waitDelay: go.md's table 2f, and where the contract
- * promises more than Go does.
+ * What comes of each case of exit, abort, cancel and waitDelay: as in Go, and where the contract promises
+ * more than Go does.
  */
 
 import { test } from "node:test";

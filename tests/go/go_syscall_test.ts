@@ -389,7 +389,7 @@ test("TestSignalDuringExec: signals to the whole group do no harm to who is bein
   assertEquals(decode(await command.combinedOutput()), "OK\n");
 });
 
-// ------------------------------------------------------------------ go.md's golden table
+// ------------------------------------------------------------------ the golden table
 
 test("rule 68: the texts of what can go wrong, each with its step", async () => {
   using temporary = temporaryDirectory();

@@ -242,6 +242,8 @@ test("what is embedded is what has been built", (context) => {
     ["libosexec-aarch64_linux.so", aarch64Linux],
     ["libosexec-x86_64_macos.dylib", x86Macos],
     ["libosexec-aarch64_macos.dylib", aarch64Macos],
+    ["libosexec-x86_64_windows.dll", x86Windows],
+    ["libosexec-aarch64_windows.dll", aarch64Windows],
   ];
   let compared = 0;
   for (const [file, library] of rows) {

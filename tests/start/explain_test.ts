@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { STEPS } from "../../ffi/abi.ts";
@@ -135,6 +136,13 @@ test("contract: explain() says what a stream will be, and of what is open its nu
     `fd ${file.fd} -> 1`,
     "fd 2 -> 2",
   ]);
+});
+
+test("contract: SpawnStep has the words of the native table, in its order", () => {
+  const source = readFileSync(new URL("../../src/errors.ts", import.meta.url), "utf8");
+  const [, union = ""] = /^export type SpawnStep =([^;]*);/m.exec(source) ?? [];
+  const words = Array.from(union.matchAll(/"(\w+)"/g), ([, word = ""]) => word);
+  assertEquals(words, [...new Set<string>(["request", "clone", ...STEPS.map(({ word }) => word)])]);
 });
 
 test("contract: explain() has no words but those of SpawnStep", () => {

@@ -28,7 +28,7 @@ connection.sendall(b"%d" % os.getpid())
 connection.close()
 `;
 
-/** A listening socket, and its descriptor: of a kind that both runtimes have. */
+/** A listening socket, and its descriptor: of a kind that all runtimes have. */
 async function listen(): Promise<{ server: Server; fd: number; port: number }> {
   const sockets = (): number[] =>
     readdirSync("/proc/self/fd").map(Number).filter((fd) => {

@@ -1,7 +1,7 @@
 import fs from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   CLONE_NEWUSER,
   ClosedError,
@@ -323,7 +323,7 @@ test("pty: stream by stream, and cancelling hangs up", async () => {
   command.start();
   const { terminal } = command;
   assert(terminal !== undefined);
-  assertEquals(terminal.readable, terminal.readable);
+  assertStrictEquals(terminal.readable, terminal.readable);
   const writer = terminal.writable.getWriter();
   await writer.write("a");
   await writer.write(new Uint8Array([0xff]));

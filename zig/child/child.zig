@@ -9,7 +9,8 @@
 //! - All 64 signals are blocked from before the clone until the step before exec, so that no
 //!   handler of the host runs here and no key at a terminal halts a half-made child (go.dev/issue/18600).
 //!   SIGSTOP cannot be blocked: see SECURITY.md.
-//! - No other file runs in the child but those of this folder, and the system call itself (`linux.zig`).
+//! - No other file runs in the child but those of this folder, the calls themselves (`linux.zig`, `clone.zig`), and
+//!   numbers as text (`decimal.zig`).
 //!
 //! What is here is how a child begins, and how it reaches the kernel; the steps are in `steps.zig`.
 

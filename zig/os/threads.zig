@@ -1,6 +1,5 @@
 //! Threads, from the host's own pthread_create: a thread made by a bare clone would be unknown to
-//! libc, which would leave it out of a setuid of the whole process (measured, research/cores.md
-//! finding 12).
+//! libc, which would leave it out of a setuid of the whole process (measured).
 
 const abi = @import("../abi/abi.zig");
 const libc = @import("libc.zig");

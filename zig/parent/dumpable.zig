@@ -2,8 +2,8 @@
 //!
 //! setuid in a child that shares our memory clears the flag for both, as it lives in the mm: from then
 //! on this process dumps no core, its /proc files belong to root and no debugger attaches. Go 1.26
-//! loses it for good; Bun restores it unlocked and loses it with four threads (research/cores.md,
-//! finding 2). So: the first of overlapping starts notes the flag, the last one puts it back.
+//! loses it for good; Bun restores it unlocked and loses it with four threads (both measured).
+//! So: the first of overlapping starts notes the flag, the last one puts it back.
 
 const std = @import("std");
 const linux = @import("../os/linux.zig");

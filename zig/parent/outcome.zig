@@ -75,7 +75,7 @@ pub fn conclude(
         answer.errno = plan.report.errno;
         return;
     }
-    // It died on the way. glibc and Go call this a start (research/cores.md finding 8).
+    // It died on the way. glibc and Go call this a start.
     answer.signal = signal;
     // Somebody else reaped it, and nothing tells how it ended.
     if (answer.signal == 0) answer.errno = -system.negative(.CHILD);

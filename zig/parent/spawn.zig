@@ -97,7 +97,7 @@ pub fn settle(index: i32, pid: i32, answer: *abi.Answer) i32 {
 fn chooseMode(plan: *Plan) Mode {
     if (plan.lacks(.memory) or !ladder.sharesMemory()) return .{ .shares = false, .waits = false };
     // Sharing memory with a child of other credentials where core dumps follow the user would let
-    // the target user write into this process (measured, research/cores.md finding 3).
+    // the target user write into this process (measured).
     plan.hides = plan.has_credentials and dumpable.followsUser();
     if (plan.hides or plan.memory == .own) return .{ .shares = false, .waits = false };
     // A filter that kills dumps a core, and this process would end with it.
