@@ -38,7 +38,10 @@ export const patience = 256;
 /** Milliseconds. Giving way to a child of ours takes less, and to anybody else a slice: 3 ms, mostly. */
 const contention = 1;
 
-/** So seldom it is looked whether there is a processor left for a child: that takes 5 µs. */
+/**
+ * So seldom it is looked whether there is a processor left for a child: that takes 5 µs. Where there is none it is looked
+ * again each time, as most of what else runs is a compiler's thread for a moment, and being told takes 100 µs more.
+ */
 const looks = 16;
 
 /** What most turns come to. */
@@ -95,7 +98,7 @@ export class BusyPoll {
   /** Begins to ask, if that promises anything. False: it does not. */
   tries(fd: number, events: number): boolean {
     if (this.#emptyTurns >= this.#end) return false;
-    if (this.#attempts % looks === 0) {
+    if (!this.#hasRoom || this.#attempts % looks === 0) {
       // What is asked for, and this one, are mostly children of ours, and among those that want one.
       this.#hasRoom = this.#library.osexec_idle_processors() + this.#count >= 0;
     }
