@@ -3,8 +3,7 @@
 const std = @import("std");
 const assert = std.debug.assert;
 
-/// What the library exports: one name costs a runtime less than forty. Each start that binds them pays for it, Deno 0.25 ms
-/// a function (measured).
+/// What the library exports. Not each function: to bind one costs a first start on Deno 0.25 ms (measured).
 pub const name = "osexec_call";
 
 /// The one function for all of `symbols`: calls that of the number with its words, i32 and buffers each in their order. What
