@@ -52,13 +52,10 @@ export function bunRuntime(): Runtime {
   return {
     platform,
     arch,
-    // On musl dlopen(3) wants a descriptor also for what is open already, and there may be none left by then.
-    bindsLate: false,
     connectsSlowly: false,
     lacks: () => null,
     allow() {},
     open,
-    bindRare: (path, name, signature) => open(path, { [name]: signature }).functions[name]!,
     memfd: (name, bytes) => memfdBy(open, bunProcess().arch, name, bytes),
     makeTemporaryDirectory,
     connect: platform === "win32" ? (fd, onData) => connectSocket(platform, fd, onData) : connect,

@@ -1,6 +1,6 @@
 /** Deno's side of the seam: Deno.dlopen, and a node:net socket for the reactor's. */
 
-import { connectSocket, cText, hostDeno, hostImmediate, makeMemfd, now, openLibc } from "./host.ts";
+import { connectSocket, hostDeno, hostImmediate, makeMemfd, now, openLibc } from "./host.ts";
 import type { NativeFunction, Opened, Runtime, Signature, Word } from "./runtime.ts";
 
 type DenoWord = Word | "pointer" | "usize" | "isize";
@@ -16,10 +16,6 @@ interface DenoGlobal {
     symbols: Readonly<Record<string, DenoFunction>>,
   ): { symbols: Record<string, (...parameters: unknown[]) => unknown>; close(): void };
   UnsafePointer: { of(bytes: Uint8Array): unknown };
-  UnsafeFnPointer: new (
-    address: unknown,
-    signature: Signature,
-  ) => { readonly call: NativeFunction };
   makeTempDirSync(options: { prefix: string }): string;
   permissions: {
     querySync(descriptor: { name: string; variable?: string }): { state: string };
@@ -36,12 +32,10 @@ export function denoRuntime(): Runtime {
   return {
     platform,
     arch: nodeArch(),
-    bindsLate: true,
     connectsSlowly: os !== "windows",
     lacks: () => null,
     allow,
     open,
-    bindRare,
     memfd,
     makeTemporaryDirectory: () => deno().makeTempDirSync({ prefix: "osexec-" }),
     connect: (fd, onData) => connectSocket(platform, fd, onData),
@@ -83,30 +77,6 @@ function open(
   const opened = deno().dlopen(path, symbols);
   const functions = opened.symbols as Record<string, NativeFunction>;
   return { functions, close: () => opened.close() };
-}
-
-/**
- * By its address. What Deno.dlopen() has opened in a test and left open counts as a leak to Deno's sanitizers; a
- * call takes 2.5 µs instead of 0.4 (measured).
- */
-function bindRare(path: string, name: string, signature: Signature): NativeFunction {
-  const { dlopen, UnsafePointer: { of }, UnsafeFnPointer } = deno();
-  if (deno().build.os !== "linux") return open(path, { [name]: signature }).functions[name]!;
-  const libc = openLibc(nodeArch(), (file) =>
-    dlopen(file, {
-      dlopen: { parameters: ["pointer", "i32"], result: "pointer" },
-      dlsym: { parameters: ["pointer", "pointer"], result: "pointer" },
-    }));
-  try {
-    const RTLD_NOW = 2;
-    const library = libc.symbols.dlopen!(of(cText(path)), RTLD_NOW);
-    const address = library === null ? null : libc.symbols.dlsym!(library, of(cText(name)));
-    if (address === null) throw new Error(`the native library does not export ${name}`);
-    const pointer = new UnsafeFnPointer(address, signature);
-    return (...parameters) => pointer.call(...parameters);
-  } finally {
-    libc.close();
-  }
 }
 
 /** By addresses, not buffers: three times as quick to bind, and bound for this one use. */

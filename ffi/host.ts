@@ -176,7 +176,7 @@ export function openLibc<Opened>(arch: string, open: (name: string) => Opened): 
 }
 
 /** A name as libc takes it. */
-export function cText(name: string): Uint8Array {
+function cText(name: string): Uint8Array {
   return new TextEncoder().encode(`${name}\0`);
 }
 

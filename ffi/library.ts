@@ -1,34 +1,12 @@
 /** Finds, opens and verifies the native library, once and at the first use. */
 
-import { FINGERPRINT, SYMBOLS } from "./abi.ts";
+import { ENTRY, ENTRY_WORDS, FINGERPRINT, functionsOf } from "./abi.ts";
 import { embeddedLibrary } from "./embedded.ts";
 import { isDenied, nodeModule } from "./host.ts";
-import {
-  currentRuntime,
-  type LibraryAttempt,
-  type NativeFunction,
-  type Opened,
-  PlatformError,
-  type Runtime,
-} from "./runtime.ts";
+import { currentRuntime, type LibraryAttempt, PlatformError, type Runtime } from "./runtime.ts";
 
-/** How a word of the boundary appears in TypeScript. */
-interface Values {
-  i32: number;
-  buffer: Uint8Array;
-  void: void;
-}
-
-type Arguments<Words extends readonly (keyof Values)[]> = {
-  -readonly [Index in keyof Words]: Values[Words[Index]];
-};
-
-/** Every native function, typed from the generated signatures. */
-export type Library = {
-  readonly [Name in keyof typeof SYMBOLS]: (
-    ...parameters: Arguments<(typeof SYMBOLS)[Name]["parameters"]>
-  ) => Values[(typeof SYMBOLS)[Name]["result"]];
-};
+/** Every native function. */
+export type Library = Readonly<ReturnType<typeof functionsOf>>;
 
 /** The native library could not be loaded. The message lists every place tried and why each failed. */
 export class LibraryError extends Error {
@@ -45,7 +23,7 @@ export class LibraryError extends Error {
   }
 }
 
-/** A place to load from: opens it and answers the path to bind functions from. */
+/** A place to load from: opens it and answers the path to bind from. */
 export interface LibraryPlace {
   readonly name: string;
   open(runtime: Runtime): OpenLibrary;
@@ -54,41 +32,11 @@ export interface LibraryPlace {
 /** An opened place. */
 export interface OpenLibrary {
   readonly path: string;
-  /** Called when all functions are bound; a path that lasts needs none, and may be bound from later. */
+  /** Called when it is bound; a path that lasts needs none. */
   readonly done?: () => void;
   /** The memfd that it is, if it is one. */
   readonly memfd?: number;
 }
-
-type Name = keyof typeof SYMBOLS;
-
-/**
- * What is bound with one call on a runtime where that costs start-up time, as it is used together: a function by
- * itself takes a third longer (measured). What stands in none is rare, and nothing that the end of a child needs: Deno
- * asks for the permission at each of its calls.
- */
-const groups: readonly (readonly Name[])[] = [
-  ["osexec_abi"],
-  [
-    "osexec_spawn",
-    "osexec_settle",
-    "osexec_wait",
-    "osexec_signal",
-    "osexec_close",
-    "osexec_lend",
-    "osexec_environ",
-  ],
-  [
-    "osexec_reactor",
-    "osexec_watch",
-    "osexec_watch_pid",
-    "osexec_unwatch",
-    "osexec_busy_poll",
-    "osexec_idle_processors",
-  ],
-  ["osexec_pipe", "osexec_read", "osexec_write", "osexec_grow_pipe", "osexec_poll"],
-  ["osexec_executable"],
-];
 
 let loaded: Library | undefined;
 
@@ -98,14 +46,6 @@ let loaded: Library | undefined;
  */
 export function library(): Library {
   return loaded ??= loadLibrary(currentRuntime());
-}
-
-/**
- * Binds a function's group before there is a child that will need it: on Deno that is done at the first use of one of
- * them, and by then a program may have given the permission back. What a start uses itself need not be asked for.
- */
-export function prepare(name: Name): void {
-  if (typeof library()[name] !== "function") throw new Error(`${name} is not there`);
 }
 
 /** Loads from the first place that serves. */
@@ -121,7 +61,7 @@ export function loadLibrary(
     let opened: OpenLibrary | undefined;
     try {
       opened = place.open(runtime);
-      return preferFirst(runtime, bind(runtime, opened), opened);
+      return preferFirst(runtime, bind(runtime, opened.path), opened);
     } catch (error) {
       if (error instanceof PlatformError || isDenied(error)) throw error;
       cause = error;
@@ -177,8 +117,8 @@ export function memfdPlace(): LibraryPlace {
     name: "memfd",
     open(runtime) {
       const fd = runtime.memfd("osexec", embeddedLibrary());
-      // It stays open: functions are bound late, and a descriptor of the same number would make
-      // glibc, which compares names, take another library for this one.
+      // It stays open: Workers bind from it, and a descriptor of the same number would make glibc, which compares
+      // names, take another library for this one.
       return { path: memfdPath(fd), memfd: fd };
     },
   };
@@ -211,50 +151,17 @@ interface Bound {
   close(): void;
 }
 
-function bind(runtime: Runtime, opened: OpenLibrary): Bound {
-  const functions: Record<string, NativeFunction> = {};
-  const handles: Opened[] = [];
-  if (runtime.bindsLate && opened.done === undefined) {
-    /**
-     * Binds a function at its first use, and the others of its group: one with a buffer costs Deno 0.3 ms, and Node makes
-     * pages of its own for each, 0.04 ms; Bun takes 0.45 for all forty (measured).
-     */
-    const bindNow = (wanted: Name): NativeFunction | undefined => {
-      const group = groups.find((names) => names.includes(wanted));
-      if (group === undefined) {
-        const value = runtime.bindRare(opened.path, wanted, SYMBOLS[wanted]);
-        Object.defineProperty(functions, wanted, { value });
-        return value;
-      }
-      const symbols = Object.fromEntries(group.map((name) => [name, SYMBOLS[name]]));
-      const handle = runtime.open(opened.path, symbols);
-      handles.push(handle);
-      for (const [name, value] of Object.entries(handle.functions)) {
-        Object.defineProperty(functions, name, { value });
-      }
-      return handle.functions[wanted];
-    };
-    for (const name of Object.keys(SYMBOLS) as Name[]) {
-      const get = (): NativeFunction | undefined => bindNow(name);
-      Object.defineProperty(functions, name, { configurable: true, enumerable: true, get });
-    }
-  } else {
-    const all = runtime.open(opened.path, SYMBOLS);
-    handles.push(all);
-    Object.assign(functions, all.functions);
-  }
-  const abi = functions.osexec_abi;
-  if (abi === undefined) throw new Error("it does not export osexec_abi");
-  const found = [abi(0), abi(1)];
+function bind(runtime: Runtime, path: string): Bound {
+  const entry = { parameters: ENTRY_WORDS, result: "i32" } as const;
+  const { functions, close } = runtime.open(path, { [ENTRY]: entry });
+  const call = functions[ENTRY];
+  if (call === undefined) throw new Error(`it does not export ${ENTRY}`);
+  const library = functionsOf(call);
+  const found = [library.osexec_abi(0), library.osexec_abi(1)];
   if (found[0] !== FINGERPRINT[0] || found[1] !== FINGERPRINT[1]) {
     throw new Error(`its boundary is ${hexadecimal(found)}, expected ${hexadecimal(FINGERPRINT)}`);
   }
-  return {
-    library: functions as unknown as Library,
-    close() {
-      for (const handle of handles) handle.close();
-    },
-  };
+  return { library, close };
 }
 
 /**
@@ -265,7 +172,7 @@ function preferFirst(runtime: Runtime, own: Bound, opened: OpenLibrary): Library
   const first = own.library.osexec_abi(2);
   if (first < 0 || opened.memfd === undefined) return own.library;
   try {
-    const { library } = bind(runtime, { path: memfdPath(first) });
+    const { library } = bind(runtime, memfdPath(first));
     own.close();
     library.osexec_close(opened.memfd);
     return library;

@@ -43,12 +43,10 @@ export function nodeRuntime(): Runtime {
   return {
     platform,
     arch,
-    bindsLate: true,
     connectsSlowly: false,
     lacks,
     allow() {},
     open,
-    bindRare: (path, name, signature) => open(path, { [name]: signature }).functions[name]!,
     memfd: (name, bytes) => memfdBy(open, nodeProcess().arch, name, bytes),
     makeTemporaryDirectory,
     connect: (fd, onData) => connectSocket(platform, fd, onData),
@@ -98,7 +96,7 @@ function lacks(): LibraryAttempt | null {
   return { place: "node:ffi", reason: `it is not in this Node, ${node}: ${remedy}` };
 }
 
-const words: Readonly<Record<Word, string>> = { i32: "int32", buffer: "buffer", void: "void" };
+const words: Readonly<Record<Word, string>> = { i32: "int32", buffer: "buffer" };
 
 function open(path: string, symbols: Readonly<Record<string, Signature>>): Opened {
   const table: Record<string, NodeFunction> = {};

@@ -10,7 +10,7 @@ import { Event, Reactor as ReactorAnswer, Ready } from "./abi.ts";
 import { BusyPoll, type ReadyDescriptor } from "./busy_poll.ts";
 import { FirstWaits } from "./first_waits.ts";
 import { type HostTimer, startTimer, throwUncaught } from "./host.ts";
-import { type Library, library, prepare } from "./library.ts";
+import { type Library, library } from "./library.ts";
 import { currentRuntime, type EventStream } from "./runtime.ts";
 import { turnBegins } from "./turn.ts";
 
@@ -411,11 +411,6 @@ const holder = globalThis as Holder;
 
 function reactor(): Reactor {
   return holder[key] ??= new Reactor();
-}
-
-/** Everything that a wait may need: see prepare(). */
-export function prepareToWatch(): void {
-  prepare("osexec_watch");
 }
 
 /** Says that a process was started whose end, or output, may be watched for at once. */

@@ -6,7 +6,7 @@ import { hostBun, hostDeno, isNode } from "./host.ts";
 import { nodeRuntime } from "./node.ts";
 
 /** A word of the boundary's vocabulary: see `zig/tools/abi_gen.zig`. */
-export type Word = "i32" | "buffer" | "void";
+export type Word = "i32" | "buffer";
 
 /** The type of one native function. */
 export interface Signature {
@@ -15,7 +15,7 @@ export interface Signature {
 }
 
 /** A native function, as the runtimes hand it out. */
-export type NativeFunction = (...parameters: (number | Uint8Array)[]) => number;
+export type NativeFunction = (...parameters: (number | Uint8Array | null)[]) => number;
 
 /** Functions of an opened library, and how to let go of it. */
 export interface Opened {
@@ -47,8 +47,6 @@ export interface Runtime {
   readonly platform: string;
   /** The processor, in the words of `process.arch`. */
   readonly arch: string;
-  /** Whether to bind functions at their first use: each costs start-up time, and a library can be opened again at any time. */
-  readonly bindsLate: boolean;
   /** Whether connect() holds the event loop for long, so that it pays to do without it at first. */
   readonly connectsSlowly: boolean;
   /** What is not there at all that opening a library takes, and why; null: nothing. */
@@ -57,8 +55,6 @@ export interface Runtime {
   allow(): void;
   /** Opens a library and binds functions of it. Opening the same path again is the same library. */
   open(path: string, symbols: Readonly<Record<string, Signature>>): Opened;
-  /** One function of a library that is open, and nothing left open by it: slower to call. */
-  bindRare(path: string, name: string, signature: Signature): NativeFunction;
   /** Writes the bytes into a new memfd and answers its descriptor, which stays open. */
   memfd(name: string, bytes: Uint8Array): number;
   /** Makes a private directory for a temporary file. */

@@ -2,6 +2,7 @@
 //! only what lies beside or below it.
 
 pub const abi = @import("abi/abi.zig");
+pub const entry = @import("abi/entry.zig");
 pub const lib = @import("lib.zig");
 pub const linux = @import("os/linux.zig");
 pub const spawn = @import("parent/spawn.zig");

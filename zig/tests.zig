@@ -4,6 +4,7 @@ const builtin = @import("builtin");
 
 test {
     _ = @import("abi/abi.zig");
+    _ = @import("abi/entry.zig");
     _ = @import("parent/arena.zig");
     _ = @import("tools/embed_gen.zig");
     _ = @import("os/decimal.zig");

@@ -8,7 +8,6 @@ import {
   forget,
   forgetProcess,
   NativeError,
-  prepareToWatch,
   type Watch,
   watch,
   watchProcess,
@@ -83,7 +82,6 @@ export function startChild(
     const [source, target] = planned.values;
     if (source >= 0) lend(source, target <= 2);
   }
-  if (pidfd) prepareForEnd();
   const startedAt = wallClock();
   const begun = now();
   const answer = start(plan, { noPidfd: !pidfd, deferred, lasting });
@@ -93,14 +91,6 @@ export function startChild(
   const pending = answer.pending < 0 ? null : { number: answer.pending, plan };
   const pidfdOrNull = answer.pidfd < 0 ? null : answer.pidfd;
   return new Process(answer.pid, pidfdOrNull, false, pending, startedAt, begun);
-}
-
-let isPrepared = false;
-
-/** Once: each start is to be quick. */
-function prepareForEnd(): void {
-  if (!isPrepared) prepareToWatch();
-  isPrepared = true;
 }
 
 /** A start of which it is not known whether it has reached execve. */

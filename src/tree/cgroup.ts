@@ -1,7 +1,7 @@
 /** A cgroup v2 of a command's own: made before its start, ended by one write, and removed. cgroups(7). */
 
 import { now } from "../../ffi/host.ts";
-import { library, prepare } from "../../ffi/library.ts";
+import { library } from "../../ffi/library.ts";
 import { showText } from "../../ffi/text.ts";
 import { Errno } from "../errno.ts";
 import { SpawnError, SyscallError } from "../errors.ts";
@@ -38,8 +38,6 @@ export class Cgroup implements Reach {
   /** Makes one below this process's own. Throws SpawnError of step "cgroup". */
   constructor(program: string) {
     const own = found(program);
-    prepare("osexec_pidfd");
-    prepare("osexec_write");
     sweep();
     let last: string;
     let made: number;

@@ -2,7 +2,7 @@
 
 import { Exit, Wait } from "../../ffi/abi.ts";
 import { hostProcess, now, throwUncaught } from "../../ffi/host.ts";
-import { library, prepare } from "../../ffi/library.ts";
+import { library } from "../../ffi/library.ts";
 import { isTurnSpent, nextTurn } from "../../ffi/turn.ts";
 import { StateError, SyscallError } from "../errors.ts";
 import { readOptions } from "../fields.ts";
@@ -79,7 +79,6 @@ class Reaper implements Disposable {
     const { pid } = hostProcess() as { readonly pid: number };
     const pidfd = check(library().osexec_pidfd(pid), "pidfd_open");
     try {
-      for (const name of ["osexec_awaited", "osexec_wait"] as const) prepare(name);
       // Also where nobody has ended yet it is to be known whether that will be seen.
       textOf(`/proc/self/task/${pid}/children`);
       if (!pidfds(pidfd, 1).includes(pid)) {

@@ -1,6 +1,5 @@
 /** What a start is to be made with for the sake of its tree, and of endWithParent. */
 
-import { prepare } from "../../ffi/library.ts";
 import { Cgroup } from "./cgroup.ts";
 import { planContext } from "../start/checks.ts";
 import { CLONE_NEWPID, CLONE_NEWUSER } from "../start/constants.ts";
@@ -128,7 +127,6 @@ function leadingGroup(sys: SysProcAttr, refuse: (detail: string) => never): SysP
     const reason = `pgid ${sys.pgid} is somebody else's`;
     refuse(`tree "group" wants a group of the child's own, and ${reason}`);
   }
-  prepare("osexec_signal_group");
   return sys.setsid || sys.foreground ? sys : { ...sys, setpgid: true };
 }
 

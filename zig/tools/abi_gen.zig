@@ -3,6 +3,7 @@
 const std = @import("std");
 const osexec = @import("osexec");
 const abi = osexec.abi;
+const entry = osexec.entry;
 const lib = osexec.lib;
 
 pub fn main(init: std.process.Init) !void {
@@ -79,17 +80,61 @@ pub fn main(init: std.process.Init) !void {
     }
     try w.writeAll("] as const;\n");
 
-    try w.writeAll("\nexport const SYMBOLS = {\n");
-    inline for (@typeInfo(lib.symbols).@"struct".decl_names) |name| {
-        const info = @typeInfo(@TypeOf(@field(lib.symbols, name))).@"fn";
-        try w.print("  {s}: {{ parameters: [", .{name});
-        inline for (info.param_types, 0..) |Param, index| {
-            try w.print("{s}\"{s}\"", .{ if (index == 0) "" else ", ", comptime ffiType(Param.?) });
-        }
-        try w.print("], result: \"{s}\" }},\n", .{comptime ffiType(info.return_type.?)});
+    try w.writeAll(
+        \\
+        \\/** What the library exports: the operation, and its words of each kind in their order; what it has no use for is 0 and null. */
+        \\export type Call = (
+        \\  operation: number,
+        \\  a: number,
+        \\  b: number,
+        \\  c: number,
+        \\  d: number,
+        \\  first: Uint8Array | null,
+        \\  second: Uint8Array | null,
+        \\) => number;
+        \\
+        \\/** Its name. */
+        \\
+    );
+    try w.print("export const ENTRY = \"{s}\";\n\n/** Its words. */\nexport const ENTRY_WORDS = [\"i32\"", .{entry.name});
+    for (0..entry.words_max.numbers) |_| try w.writeAll(", \"i32\"");
+    for (0..entry.words_max.buffers) |_| try w.writeAll(", \"buffer\"");
+    try w.writeAll(
+        \\] as const;
+        \\
+        \\/** Every native function, by that one. */
+        \\export function functionsOf(call: Call) {
+        \\  return {
+        \\
+    );
+    inline for (@typeInfo(lib.symbols).@"struct".decl_names, 0..) |name, number| {
+        try writeFunction(w, name, number, @TypeOf(@field(lib.symbols, name)));
     }
-    try w.writeAll("} as const;\n");
+    try w.writeAll("  };\n}\n");
     try w.flush();
+}
+
+fn writeFunction(w: *std.Io.Writer, comptime name: []const u8, number: usize, comptime Function: type) !void {
+    const info = @typeInfo(Function).@"fn";
+    try w.print("    {s}: (", .{name});
+    // As the words of the one function are called.
+    const numbers = "abcd";
+    const buffers = [_][]const u8{ "first", "second" };
+    comptime var used: entry.Words = .{};
+    inline for (info.param_types, 0..) |Param, index| {
+        const comma = if (index == 0) "" else ", ";
+        if (comptime std.mem.eql(u8, ffiType(Param.?), "i32")) {
+            try w.print("{s}{c}: number", .{ comma, numbers[used.numbers] });
+            used.numbers += 1;
+        } else {
+            try w.print("{s}{s}: Uint8Array", .{ comma, buffers[used.buffers] });
+            used.buffers += 1;
+        }
+    }
+    try w.print("): number => call({d}", .{number});
+    for (numbers, 0..) |letter, index| try w.print(", {c}", .{if (index < used.numbers) letter else '0'});
+    for (buffers, 0..) |buffer, index| try w.print(", {s}", .{if (index < used.buffers) buffer else "null"});
+    try w.writeAll("),\n");
 }
 
 const Row = struct {
