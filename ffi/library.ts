@@ -101,7 +101,7 @@ const packaged = /\/dist\/(mod|bun\/([0-9a-f]+\/)?core)\.js$/;
 export function packagedPath(url: string | undefined, { platform, arch }: Runtime): string | null {
   if (!url?.startsWith("file:///") || !packaged.test(url)) return null;
   const library = url.replace(packaged, `/dist/native/${platform}-${arch}`);
-  const file = decodeURIComponent(new URL(library).pathname);
+  const file = decodeURIComponent(library.slice("file://".length));
   // "/C:/…"; and what has no extension Windows looks for with one.
   return platform === "win32" ? `${file.slice(1)}.dll` : file;
 }

@@ -67,7 +67,8 @@ const rows = new Map<StepName, Row>();
 function rowOf(step: StepName): Row {
   let row = rows.get(step);
   if (row === undefined) {
-    const code = STEPS.findIndex((each) => each.step === step);
+    let code = 0;
+    while (STEPS[code]!.step !== step) code += 1;
     const { size, fields } = STEPS[code]!;
     rows.set(step, row = { code, size, fields });
   }

@@ -6,6 +6,7 @@ import { currentRuntime } from "../ffi/runtime.ts";
 import {
   firstOfEach,
   freezeEnvironment,
+  freezeUnique,
   type ReadEnvironment,
   readVariables,
 } from "./start/environment.ts";
@@ -89,7 +90,9 @@ function readProcessEnvironment(env: Readonly<Record<string, string | undefined>
   }
   if (entries.some(isDamaged)) mend(entries);
   const { list, problem } = readVariables(entries);
-  last = { list: freezeEnvironment([...list]), problem };
+  // Names of an object come once; what Windows takes for one name may be two there.
+  const isUnique = problem === null && currentOS() !== "win32";
+  last = { list: isUnique ? freezeUnique([...list]) : freezeEnvironment([...list]), problem };
 }
 
 /** Whether it may have been made of bytes that are no UTF-8. */
@@ -128,7 +131,7 @@ function readHostEnvironment(): void {
   const bytes = environmentBuffer.subarray(sumSize, sumSize + length);
   if (sameBytes(bytes, inheritedBytes)) return;
   inheritedBytes = bytes.slice();
-  last = { list: freezeEnvironment(firstOfEach(entriesOf(inheritedBytes))), problem: null };
+  last = { list: freezeUnique(firstOfEach(entriesOf(inheritedBytes))), problem: null };
 }
 
 function entriesOf(bytes: Uint8Array): string[] {

@@ -63,6 +63,7 @@ export function build(tools, withPeers) {
   buildC(zig);
   makePackage(tools);
   writePackageScripts();
+  compileExecutables(bun);
   const c = join(binFolder, "c");
   const programs = { bun, deno, node, c, measure: join(binFolder, "measure") };
   if (!withPeers) return programs;
@@ -83,6 +84,20 @@ function writePackageScripts() {
   for (const file of ["osexec.mjs", "osexec_sync.mjs"]) {
     const script = readFileSync(join(benchFolder, "startup", file), "utf8");
     writeFileSync(join(binFolder, file), script.replace("../../mod.ts", name));
+  }
+}
+
+/**
+ * The scripts of npm's package, and an empty one, each as an executable of Bun's, with bytecode.
+ *
+ * @param {string} bun
+ */
+function compileExecutables(bun) {
+  writeFileSync(join(binFolder, "empty.mjs"), "");
+  for (const name of ["empty", "osexec", "osexec_sync"]) {
+    const options = ["--compile", "--bytecode", "--format=esm", "--target=bun"];
+    const output = `--outfile=${join(binFolder, `${name}.executable`)}`;
+    make(bun, ["build", ...options, join(binFolder, `${name}.mjs`), output]);
   }
 }
 

@@ -257,7 +257,27 @@ function bunContestants({ bun }) {
   const prefix = [bun, "--no-install"];
   const script = [...prefix, join(benchFolder, "javascript/main.mjs")];
   const startup = (/** @type {string} */ name) => [...prefix, startupScript(name)];
+  const executable = { argv: [], workloads: [], empty: "bun-executable-empty" };
   return [...commonContestants("Bun", script, startup), childProcess("Bun", script), {
+    name: "bun-executable-empty",
+    label: "Bun, an empty executable",
+    kind: "bound",
+    argv: [],
+    workloads: [],
+    startup: [join(binFolder, "empty.executable")],
+  }, {
+    ...executable,
+    name: "bun-osexec-executable",
+    label: "osexec on Bun, an executable",
+    kind: "ours",
+    startup: [join(binFolder, "osexec.executable")],
+  }, {
+    ...executable,
+    name: "bun-osexec-executable-sync",
+    label: "osexec on Bun, an executable, Sync",
+    kind: "ours",
+    startup: [join(binFolder, "osexec_sync.executable")],
+  }, {
     name: "bun-spawn",
     label: "Bun.spawn",
     kind: "own",

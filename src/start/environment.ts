@@ -58,8 +58,9 @@ export function readVariables(entries: Iterable<readonly [string, string]>): Rea
 export function extendEnvironment(list: readonly string[], extra: ExtraEnv): ReadEnvironment {
   const values = allVariables(extra, "extraEnv");
   const added = readVariables(setOnly(values, "extraEnv:"));
-  const keys = new Set(Array.from(values.keys(), sameKey));
-  const rest = list.filter((entry) => !keys.has(keyOf(entry) ?? ""));
+  const folds = foldsCase();
+  const keys = new Set(Array.from(values.keys(), (key) => folds ? key.toUpperCase() : key));
+  const rest = list.filter((entry) => !keys.has(keyOf(entry, folds) ?? ""));
   return { list: [...rest, ...added.list], problem: added.problem };
 }
 
@@ -95,10 +96,17 @@ export function environmentList(env: Env): readonly string[] {
 export function dedupEnvironment(list: readonly string[]): readonly string[] {
   const known = deduplicated.get(list);
   if (known !== undefined) return known;
-  const kept = freezeEnvironment(dedup(list));
-  clean.add(kept);
+  const kept = freezeUnique(dedup(list));
   if (frozen.has(list)) deduplicated.set(list, kept);
   return kept;
+}
+
+/** Freezes a list that has been checked, and in which no key comes twice. */
+export function freezeUnique(list: string[]): readonly string[] {
+  const unique = freezeEnvironment(list);
+  clean.add(unique);
+  deduplicated.set(unique, unique);
+  return unique;
 }
 
 /** Freezes a list, so that what has been made of it may be kept: asking Object.isFrozen costs 6 µs on Bun. */
@@ -122,11 +130,12 @@ const clean = new WeakSet<Env>();
 const deduplicated = new WeakMap<readonly string[], readonly string[]>();
 
 function dedup(list: readonly string[]): string[] {
+  const folds = foldsCase();
   const seen = new Set<string>();
   const kept: string[] = [];
   for (const entry of list.toReversed()) {
     if (entry === "" || hasNul(entry)) continue;
-    const key = keyOf(entry);
+    const key = keyOf(entry, folds);
     if (key !== null) {
       if (seen.has(key)) continue;
       seen.add(key);
@@ -144,15 +153,16 @@ export function withPwd(list: readonly string[], dir: string, cwd: string): stri
   return [...list, `PWD=${absolutePath(dir, cwd)}`];
 }
 
-function keyOf(entry: string): string | null {
+function keyOf(entry: string, folds: boolean): string | null {
   const first = entry.indexOf("=");
   if (first < 0) return null;
-  return sameKey(entry.slice(0, first > 0 ? first : Math.max(entry.indexOf("=", 1), 0)));
+  const key = entry.slice(0, first > 0 ? first : Math.max(entry.indexOf("=", 1), 0));
+  return folds ? key.toUpperCase() : key;
 }
 
-/** What two spellings of one name have in common: on Windows their case says nothing. */
-function sameKey(key: string): string {
-  return currentOS() === "win32" ? key.toUpperCase() : key;
+/** Whether the case of a name says nothing. Asked once for a list: a first start has nothing compiled. */
+function foldsCase(): boolean {
+  return currentOS() === "win32";
 }
 
 function hasNul(text: string): boolean {
@@ -192,14 +202,19 @@ function setOnly(values: ReadonlyMap<string, unknown>, whose: string): Map<strin
   return set;
 }
 
-/** libc's getenv, and so Go's copy of it, takes the first of a name. */
+/** libc's getenv, and so Go's copy of it, takes the first of a name. Empty entries have none. */
 export function firstOfEach(list: readonly string[]): string[] {
+  const folds = foldsCase();
   const seen = new Set<string>();
-  return list.filter((entry) => {
-    const key = keyOf(entry);
-    if (key === null) return true;
-    if (seen.has(key)) return false;
-    seen.add(key);
-    return true;
-  });
+  const kept: string[] = [];
+  for (const entry of list) {
+    if (entry === "") continue;
+    const key = keyOf(entry, folds);
+    if (key !== null) {
+      if (seen.has(key)) continue;
+      seen.add(key);
+    }
+    kept.push(entry);
+  }
+  return kept;
 }
