@@ -203,12 +203,21 @@ function ladderChecks(where) {
 function muslCheck(here) {
   return {
     name: "bun-musl",
-    title: "the tests under Bun for musl",
-    run: (job) => {
+    title: "the tests under Bun for musl, and npm's package",
+    run: async (job) => {
       const place = here();
       const { bun, programs } = makeMusl(join(scratch, "musl"));
       const there = { ...place, bun, env: { ...place.env, OSEXEC_MUSL: programs } };
-      return bunTest(() => there)(job);
+      // Its bytecode was made on glibc.
+      const cwd = join(scratch, "musl-package");
+      mkdirSync(cwd);
+      writeFileSync(join(cwd, "package.json"), '{ "type": "module" }');
+      const { name } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+      writeFileSync(join(cwd, "plain.ts"), plain.replace("NAME", name));
+      const install = ["npm", "install", "--offline", "--no-audit", "--no-fund"];
+      const packaged = await job.run([...install, await packOnce(job)], { ...checkout, cwd }) &&
+        await job.run([bun, "plain.ts"], { ...checkout, cwd });
+      return packaged ? bunTest(() => there)(job) : one(false);
     },
     isSlow: true,
   };
@@ -337,9 +346,10 @@ const plain = `
   await new Command("sh", ["-c", "exit 0"], { dir: "/", stdin: "inherit", stdout: "inherit" }).run();
   const process = startProcess("/bin/true", ["true"]);
   await process.wait();
-  const failure = await new Command("/nowhere").run().catch((error) => error.code);
+  const failure = await new Command("/nowhere").run().catch((error) => error);
   const exit = await new Command("false").run().catch((error) => error.name);
-  if (failure !== "ENOENT" || exit !== "ExitError") throw new Error(failure + " " + exit);
+  if (failure.code !== "ENOENT" || exit !== "ExitError") throw new Error(failure + " " + exit);
+  if (!failure.stack.includes("/dist/bun/" + Bun.revision)) throw new Error("It is not bytecode");
 `;
 
 /** A part that cannot be loaded, as no descriptor is left, is an error by name, and tried again. */

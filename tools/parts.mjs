@@ -1,7 +1,8 @@
 /**
  * The package for Bun, in `dist/bun/`: what every start needs as one module, `core.js`, and each part of what few need as
  * a file of its own, which is loaded when something of it is first called. Bun takes 0.02 to 0.05 ms for each KB of a
- * module that it loads, whether it is called or not (docs/PERFORMANCE.md, "Start-up").
+ * module that it loads, whether it is called or not (docs/PERFORMANCE.md, "Start-up"). All of it is there twice: as text,
+ * and as bytecode for one version of Bun.
  *
  *     bun tools/parts.mjs        package.mjs runs it
  *
@@ -177,8 +178,9 @@ const text = {
 };
 
 /**
- * Bytecode, which this very build of Bun takes in half the time (docs/PERFORMANCE.md, "Start-up"). Another one, given it,
- * fails, so `mod.js` asks for Bun's revision first.
+ * Bytecode, which this very version of Bun takes in half the time (docs/PERFORMANCE.md, "Start-up"). Another one, given it,
+ * parses the text, or fails, so `mod.js` asks for Bun's revision first. On every platform it is the same, as Bun's own tests
+ * say (github.com/oven-sh/bun/pull/40270); on musl, which that was not always true of, the package's check runs it.
  *
  * @type {Form}
  */

@@ -185,7 +185,15 @@ test("issue 21: starts side by side get no handles of each other's", async () =>
 });
 
 test("Go's TestChangingProcessParent: another process is the parent", async () => {
-  const other = startProcess(child, ["child", "sleep"]);
+  // Only what has begun to run can be a parent in Wine: it has, when it copies what it is given.
+  const [[theirs, ours], [copied, copying]] = [OSFile.pipe(), OSFile.pipe()];
+  const other = startProcess(child, ["child", "stdin"], { files: [theirs, copying, null] });
+  for (const file of [theirs, copying]) file.close();
+  await ours.writeString("up\n");
+  for await (const line of copied.lines()) {
+    assertEquals(line, "up");
+    break;
+  }
   const PROCESS_CREATE_PROCESS = 0x80;
   const PROCESS_DUP_HANDLE = 0x40;
   const handle = windows.OpenProcess(PROCESS_CREATE_PROCESS | PROCESS_DUP_HANDLE, 0, other.pid);
@@ -200,7 +208,7 @@ test("Go's TestChangingProcessParent: another process is the parent", async () =
   other.kill();
   await other.wait();
   windows.CloseHandle(handle);
-  reading.close();
+  for (const file of [reading, ours, copied]) file.close();
 });
 
 test("issue 21: a token is passed on to CreateProcessAsUser", async () => {
