@@ -117,9 +117,13 @@ export class ChunkReader {
       const length = this.into(file, buffer, mayWait);
       return length ? filledPart(buffer, length) : length === undefined ? undefined : null;
     }
-    scratch ??= new Uint8Array(chunkSize);
-    const length = this.into(file, scratch, mayWait);
-    return length ? scratch.slice(0, length) : length === undefined ? undefined : null;
+    const buffer = scratch ??= new Uint8Array(chunkSize);
+    const length = this.into(file, buffer, mayWait);
+    if (!length) return length === undefined ? undefined : null;
+    if (length < chunkSize) return buffer.slice(0, length);
+    // What fills it need not be copied: it goes, and the next read gets another one.
+    scratch = undefined;
+    return buffer;
   }
 
   /** One read(2) into the caller's buffer. */
