@@ -61,7 +61,7 @@ interface Row {
   readonly fields: readonly (readonly [kind: string, offset: number])[];
 }
 
-/** Those that a start has had: a plain one has three of sixty. */
+/** Those that a start has had: a plain one has five of more than sixty. */
 const rows = new Map<StepName, Row>();
 
 function rowOf(step: StepName): Row {

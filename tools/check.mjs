@@ -19,7 +19,7 @@ import {
 import { constants } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { consumers, packOnce } from "./consumers.mjs";
+import { consumers, npmProject, packOnce } from "./consumers.mjs";
 import { checkout, Job, scratch, suiteAsOrdinaryUser, suiteHere } from "./job.mjs";
 import { cleanBuild, cleanCopy, generatedDigests } from "./libraries.mjs";
 import { makeMusl } from "./musl.mjs";
@@ -209,14 +209,12 @@ function muslCheck(here) {
       const { bun, programs } = makeMusl(join(scratch, "musl"));
       const there = { ...place, bun, env: { ...place.env, OSEXEC_MUSL: programs } };
       // Its bytecode was made on glibc.
-      const cwd = join(scratch, "musl-package");
-      mkdirSync(cwd);
-      writeFileSync(join(cwd, "package.json"), '{ "type": "module" }');
       const { name } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-      writeFileSync(join(cwd, "plain.ts"), plain.replace("NAME", name));
-      const install = ["npm", "install", "--offline", "--no-audit", "--no-fund"];
-      const packaged = await job.run([...install, await packOnce(job)], { ...checkout, cwd }) &&
-        await job.run([bun, "plain.ts"], { ...checkout, cwd });
+      const files = { "plain.ts": plain.replace("NAME", name) };
+      const packaged = await job.run(
+        [bun, "plain.ts"],
+        await npmProject(job, "musl-package", files),
+      );
       return packaged ? bunTest(() => there)(job) : one(false);
     },
     isSlow: true,

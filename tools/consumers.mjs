@@ -117,7 +117,7 @@ function project(folder, files) {
  * @param {string} folder
  * @param {Readonly<Record<string, string>>} files
  */
-async function npmProject(job, folder, files) {
+export async function npmProject(job, folder, files) {
   const place = project(folder, { "package.json": '{ "type": "module" }', ...files });
   const install = ["npm", "install", "--offline", "--no-audit", "--no-fund", await packOnce(job)];
   if (!await job.run(install, place)) throw new Error("npm install failed");

@@ -281,7 +281,7 @@ function dividing(own, form) {
       const { url } = form;
       if (url === undefined) return;
       build.onLoad({ filter: /\.ts$/ }, ({ path }) => ({
-        contents: readFileSync(path, "utf8").replace("import.meta.url", url),
+        contents: readFileSync(path, "utf8").replaceAll("import.meta.url", url),
         loader: "ts",
       }));
     },

@@ -163,8 +163,8 @@ export class Command implements AsyncDisposable {
    * What to do on abort; absent: kill(). null: nothing but waitDelay. A promise it returns is awaited. May
    * throw ProcessDoneError to mean "it had already ended"; anything else it throws is the cause of a
    * CancelError. Not called for a child that has already ended, reaped or not: that is no abort. Anything
-   * but null here without a signal or a timeout is refused at the start, StateError. In a Sync run, which waits for no promise, it must
-   * answer none.
+   * but null here without a signal or a timeout is refused at the start, StateError. In a Sync run, which
+   * waits for no promise, it must answer none.
    */
   cancel?: Cancel;
   /**

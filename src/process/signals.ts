@@ -88,26 +88,19 @@ const RTMIN = 34;
 const RTMAX = 64;
 
 /** Second names, as Go's syscall package has them, and the ends of the real-time range. */
-function alias(name: string, os: OS): number | undefined {
-  // Of all names Windows has SIGKILL.
-  if (os === "win32") return undefined;
-  if (name === "SIGIOT") return 6;
-  if (os !== "linux") return undefined;
-  switch (name) {
-    case "SIGCLD":
-      return 17;
-    case "SIGPOLL":
-      return 29;
-    case "SIGUNUSED":
-      return 31;
-    case "SIGRTMIN":
-      return RTMIN;
-    case "SIGRTMAX":
-      return RTMAX;
-    default:
-      return undefined;
-  }
-}
+const ALIASES: Readonly<Record<OS, ReadonlyMap<string, number>>> = {
+  linux: new Map([
+    ["SIGIOT", 6],
+    ["SIGCLD", 17],
+    ["SIGPOLL", 29],
+    ["SIGUNUSED", 31],
+    ["SIGRTMIN", RTMIN],
+    ["SIGRTMAX", RTMAX],
+  ]),
+  darwin: new Map([["SIGIOT", 6]]),
+  // Names alone: of all of them Windows has SIGKILL.
+  win32: new Map(),
+};
 
 /**
  * The number of a signal. Takes the names of signal(7) with the second names Go knows (SIGIOT,
@@ -120,7 +113,7 @@ export function signalNumber(signal: Signal, os: OS, what?: string): number {
     throw new TypeError(`${what === undefined ? "" : `${what}: `}Unknown signal ${shown}`);
   };
   if (typeof signal === "string") {
-    const number = named(signal, os) ?? alias(signal, os) ?? unnamed(signal, os);
+    const number = named(signal, os) ?? ALIASES[os].get(signal) ?? unnamed(signal, os);
     return number ?? unknown(`"${signal}"`);
   }
   if (Number.isInteger(signal) && signal >= 0 && signal <= lastSignal(os)) return unsigned(signal);

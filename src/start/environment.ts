@@ -96,7 +96,7 @@ export function environmentList(env: Env): readonly string[] {
 export function dedupEnvironment(list: readonly string[]): readonly string[] {
   const known = deduplicated.get(list);
   if (known !== undefined) return known;
-  const kept = freezeUnique(dedup(list));
+  const kept = freezeUnique(firstOfEach(list.toReversed()).reverse());
   if (frozen.has(list)) deduplicated.set(list, kept);
   return kept;
 }
@@ -128,22 +128,6 @@ const frozen = new WeakSet<readonly string[]>();
 const clean = new WeakSet<Env>();
 /** By the list: a program's own environment seldom changes between two starts. */
 const deduplicated = new WeakMap<readonly string[], readonly string[]>();
-
-function dedup(list: readonly string[]): string[] {
-  const folds = foldsCase();
-  const seen = new Set<string>();
-  const kept: string[] = [];
-  for (const entry of list.toReversed()) {
-    if (entry === "" || hasNul(entry)) continue;
-    const key = keyOf(entry, folds);
-    if (key !== null) {
-      if (seen.has(key)) continue;
-      seen.add(key);
-    }
-    kept.push(entry);
-  }
-  return kept.reverse();
-}
 
 /**
  * The list with the PWD that Go adds when a command has a directory and no environment of its own:
@@ -202,13 +186,16 @@ function setOnly(values: ReadonlyMap<string, unknown>, whose: string): Map<strin
   return set;
 }
 
-/** libc's getenv, and so Go's copy of it, takes the first of a name. Empty entries have none. */
+/**
+ * Of entries with one name the first, as libc's getenv has it, and so Go's copy of the environment. Without what has no
+ * name and no place in one: empty entries, and those with a NUL.
+ */
 export function firstOfEach(list: readonly string[]): string[] {
   const folds = foldsCase();
   const seen = new Set<string>();
   const kept: string[] = [];
   for (const entry of list) {
-    if (entry === "") continue;
+    if (entry === "" || hasNul(entry)) continue;
     const key = keyOf(entry, folds);
     if (key !== null) {
       if (seen.has(key)) continue;

@@ -43,7 +43,8 @@ export interface SandboxOptions {
   user?: { readonly uid: number; readonly gid: number } | undefined;
   /**
    * Which system calls it may make: SysProcAttr's `seccomp`; false: all. Default "default": no namespaces, mounts, keys, BPF,
-   * io_uring, tracing of the kernel, and what else of its calls ordinary programs have no use for: they fail with EPERM, clone3 with ENOSYS.
+   * io_uring, tracing of the kernel, and what else of its calls ordinary programs have no use for: they fail with EPERM,
+   * clone3 with ENOSYS.
    */
   seccomp?: "default" | SeccompRules | Uint8Array | false | undefined;
   /** As SysProcAttr's. Of NPROC only its own processes count; but where this process is root, none do. */

@@ -58,7 +58,7 @@ const kinds: ReadonlyMap<string, string> = new Map<keyof SysProcAttr, string>([
   ["pivotRoot", "any"],
   ["hostname", "string"],
   ["domainname", "string"],
-  ...windowsKinds(),
+  ...windowsKinds,
 ]);
 
 const credentialNames: ReadonlySet<string> = new Set<keyof Credential>([

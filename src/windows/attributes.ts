@@ -45,27 +45,24 @@ export interface WindowsAttributes {
 }
 
 /** What each field is, as src/start/sys.ts has it. */
-export function windowsKinds(): readonly (readonly [
-  name: keyof WindowsAttributes,
-  kind: string,
-])[] {
-  return [
-    ["hideWindow", "boolean"],
-    ["cmdLine", "string"],
-    ["creationFlags", "number"],
-    ["token", "number"],
-    ["processAttributes", "object"],
-    ["threadAttributes", "object"],
-    ["noInheritHandles", "boolean"],
-    ["additionalInheritedHandles", "list"],
-    ["parentProcess", "number"],
-    ["jobFlags", "number"],
-  ];
-}
+export const windowsKinds: readonly (readonly [name: keyof WindowsAttributes, kind: string])[] = [
+  ["hideWindow", "boolean"],
+  ["cmdLine", "string"],
+  ["creationFlags", "number"],
+  ["token", "number"],
+  ["processAttributes", "object"],
+  ["threadAttributes", "object"],
+  ["noInheritHandles", "boolean"],
+  ["additionalInheritedHandles", "list"],
+  ["parentProcess", "number"],
+  ["jobFlags", "number"],
+];
 
-/** The names of the fields. */
+const names: readonly (keyof WindowsAttributes)[] = windowsKinds.map(([name]) => name);
+
+/** The names of the fields. A function, as tools/parts.mjs lets no constant out of a part. */
 export function windowsOnly(): readonly (keyof WindowsAttributes)[] {
-  return windowsKinds().map(([name]) => name);
+  return names;
 }
 
 const securityNames: ReadonlySet<string> = new Set<keyof SecurityAttributes>([
