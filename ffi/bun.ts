@@ -53,6 +53,8 @@ export function bunRuntime(): Runtime {
     platform,
     arch,
     connectsSlowly: false,
+    // It waits by pidfds.
+    knowsOrphans: true,
     lacks: () => null,
     allow() {},
     open,

@@ -33,6 +33,8 @@ export function denoRuntime(): Runtime {
     platform,
     arch: nodeArch(),
     connectsSlowly: os !== "windows",
+    // It waits by pidfds.
+    knowsOrphans: true,
     lacks: () => null,
     allow,
     open,

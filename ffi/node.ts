@@ -44,6 +44,10 @@ export function nodeRuntime(): Runtime {
     platform,
     arch,
     connectsSlowly: false,
+    get knowsOrphans() {
+      // It waits by SIGCHLD and no pidfd. Of two looks by the loop that does, it has had its child at the second.
+      return !inWorker();
+    },
     lacks,
     allow() {},
     open,
@@ -56,8 +60,7 @@ export function nodeRuntime(): Runtime {
     giveTurn,
     get environment() {
       // A Worker has a copy of its own; to list it takes longer than to read libc's.
-      worker ??= isWorker();
-      return worker ? nodeProcess().env : null;
+      return inWorker() ? nodeProcess().env : null;
     },
     variable: (name) => nodeProcess().env[name],
   };
@@ -68,6 +71,10 @@ function nodeProcess(): NodeProcess {
 }
 
 let worker: boolean | undefined;
+
+function inWorker(): boolean {
+  return worker ??= isWorker();
+}
 
 /** Asked of the kernel where that tells, as node:worker_threads takes 1.1 ms to load. */
 function isWorker(): boolean {

@@ -49,6 +49,8 @@ export interface Runtime {
   readonly arch: string;
   /** Whether connect() holds the event loop for long, so that it pays to do without it at first. */
   readonly connectsSlowly: boolean;
+  /** Whether on this thread the children that the runtime waits for can be told from orphans that have ended. */
+  readonly knowsOrphans: boolean;
   /** What is not there at all that opening a library takes, and why; null: nothing. */
   lacks(): LibraryAttempt | null;
   /** Asks for what opening a library needs, once and by the right name. Throws an error named NotCapable. */

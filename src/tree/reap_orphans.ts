@@ -3,6 +3,7 @@
 import { Exit, Wait } from "../../ffi/abi.ts";
 import { hostProcess, now, throwUncaught } from "../../ffi/host.ts";
 import { library } from "../../ffi/library.ts";
+import { currentRuntime } from "../../ffi/runtime.ts";
 import { isTurnSpent, nextTurn } from "../../ffi/turn.ts";
 import { StateError, SyscallError } from "../errors.ts";
 import { readOptions } from "../fields.ts";
@@ -25,8 +26,10 @@ const optionNames: ReadonlySet<string> = new Set<keyof ReapOptions>(["onOrphan"]
  * Without it they stay zombies. Never takes the status of a child that this library, Bun, Deno or node:child_process waits
  * for: it reaps no process for which a pidfd is open here, none that another thread has started, and none that has not
  * been a zombie at three looks, half a second apart. A native library that starts processes in this program, and waits for
- * them later than that and without a pidfd, would lose their statuses. Does not keep the event loop alive. Linux with
- * pidfds (5.3) and /proc: SyscallError elsewhere; StateError while another one is at it.
+ * them later than that and without a pidfd, would lose their statuses. So would Node's main thread, whose child_process has
+ * no pidfds, to a Worker that reaps while it stands still: on Node only the main thread may. Does not keep the event loop
+ * alive. Linux with pidfds (5.3) and /proc: SyscallError elsewhere; StateError while another one is at it, and in a Worker
+ * of Node's.
  *
  * @example The first process of a container
  * ```ts
@@ -43,6 +46,10 @@ export function reapOrphans(options: ReapOptions = {}): Disposable {
   }
   if (isReaping) {
     throw new StateError("os: orphans are reaped already", { hint: "dispose of the other one" });
+  }
+  if (!currentRuntime().knowsOrphans) {
+    const words = "os: a Worker of Node's cannot tell orphans from what child_process waits for";
+    throw new StateError(words, { hint: "reap on the main thread" });
   }
   return new Reaper(onOrphan);
 }

@@ -2,9 +2,9 @@
 
 import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Command, reapOrphans, StateError } from "../../mod.ts";
-import { Directory, isRoot, runScript, runtime, writeScript, wrong } from "../helper.ts";
+import { Directory, isNode, isRoot, runScript, runtime, writeScript, wrong } from "../helper.ts";
 import { needsPidfdOpen } from "../refused.ts";
 
 /** What makes a program the first process of a pid namespace, with a /proc of its own. */
@@ -58,10 +58,11 @@ const leave = (count, code) =>
 /** Every way to start a child that a program of this runtime has, each with a status of its own to expect. */
 const everybody = `
 import { exec, spawn, spawnSync } from "node:child_process";
-const sh = (code) => ["-c", "exit " + code];
+let before = "";
+const sh = (code) => ["-c", before + "exit " + code];
 const ways = {
   child_process: (code) => new Promise((resolve) => spawn("sh", sh(code)).on("exit", resolve)),
-  exec: (code) => new Promise((resolve) => exec("exit " + code, (error) => resolve(error?.code ?? 0))),
+  exec: (code) => new Promise((resolve) => exec(before + "exit " + code, (error) => resolve(error?.code ?? 0))),
   spawnSync: (code) => spawnSync("sh", sh(code)).status,
   osexec: (code) => osexec.startProcess("/bin/sh", ["sh", ...sh(code)]).wait().then((state) => state.exitCode),
   run: (code) => new osexec.Command("sh", sh(code)).run().then((state) => 0, (error) => error.exitCode),
@@ -123,21 +124,9 @@ test("issue 18, 5: without it they stay", { skip: needsPidfdOpen || needsNamespa
   );
 });
 
-test("issue 18, 5: what has ended long ago and is waited for late keeps its status", {
-  skip: needsPidfdOpen,
-}, async () => {
-  // The reaper is a Worker's: it looks on while the thread that waits stands still.
-  await prints(
-    `${zombies}${everybody}
-    import { isMainThread, parentPort, Worker } from "node:worker_threads";
-    import { fileURLToPath } from "node:url";
-    if (isMainThread) {
-      const worker = new Worker(fileURLToPath(import.meta.url));
-      let reaped = 0;
-      await new Promise((resolve) => worker.on("message", (message) => {
-        if (message === "begun") resolve();
-        else reaped++;
-      }));
+/** Ends children while this thread stands still, for longer than it takes to reap an orphan, and then waits for them. */
+const waitsLate = `
+      before = "sleep 0.4; ";
       const held = osexec.startProcess("/bin/sh", ["sh", ...sh(77)]);
       const slow = Object.entries(ways).filter(([name]) => !name.endsWith("Sync")).map(async ([name, way], index) => {
         const status = await way(100 + index);
@@ -149,14 +138,48 @@ test("issue 18, 5: what has ended long ago and is waited for late keeps its stat
       await Promise.all(slow);
       await until(() => reaped === 5);
       console.log((await held.wait()).exitCode, reaped);
-      process.exit(0);
+      process.exit(0);`;
+
+test("issue 18, 5: what has ended long ago and is waited for late keeps its status", {
+  skip: needsPidfdOpen,
+}, async () => {
+  await prints(
+    `${zombies}${everybody}
+      let reaped = 0;
+      osexec.reapOrphans({ onOrphan: () => reaped++ });
+      ${waitsLate}`,
+    "77 5",
+  );
+});
+
+/** A Worker reaps, which looks on while the first thread stands still. */
+const inWorker = `${zombies}${everybody}
+    import { isMainThread, parentPort, Worker } from "node:worker_threads";
+    import { fileURLToPath } from "node:url";
+    if (isMainThread) {
+      const worker = new Worker(fileURLToPath(import.meta.url));
+      let reaped = 0;
+      await new Promise((resolve, reject) => worker.on("error", reject).on("message", (message) => {
+        if (message === "begun") resolve();
+        else reaped++;
+      }));
+      ${waitsLate}
     } else {
       osexec.reapOrphans({ onOrphan: (pid) => parentPort.postMessage(pid) });
       parentPort.postMessage("begun");
       setInterval(() => {}, 1000);
-    }`,
-    "77 5",
-  );
+    }`;
+
+test("issue 18, 5: ... while a Worker reaps", { skip: needsPidfdOpen || isNode }, async () => {
+  await prints(inWorker, "77 5");
+});
+
+test("issue 18, 5: a Worker of Node's is refused it: whose a zombie is it could not tell", {
+  skip: needsPidfdOpen || !isNode,
+}, async () => {
+  const { code, stderr } = await runScript(inWorker);
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "StateError]: os: a Worker of Node's cannot tell orphans");
 });
 
 test("issue 18, 5: orphans are this process's children for as long as it reaps", {
