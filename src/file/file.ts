@@ -56,12 +56,11 @@ export function checkSignal(signal: unknown): void {
 }
 
 /**
- * Makes a descriptor fit for a child: O_NONBLOCK belongs to the open file, whoever has set it, so a child
- * would see it too, and most programs take EAGAIN for an error (go.dev/issue/43894). `asStdio`: the child's
- * 0, 1 or 2. Answers whether the flag was set. What is no descriptor is for the start to name.
+ * Makes a descriptor fit for what this process becomes, as a start does for its child: O_NONBLOCK belongs to the open
+ * file, whoever has set it, and most programs take EAGAIN for an error (go.dev/issue/43894). Answers whether it was set.
  */
-export function lend(fd: number, asStdio: boolean): boolean {
-  return library().osexec_lend(fd, asStdio ? Lend.always : Lend.unless_socket) > 0;
+export function lend(fd: number): boolean {
+  return library().osexec_lend(fd, Lend.always) > 0;
 }
 
 /** There has been no child: sets O_NONBLOCK again. */

@@ -18,7 +18,7 @@ import type { ProcAttr } from "../start/attributes.ts";
 import { diagnose, diagnoseClone } from "../start/diagnosis.ts";
 import { Errno } from "../errno.ts";
 import { ProcessDoneError, SpawnError, StateError, SyscallError } from "../errors.ts";
-import { type Fd, lend } from "../file/file.ts";
+import type { Fd } from "../file/file.ts";
 import { inspectAs } from "../inspection.ts";
 import { syscallError } from "../native.ts";
 import { currentOS } from "../os.ts";
@@ -77,11 +77,6 @@ export function startChild(
 ): Process {
   const plan = planStart(name, argv, attr);
   if (pipes.length > 0) givePipes(plan, attr, pipes);
-  for (const planned of plan.steps) {
-    if (planned.step !== "fd") continue;
-    const [source, target] = planned.values;
-    if (source >= 0) lend(source, target <= 2);
-  }
   const startedAt = wallClock();
   const begun = now();
   const answer = start(plan, { noPidfd: !pidfd, deferred, lasting });

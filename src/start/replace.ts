@@ -26,7 +26,7 @@ export function exec(program: Text, args: readonly Text[], env?: Env): never {
   const context = planContext(program);
   const { name: path, argv } = checkProgram(context, program, args);
   // What it becomes takes EAGAIN for an error; until then, and if it fails, the host may count on the flag.
-  const lent = [0, 1, 2].filter((fd) => lend(fd, true));
+  const lent = [0, 1, 2].filter((fd) => lend(fd));
   const plan: StartPlan = {
     path,
     argv,

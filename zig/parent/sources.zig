@@ -2,6 +2,7 @@
 
 const options = @import("options");
 const abi = @import("../abi/abi.zig");
+const nowait = @import("../files/nowait.zig");
 const outcome = @import("outcome.zig");
 const plans = @import("../child/plan.zig");
 const system = @import("../os/system.zig").system;
@@ -31,11 +32,14 @@ pub fn openNull(plan: *Plan, answer: *abi.Answer) error{Refused}!i32 {
     return opened;
 }
 
-/// Notes which of the descriptors are not open: the start is about to open some of its own, the child's
-/// pidfd first of all, and they come to lie at the lowest numbers that are free.
-pub fn noteClosed(plan: *Plan) void {
+/// Makes the descriptors fit for the child, and notes which of them are not open: the start is about to open some of its
+/// own, the child's pidfd first of all, and they come to lie at the lowest numbers that are free.
+pub fn lend(plan: *Plan) void {
+    const last_of_stdio = 2;
     for (plan.descriptors) |*each| {
-        if (each.source >= 0 and !isOpen(each.source)) each.source = plans.Descriptor.closed;
+        if (each.source < 0) continue;
+        const how: abi.Lend = if (each.target <= last_of_stdio) .always else .unless_socket;
+        if (nowait.lend(each.source, how) == system.negative(.BADF)) each.source = plans.Descriptor.closed;
     }
     for (plan.borrowed) |fd| if (!isOpen(fd.*)) {
         fd.* = -1;

@@ -124,7 +124,7 @@ fn run(plan: *Plan, arena: *arenas.Arena, answer: *abi.Answer) void {
     plan.successor_stack = arena.stackMiddle();
     if (!ladder.hasCloseRange()) plan.without |= ladder.rung(.close_range);
     // Before anything is opened here.
-    sources.noteClosed(plan);
+    sources.lend(plan);
     const opened = sources.openNull(plan, answer) catch return;
     defer if (opened >= 0) linux.close(opened);
     var mode = chooseMode(plan);

@@ -29,7 +29,7 @@ pub fn run(plan: *Plan, answer: *abi.Answer) void {
     answer.rungs = rungs_missing;
     if (!supported(plan, answer)) return;
     // Before anything is opened here.
-    sources.noteClosed(plan);
+    sources.lend(plan);
     const opened = sources.openNull(plan, answer) catch return;
     defer if (opened >= 0) system.close(opened);
     const functions = libc.Functions.find() orelse {
