@@ -627,9 +627,12 @@ export class Command implements AsyncDisposable {
       this.#life?.failed(error);
       throw error;
     }
-    for (const end of [...stdio.childEnds, ...this.#pipes.childEnds]) closeQuietly(end);
+    for (const end of stdio.childEnds) closeQuietly(end);
+    for (const end of this.#pipes.childEnds) closeQuietly(end);
     // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
-    for (const stream of [this.stdin, this.stdout, this.stderr]) handOver(stream);
+    handOver(this.stdin);
+    handOver(this.stdout);
+    handOver(this.stderr);
     this.#life?.started(this.#process);
     if (stdio.pty !== undefined) {
       this.#listener = Listener.ofTerminal(stdio.pty.terminal, stdio, this.#process);

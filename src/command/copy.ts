@@ -22,6 +22,8 @@ export type Stop = "expired" | "disposed";
 export interface Copy {
   /** Resolves when it has ended, and never rejects: to what the source or the sink threw, in a box. */
   readonly done: Promise<CopyResult>;
+  /** Whether it has. */
+  readonly hasEnded: boolean;
   /** Ends it now: closes the pipe, and waits for neither a source nor a sink that is stuck. */
   stop(): void;
   /** stop(), when its time is over: what has come out of the child until now is still taken. */
@@ -34,9 +36,12 @@ export interface CopyResult {
   readonly stopped: Stop | null;
 }
 
+/** Is told at once how a copy has ended: by the time that its promise tells, its child may have been waited for. */
+export type Told = (result: CopyResult) => void;
+
 /** Feeds a source into a pipe. That the child stops reading (EPIPE) is no failure: Go's rule 30. */
-export function feed(end: OSFile, source: Source): Copy {
-  const ending = new Ending(end, () => source.cancel());
+export function feed(end: OSFile, source: Source, told: Told): Copy {
+  const ending = new Ending(end, () => source.cancel(), told);
   ending.follow(async () => {
     while (!ending.has) {
       // The first one at once, so that a source is begun before it can be told to stop.
@@ -53,12 +58,19 @@ export function feed(end: OSFile, source: Source): Copy {
     }
   });
   const stop = (): void => ending.stop("disposed");
-  return { done: ending.done, stop, expire: stop };
+  return {
+    done: ending.done,
+    get hasEnded() {
+      return ending.has;
+    },
+    stop,
+    expire: stop,
+  };
 }
 
 /** Drains a pipe into a sink. A sink's failure closes the pipe, so that the child gets SIGPIPE. */
-export function drain(end: OSFile, sink: OpenSink): Copy {
-  const ending = new Ending(end, () => sink.release());
+export function drain(end: OSFile, sink: OpenSink, told: Told): Copy {
+  const ending = new Ending(end, () => sink.release(), told);
   let stuck = false;
   let expiring = false;
   ending.follow(async () => {
@@ -91,6 +103,9 @@ export function drain(end: OSFile, sink: OpenSink): Copy {
   }
   return {
     done: ending.done,
+    get hasEnded() {
+      return ending.has;
+    },
     stop: () => ending.stop("disposed"),
     expire() {
       if (ending.has) return;
@@ -108,9 +123,9 @@ export interface Pull extends Copy {
 }
 
 /** A pipe, to be read chunk by chunk. */
-export function pull(end: OSFile): Pull {
+export function pull(end: OSFile, told: Told): Pull {
   const stopped = Promise.withResolvers<void>();
-  const ending = new Ending(end, () => stopped.resolve());
+  const ending = new Ending(end, () => stopped.resolve(), told);
   let rest: Uint8Array | null = null;
   const takeRest = (): Uint8Array | null => {
     const chunk = rest;
@@ -119,6 +134,9 @@ export function pull(end: OSFile): Pull {
   };
   return {
     done: ending.done,
+    get hasEnded() {
+      return ending.has;
+    },
     stop: () => ending.stop("disposed"),
     expire() {
       if (ending.has) return;
@@ -161,13 +179,15 @@ const never = new Promise<never>(() => {});
 class Ending {
   readonly #end: OSFile;
   readonly #release: () => void;
+  readonly #told: Told;
   readonly #result = Promise.withResolvers<CopyResult>();
   #has = false;
 
   /** `end`: the pipe to close. `release`: lets go of the source or the sink. */
-  constructor(end: OSFile, release: () => void) {
+  constructor(end: OSFile, release: () => void, told: Told) {
     this.#end = end;
     this.#release = release;
+    this.#told = told;
   }
 
   get done(): Promise<CopyResult> {
@@ -187,17 +207,19 @@ class Ending {
     );
   }
 
-  finish(result: CopyResult): void {
+  finish(given: CopyResult): void {
     if (this.#has) return;
     this.#has = true;
     endReading(this.#end);
+    let result = given;
     try {
       this.#release();
-      this.#result.resolve(result);
     } catch (error) {
       // Of what only looks like a stream.
-      this.#result.resolve({ ...result, failure: result.failure ?? { error } });
+      result = { ...given, failure: given.failure ?? { error } };
     }
+    this.#told(result);
+    this.#result.resolve(result);
   }
 
   stop(why: Stop): void {

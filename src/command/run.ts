@@ -1,6 +1,7 @@
 /** One run of a command: its process, the copying around it, what an abort does to it, and what it comes to. */
 
 import { now } from "../../ffi/host.ts";
+import { nextTurn } from "../../ffi/turn.ts";
 import { AbortWatch, type Cancel } from "./abort.ts";
 import { type Copy, type CopyResult, drain, feed, type Pull, pull } from "./copy.ts";
 import {
@@ -48,6 +49,9 @@ export class Run {
   readonly #outputs: readonly Copy[];
   /** In the order in which they ended: the first failure is the one reported. */
   readonly #results: CopyResult[] = [];
+  readonly #told = (result: CopyResult): void => {
+    this.#results.push(result);
+  };
   readonly #timeout: Timeout | undefined;
   readonly #abort: AbortWatch | undefined;
   /** What lines() reads. */
@@ -61,16 +65,16 @@ export class Run {
     this.#options = options;
     if (stdio.feed !== null) {
       holdWith(process, stdio.feed.end);
-      this.#input = this.#track(feed(stdio.feed.end, stdio.feed.source));
+      this.#input = feed(stdio.feed.end, stdio.feed.source, this.#told);
     }
     const outputs: Copy[] = [];
     for (const { end, sink } of stdio.drains) {
       // What keeps the event loop alive for the child's sake follows the child's ref() and unref().
       holdWith(process, end);
-      if (sink instanceof Puller) outputs.push(this.lines = pull(end));
-      else outputs.push(drain(end, sink));
+      if (sink instanceof Puller) outputs.push(this.lines = pull(end, this.#told));
+      else outputs.push(drain(end, sink, this.#told));
     }
-    this.#outputs = outputs.map((copy) => this.#track(copy));
+    this.#outputs = outputs;
     if (timeout !== Infinity) {
       this.#timeout = new Timeout({ process, timeout, label, copies: outputs.length > 0 });
     }
@@ -90,17 +94,40 @@ export class Run {
     captured: CapturedOutput,
     onExit: (state: ProcessState) => void,
   ): Promise<ProcessState> {
+    const { process } = this.#options;
     if (this.#waited) throw waitedAlready(this.#options.label());
     this.#waited = true;
     const listener = this.#options.listener();
     listener?.begin();
     let hasEnded = false;
     try {
-      return await this.#waitForAll(captured, (state) => {
-        hasEnded = true;
-        onExit(state);
-      });
+      keepLeader(process);
+      const seen = await process.wait();
+      hasEnded = true;
+      onExit(seen);
+      // What a source has thrown by now counts, and is told within a turn.
+      if (this.#input?.hasEnded === false) await nextTurn();
+      this.#closeInput();
+      // Most runs have none of it, and what is not awaited costs nothing.
+      const abort = this.#abort === undefined ? undefined : await this.#abort.end(seen.success);
+      if (this.#abort?.killed && !seen.success) {
+        this.#isCut = true;
+        this.lines?.stop();
+      }
+      const { stops, cut } = this.#outputs.length === 0
+        ? nothingToCopy
+        : await this.#settle(abort?.deadline);
+      this.#timeout?.cancel();
+      let state = seen;
+      if (hasReach(process)) {
+        await endTree(process, abort?.deadline);
+        // By now it has been reaped, and by libc that tells more than the look before.
+        onExit(state = await process.wait());
+      }
+      this.#check(state, captured, { abort: abort?.failure ?? null, stops, cut });
+      return state;
     } catch (error) {
+      if (!hasEnded) await this.#giveUp(error);
       // Somebody else has reaped it.
       hasEnded ||= error instanceof SyscallError;
       throw error;
@@ -109,34 +136,17 @@ export class Run {
     }
   }
 
-  async #waitForAll(
+  /** Throws what the run has come to, in Go's order, unless all is well. */
+  #check(
+    state: ProcessState,
     captured: CapturedOutput,
-    onExit: (state: ProcessState) => void,
-  ): Promise<ProcessState> {
-    const { process } = this.#options;
-    keepLeader(process);
-    const seen = await this.#waitForExit();
-    onExit(seen);
-    this.#closeInput();
-    const abort = await this.#abort?.end(seen.success);
-    if (this.#abort?.killed && !seen.success) {
-      this.#isCut = true;
-      this.lines?.stop();
-    }
-    const { stops, cut } = await this.#settle(abort?.deadline);
-    this.#timeout?.cancel();
-    let state = seen;
-    if (hasReach(process)) {
-      await endTree(process, abort?.deadline);
-      // By now it has been reaped, and by libc that tells more than the look before.
-      onExit(state = await process.wait());
-    }
+    { abort, stops, cut }: Settled & { readonly abort: Settled["cut"] },
+  ): void {
     const failure = this.#results.find((result) => result.failure !== null)?.failure;
     if (!state.success) {
-      const cause = causeOf(abort?.failure ?? cut, failure);
-      throw new ExitError(state, captured, cause, this.#options.label());
+      throw new ExitError(state, captured, causeOf(abort ?? cut, failure), this.#options.label());
     }
-    if (abort?.failure) throw traced(abort.failure.error);
+    if (abort !== null) throw traced(abort.error);
     if (failure) throw traced(failure.error);
     if (stops.includes("expired")) {
       throw cut === null ? new WaitDelayError(captured, this.#options.label()) : cut.error;
@@ -145,7 +155,6 @@ export class Run {
       const command = this.#options.label();
       throw new StateError("exec: disposed of before all output had been read", { command });
     }
-    return state;
   }
 
   /** Kills a child that still runs, reaps it, and ends the copying. */
@@ -158,30 +167,21 @@ export class Run {
     await dying;
   }
 
-  async #waitForExit(): Promise<ProcessState> {
-    try {
-      return await this.#options.process.wait();
-    } catch (error) {
-      this.#waited = false;
-      this.#timeout?.cancel();
-      this.#abort?.dispose();
-      letGo(this.#options.process);
-      if (error instanceof SpawnError) {
-        // Made where the event loop had told of it; here its stack leads to who waits.
-        Error.captureStackTrace?.(error);
-        this.#stop();
-      } else if (!(error instanceof StateError)) {
-        // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
-        this.#closeInput();
-        await this.#settle(undefined);
-      }
-      throw error;
+  /** The child could not be waited for. */
+  async #giveUp(error: unknown): Promise<void> {
+    this.#waited = false;
+    this.#timeout?.cancel();
+    this.#abort?.dispose();
+    letGo(this.#options.process);
+    if (error instanceof SpawnError) {
+      // Made where the event loop had told of it; here its stack leads to who waits.
+      Error.captureStackTrace?.(error);
+      this.#stop();
+    } else if (!(error instanceof StateError)) {
+      // Somebody else has reaped it, and it has ended. A released one goes on, and so does its copying.
+      this.#closeInput();
+      if (this.#outputs.length > 0) await this.#settle(undefined);
     }
-  }
-
-  #track<C extends Copy>(copy: C): C {
-    copy.done.then((result) => this.#results.push(result));
-    return copy;
   }
 
   /** The process has ended: nobody reads its stdin any more. */
@@ -194,7 +194,6 @@ export class Run {
   /** Waits for the outputs, no longer than waitDelay or an abort allows. */
   async #settle(deadline: number | undefined): Promise<Settled> {
     const { process, waitDelay } = this.#options;
-    if (this.#outputs.length === 0) return { stops: [], cut: null };
     const end = deadline ?? now() + (waitDelay || Infinity);
     const timer = new Timer(end, () => {
       // In this order: once it is killed the pipes would seem to have ended in time.
@@ -234,6 +233,8 @@ interface Settled {
   /** The reason of the abort that has cut them off. */
   readonly cut: { readonly error: unknown } | null;
 }
+
+const nothingToCopy: Settled = { stops: [], cut: null };
 
 /** Of a command that is waited for twice. */
 export function waitedAlready(command: string): StateError {

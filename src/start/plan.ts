@@ -75,13 +75,11 @@ export function planStart(program: Text, args: readonly Text[], given: ProcAttr)
   const attr = given instanceof OwnAttributes ? given : readAttributes(given, context.refuse);
   const { sys } = attr;
   const isWindows = context.os === "win32";
-  const steps: PlannedStep[] = [
-    ...isWindows ? windowsSteps(context, name, argv, attr) : [sigaction],
-    ...directorySteps(context, attr),
-    ...descriptorSteps(context, attr),
-    ...isWindows ? [] : [sigprocmask],
-    { step: "exec", values: [], argument: showText(name) },
-  ];
+  const steps: PlannedStep[] = isWindows ? windowsSteps(context, name, argv, attr) : [sigaction];
+  addDirectory(steps, context, attr);
+  addDescriptors(steps, context, attr);
+  if (!isWindows) steps.push(sigprocmask);
+  steps.push({ step: "exec", values: [], argument: showText(name) });
   if (sys !== undefined && !isWindows) {
     steps.push(...otherSteps(context, attr, sys));
     // In the order of the native table, which says why; those that repeat stay as they are.
@@ -267,15 +265,18 @@ function deathSignalSteps(context: PlanContext, { pdeathsig }: SysProcAttr): Pla
   return [{ step: "pdeathsig", values: [number], argument: signalName(number, context.os) }];
 }
 
-function directorySteps(context: PlanContext, { dir }: ProcAttr): PlannedStep[] {
-  if (dir === undefined || dir === "") return [];
+function addDirectory(steps: PlannedStep[], context: PlanContext, { dir }: ProcAttr): void {
+  if (dir === undefined || dir === "") return;
   const text = checkText(context, "dir", dir);
-  return [{ step: "chdir", values: [text], argument: showText(text) }];
+  steps.push({ step: "chdir", values: [text], argument: showText(text) });
 }
 
 /** The map of descriptors, 0 to 2 closed where it says nothing of them, and the end of all others. */
-function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): PlannedStep[] {
-  const steps: PlannedStep[] = [];
+function addDescriptors(
+  steps: PlannedStep[],
+  context: PlanContext,
+  { files = [], sys }: ProcAttr,
+): void {
   const count = Math.max(3, files.length);
   for (let target = 0; target < count; target++) {
     const file = files[target] ?? null;
@@ -294,5 +295,4 @@ function descriptorSteps(context: PlanContext, { files = [], sys }: ProcAttr): P
   if (context.os !== "win32" && (sys?.closeFds ?? true)) {
     steps.push({ step: "close_range", values: [count] });
   }
-  return steps;
 }

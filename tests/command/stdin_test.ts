@@ -349,3 +349,17 @@ test("an end of a pipe of ours reaches the child in blocking mode", async () => 
   assertEquals(await new Command(helper, ["cat", "0"], { stdin: reading }).text(), "b");
   reading.close();
 });
+
+test("what a source throws at once is told, however soon the child ends", async () => {
+  const failure = new Error("of the source");
+  const fail = (): never => {
+    throw failure;
+  };
+  const late = (): AsyncIterable<string> => new Spy(() => Promise.resolve().then(fail));
+  for (let run = 0; run < 50; run++) {
+    for (const stdin of [iterableOnly(new Spy(fail)), late()]) {
+      const command = new Command(helper, ["exit", "0"], { stdin });
+      assert(await assertRejects(() => command.run()) === failure);
+    }
+  }
+});
