@@ -2,8 +2,8 @@
  * Readiness by asking, in turns of the runtime's own event loop, instead of by being told.
  *
  * What the reactor tells takes two threads that sleep and are woken: of a child that ends after 100 µs
- * that is half the time until wait() knows it (measured). So for half a millisecond after a start what is
- * waited for is asked for first, once a turn; what takes longer is the reactor's, and so is everything when
+ * that is half the time until wait() knows it (measured). So for most of a millisecond after a start what is
+ * waited for is asked for first, in each turn; what takes longer is the reactor's, and so is everything when
  * no start was made of late, as a thread that asks uses up its processor. Other events get their turns
  * meanwhile. Where it mostly was in vain it is tried but rarely, and not at all while somebody else wants
  * this processor.
@@ -32,8 +32,8 @@ export type BusyPollListener = (ready: readonly ReadyDescriptor[], late: readonl
 /** So many descriptors at once; with more of them there is enough to do without. */
 export const capacity = 64;
 
-/** Turns of the loop in which nothing was ready, after a start; each takes 1 to 2 µs. */
-export const patience = 256;
+/** Turns of the loop in which nothing was ready, after a start; each takes 10 to 15 µs. */
+export const patience = 64;
 
 /** Milliseconds. Giving way to a child of ours takes less, and to anybody else a slice: 3 ms, mostly. */
 const contention = 1;
