@@ -23,6 +23,8 @@ static const char *workload;
 static enum way way = WAY_VFORK;
 static enum transport transport = TRANSPORT_PIPE_1M;
 static int size;
+// Of this process's own before each start, in microseconds.
+static int work;
 
 static int is(const char *name) { return !strcmp(workload, name); }
 
@@ -49,7 +51,10 @@ static double cpu(void) {
 
 static void sequential(int count) {
   const char *path = child_path("tiny");
-  for (int i = 0; i < count; i++) run(way, path);
+  for (int i = 0; i < count; i++) {
+    for (double end = now() + work * 1e-6; now() < end;) continue;
+    run(way, path);
+  }
 }
 
 static int left;
@@ -115,6 +120,7 @@ static void mark(const char *name) {
 static void choose_variant(const char *variant) {
   if (!strcmp(variant, "window")) way = WAY_WINDOW;
   else if (!strcmp(variant, "posix_spawn")) way = WAY_POSIX_SPAWN;
+  else if (!strcmp(variant, "working")) work = 40;
   else if (!strcmp(variant, "pipe-64k")) transport = TRANSPORT_PIPE_64K;
   else if (!strcmp(variant, "socket")) transport = TRANSPORT_SOCKET;
   else if (strcmp(variant, "vfork")) exit(64);

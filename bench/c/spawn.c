@@ -40,6 +40,11 @@ static int child_main(void *argument) {
   for (int i = 0; i < 3; i++) {
     if (child->stdio[i] >= 0 && dup2(child->stdio[i], i) < 0) goto failed;
   }
+  if (child->way == WAY_MASKED) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+  }
   execve(child->argv[0], child->argv, environ);
 failed:
   handover->error = errno;
@@ -53,7 +58,12 @@ static pid_t start_by_clone(const struct child *child) {
   struct handover handover = {.child = child};
   int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
   if (child->way == WAY_WINDOW) flags |= CLONE_FILES;
+  sigset_t all, before;
+  sigfillset(&all);
+  if (child->way == WAY_MASKED) pthread_sigmask(SIG_BLOCK, &all, &before);
   pid_t pid = clone(child_main, stack + sizeof stack, flags, &handover);
+  // Not until it has ended: a SIGCHLD that this thread blocks wakes another one.
+  if (child->way == WAY_MASKED) pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (pid > 0 && handover.error) {
     errno = handover.error;
     return -1;

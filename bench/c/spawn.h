@@ -4,7 +4,8 @@
 
 enum way {
   WAY_VFORK,  // clone(CLONE_VM | CLONE_VFORK), execve
-  WAY_WINDOW,  // the same, and of the table of descriptors only the low part is copied
+  WAY_MASKED,  // the same, with signals blocked until there is a child: for a host that has handlers
+  WAY_WINDOW,  // the first, and of the table of descriptors only the low part is copied
   WAY_POSIX_SPAWN,
 };
 

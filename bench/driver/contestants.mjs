@@ -78,6 +78,13 @@ function cContestants({ c }) {
     argv: [c, "window"],
     workloads: ["sequential", "descriptors"],
   }, {
+    // What a process that does anything between two starts pays: the kernel moves its child at execve.
+    name: "c-working",
+    label: "C, 40 µs of other work before each",
+    kind: "bound",
+    argv: [c, "working"],
+    workloads: ["sequential"],
+  }, {
     name: "c-posix_spawn",
     label: "C: posix_spawn",
     kind: "peer",
