@@ -1,7 +1,7 @@
 // Generated from zig/abi/abi.zig and zig/lib.zig by `zig build abi`. Do not edit.
 
 /** A digest of all that stands below, its lower and upper half; compared at load. */
-export const FINGERPRINT = [1257736253, -1131426804] as const;
+export const FINGERPRINT = [590728109, 277301280] as const;
 
 /** The first word of a request. */
 export const MAGIC = 0x5845534f;
@@ -116,6 +116,7 @@ export const Wait = {
 export const Option = {
   deferred: 1,
   no_pidfd: 2,
+  sleeps: 4,
 } as const;
 
 export const Creation = {

@@ -50,6 +50,8 @@ export interface StartOptions {
   readonly noPidfd?: boolean;
   /** Whether what comes of it may be asked for later: then this thread need not stand still for execve. */
   readonly deferred: boolean;
+  /** Whether this thread sleeps until the child prints or ends. */
+  readonly sleeps?: boolean;
   /** Whether the thread that makes it is to last as long as this process. */
   readonly lasting?: boolean;
 }
@@ -102,9 +104,10 @@ export function forceRungs(rungs: number): void {
 /** Starts a process: one native call. */
 export function start(
   request: StartRequest,
-  { noPidfd, deferred, lasting }: StartOptions = { deferred: false },
+  { noPidfd, deferred, sleeps, lasting }: StartOptions = { deferred: false },
 ): StartAnswer {
-  const options = (deferred ? Option.deferred : 0) | (noPidfd ? Option.no_pidfd : 0);
+  const options = (deferred ? Option.deferred : 0) | (noPidfd ? Option.no_pidfd : 0) |
+    (sleeps ? Option.sleeps : 0);
   const length = encode(request, options);
   if (lasting) library().osexec_spawn_lasting(scratch, length, answerBytes);
   else library().osexec_spawn(scratch, length, answerBytes);

@@ -613,6 +613,7 @@ export class Command implements AsyncDisposable {
       const options = {
         pidfd,
         deferred: deferred && mayDefer && this.tree !== "cgroup",
+        sleeps: blocking && stdio.drains.length > 0,
         lasting: planted?.lasting ?? false,
         pipes,
       };
@@ -630,9 +631,7 @@ export class Command implements AsyncDisposable {
     for (const end of stdio.childEnds) closeQuietly(end);
     for (const end of this.#pipes.childEnds) closeQuietly(end);
     // They belong to the child now: kept open here, a writer got no SIGPIPE, and a reader no end.
-    handOver(this.stdin);
-    handOver(this.stdout);
-    handOver(this.stderr);
+    handOver(this);
     this.#life?.started(this.#process);
     if (stdio.pty !== undefined) {
       this.#listener = Listener.ofTerminal(stdio.pty.terminal, stdio, this.#process);

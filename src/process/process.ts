@@ -62,6 +62,8 @@ export interface ChildOptions {
    * (measured): then wait() or settleStart() tells a failure.
    */
   readonly deferred: boolean;
+  /** Whether this thread sleeps until the child prints or ends: see Calls.execve in zig/child/child.zig. */
+  readonly sleeps?: boolean;
   /** Pipes made for this child, which become its user's. */
   readonly pipes?: readonly Fd[];
   /** Whether the thread that makes it, of whose end a pdeathsig tells, is to last as long as this process. */
@@ -73,13 +75,13 @@ export function startChild(
   name: Text,
   argv: readonly Text[],
   attr: ProcAttr,
-  { pidfd, deferred, lasting = false, pipes = [] }: ChildOptions,
+  { pidfd, deferred, sleeps = false, lasting = false, pipes = [] }: ChildOptions,
 ): Process {
   const plan = planStart(name, argv, attr);
   if (pipes.length > 0) givePipes(plan, attr, pipes);
   const startedAt = wallClock();
   const begun = now();
-  const answer = start(plan, { noPidfd: !pidfd, deferred, lasting });
+  const answer = start(plan, { noPidfd: !pidfd, deferred, sleeps, lasting });
   if (hasFailed(answer)) throw spawnError(plan, answer);
   // Without a pidfd it is waited for by this thread, which then does nothing else.
   if (pidfd) expectSoon();

@@ -51,6 +51,8 @@ pub const Option = enum(u32) {
     deferred = 1,
     /// It has no use for a pidfd.
     no_pidfd = 2,
+    /// The thread that makes it sleeps until the child prints or ends.
+    sleeps = 4,
 };
 
 /// CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID and NEWNET.

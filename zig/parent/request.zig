@@ -67,6 +67,7 @@ pub fn parse(bytes: []const u8, arena: []align(16) u8) Error!*Plan {
         .without = header.forced,
         .deferred = header.options & @backingInt(abi.Option.deferred) != 0,
         .no_pidfd = header.options & @backingInt(abi.Option.no_pidfd) != 0,
+        .sleeps = header.options & @backingInt(abi.Option.sleeps) != 0,
     };
     if (usesDescriptors(plan.path)) plan.paths_use_descriptors = true;
     const records = try section(copy, header.steps, header.steps_length);
