@@ -671,23 +671,22 @@ export class Command implements AsyncDisposable {
   }
 
   #runSync(): ProcessState {
-    const captured = this.#captured;
     const { process, stdio } = this.#startChild({ deferred: true, blocking: true });
-    const wait = (): ProcessState => this.#waitSync(process, stdio, captured);
+    const wait = (): ProcessState => this.#waitSync(process, stdio);
     return this.#life?.followSync(wait) ?? wait();
   }
 
-  #waitSync(process: Process, stdio: Stdio, captured: CapturedOutput): ProcessState {
+  #waitSync(process: Process, stdio: Stdio): ProcessState {
     const { state, abort, failure, expired } = this.#runToEnd(process, stdio);
     this.#processState = state;
     if (this.#pipes.stdin !== undefined) closeQuietly(this.#pipes.stdin);
     this.#listener?.end(true);
     if (!state.success) {
-      throw new ExitError(state, captured, causeOf(abort, failure), this.#name());
+      throw new ExitError(state, this.#captured, causeOf(abort, failure), this.#name());
     }
     if (abort !== null) throw abort.error;
     if (failure !== null) throw failure.error;
-    if (expired) throw new WaitDelayError(captured, this.#name());
+    if (expired) throw new WaitDelayError(this.#captured, this.#name());
     return state;
   }
 
