@@ -1,9 +1,8 @@
 // The least that a library behind a foreign function interface can cost: one call, and in it no more
-// than must be. With it one sees what of our own cost is the runtime's, and what is ours.
+// than must be: a runtime has handlers of signals, which must not run in a child that shares its memory.
+// With it one sees what of our own cost is the runtime's, and what is ours.
 #include "spawn.h"
 #include <stdint.h>
-
-// A runtime has handlers of signals, which must not run in a child that shares its memory.
 
 int32_t floor_run(const char *path) {
   run(WAY_MASKED, path);

@@ -62,7 +62,7 @@ export interface ChildOptions {
    * (measured): then wait() or settleStart() tells a failure.
    */
   readonly deferred: boolean;
-  /** Whether this thread sleeps until the child prints or ends: see Calls.execve in zig/child/child.zig. */
+  /** Whether this thread sleeps until the child prints or ends: see enter() in zig/child/child.zig. */
   readonly sleeps?: boolean;
   /** Pipes made for this child, which become its user's. */
   readonly pipes?: readonly Fd[];
