@@ -157,18 +157,17 @@ function libcChecks(zig, where, names, ending = "", remark = "") {
 }
 
 /**
- * What old kernels and sandboxes refuse, and under which runtime the suite is run without it: both where
- * the runtimes' own parts go another way, as waiting does without pidfds, else whichever it is. Not clone3
- * with EPERM, under which no runtime lives: glibc makes its threads without it only for ENOSYS.
- * `tests/start/ladder_test.ts` refuses that to starts alone.
+ * What old kernels and sandboxes refuse, and under which runtime the suite is run without it: the one whose own parts go
+ * another way then, as Bun's waiting does without pidfds, else whichever it is. What one function alone calls, and clone3
+ * with EPERM, under which no runtime lives (glibc makes its threads without it only for ENOSYS),
+ * `tests/start/ladder_test.ts` refuses to starts alone.
  *
- * @type {[call: string, names: Runtime[]][]}
+ * @type {[call: string, name: Runtime][]}
  */
 const REFUSALS = [
-  ["clone3", ["bun"]],
-  ["close_range", ["deno"]],
-  ["pidfd_open", ["bun", "node"]],
-  ["faccessat2", ["bun"]],
+  ["clone3", "bun"],
+  ["close_range", "deno"],
+  ["pidfd_open", "bun"],
 ];
 
 /**
@@ -179,18 +178,18 @@ const REFUSALS = [
  */
 function ladderChecks(where) {
   const helper = join(root, "zig-out/bin/helper");
-  return REFUSALS.flatMap(([call, names]) => {
+  return REFUSALS.map(([call, name]) => {
     const wrapper = [helper, "deny", call, "ENOSYS", "--"];
     const there = () => {
       const place = where();
       return { ...place, env: { ...place.env, OSEXEC_REFUSED: call } };
     };
-    return names.map((name) => ({
+    return {
       name: `${name}-no-${call}`,
       title: `the tests under ${runtimes[name].title}, without ${call}`,
       run: runtimes[name].suite(there, wrapper),
       isSlow: true,
-    }));
+    };
   });
 }
 
