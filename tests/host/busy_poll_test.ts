@@ -183,6 +183,8 @@ test("what a callback closes is not told of, though its number is used again", a
   for (const [, end] of files) end.writeSync(Uint8Array.of(1));
   const { promise: again, resolve } = Promise.withResolvers<void>();
   const copies: OSFile[] = [];
+  // Where there was no processor left for the first one, the second, which was asked for, may be told before: it is open.
+  let isClosed = false;
   let told = 0;
   const [fresh, freshWriter] = pipe();
   expectSoon();
@@ -191,6 +193,7 @@ test("what a callback closes is not told of, though its number is used again", a
     fail,
     ready: () => {
       second.close();
+      isClosed = true;
       const copy = duplicate(fresh.fd, number);
       copies.push(copy);
       expectSoon();
@@ -198,7 +201,7 @@ test("what a callback closes is not told of, though its number is used again", a
       setImmediate(() => setImmediate(resolve));
     },
   });
-  watch(second.fd, "in", { fail, ready: () => void (told += 10) });
+  watch(second.fd, "in", { fail, ready: () => void (told += isClosed ? 10 : 0) });
   await again;
   assertEquals([copies[0]?.fd, told], [number, 0]);
   for (const file of [...copies, ...files.flat(), fresh, freshWriter]) file.close();
