@@ -149,15 +149,20 @@ test("usage() never is another process's that has got the pid since", {
   const { code, stdout, stderr } = await runScript(
     `
     import fs from "node:fs";
-    const child = osexec.startProcess("/bin/true", ["true"]);
-    const other = osexec.findProcess(child.pid);
-    await child.wait();
+    let other;
     let again;
+    // Another child each time: a new thread of the runtime's may have got the number of one for good.
     for (let attempt = 0; attempt < 1000 && again === undefined; attempt++) {
+      const child = osexec.startProcess("/bin/true", ["true"]);
+      other = osexec.findProcess(child.pid);
+      await child.wait();
       fs.writeFileSync("/proc/sys/kernel/ns_last_pid", String(child.pid - 1));
       const next = osexec.startProcess("/bin/sleep", ["sleep", "1000"]);
       if (next.pid === child.pid) again = next;
-      else await next[Symbol.asyncDispose]();
+      else {
+        await next[Symbol.asyncDispose]();
+        other.release();
+      }
     }
     console.log(again.usage().maxRss > 0);
     try {
