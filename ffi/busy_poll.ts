@@ -32,7 +32,7 @@ export type BusyPollListener = (ready: readonly ReadyDescriptor[], late: readonl
 /** So many descriptors at once; with more of them there is enough to do without. */
 export const capacity = 64;
 
-/** Turns of the loop in which nothing was ready, after a start; each takes 10 to 15 µs. */
+/** Turns of the loop in which nothing was ready, after a start; each takes 10 to 15 µs, where several are waited for 2 to 5. */
 export const patience = 64;
 
 /** Milliseconds. Giving way to a child of ours takes less, and to anybody else a slice: 3 ms, mostly. */

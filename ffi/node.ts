@@ -46,7 +46,7 @@ export function nodeRuntime(): Runtime {
     connectsSlowly: false,
     get knowsOrphans() {
       // It waits by SIGCHLD and no pidfd. Of two looks by the loop that does, it has had its child at the second.
-      return !inWorker();
+      return !isWorker();
     },
     lacks,
     allow() {},
@@ -60,7 +60,7 @@ export function nodeRuntime(): Runtime {
     giveTurn,
     get environment() {
       // A Worker has a copy of its own; to list it takes longer than to read libc's.
-      return inWorker() ? nodeProcess().env : null;
+      return isWorker() ? nodeProcess().env : null;
     },
     variable: (name) => nodeProcess().env[name],
   };
@@ -72,17 +72,14 @@ function nodeProcess(): NodeProcess {
 
 let worker: boolean | undefined;
 
-function inWorker(): boolean {
-  return worker ??= isWorker();
-}
-
-/** Asked of the kernel where that tells, as node:worker_threads takes 1.1 ms to load. */
+/** Asked once, and of the kernel where that tells, as node:worker_threads takes 1.1 ms to load. */
 function isWorker(): boolean {
+  if (worker !== undefined) return worker;
   try {
     const [process, , thread] = nodeModule("node:fs").readlinkSync("/proc/thread-self").split("/");
-    return process !== thread;
+    return worker = process !== thread;
   } catch {
-    return !nodeModule("node:worker_threads").isMainThread;
+    return worker = !nodeModule("node:worker_threads").isMainThread;
   }
 }
 

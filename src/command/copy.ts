@@ -22,8 +22,6 @@ export type Stop = "expired" | "disposed";
 export interface Copy {
   /** Resolves when it has ended, and never rejects: to what the source or the sink threw, in a box. */
   readonly done: Promise<CopyResult>;
-  /** Whether it has. */
-  readonly hasEnded: boolean;
   /** Ends it now: closes the pipe, and waits for neither a source nor a sink that is stuck. */
   stop(): void;
   /** stop(), when its time is over: what has come out of the child until now is still taken. */
@@ -39,8 +37,14 @@ export interface CopyResult {
 /** Is told at once how a copy has ended: by the time that its promise tells, its child may have been waited for. */
 export type Told = (result: CopyResult) => void;
 
+/** What feeds a child. */
+export interface Feeding extends Copy {
+  /** Whether it has ended. */
+  readonly hasEnded: boolean;
+}
+
 /** Feeds a source into a pipe. That the child stops reading (EPIPE) is no failure: Go's rule 30. */
-export function feed(end: OSFile, source: Source, told: Told): Copy {
+export function feed(end: OSFile, source: Source, told: Told): Feeding {
   const ending = new Ending(end, () => source.cancel(), told);
   ending.follow(async () => {
     while (!ending.has) {
@@ -103,9 +107,6 @@ export function drain(end: OSFile, sink: OpenSink, told: Told): Copy {
   }
   return {
     done: ending.done,
-    get hasEnded() {
-      return ending.has;
-    },
     stop: () => ending.stop("disposed"),
     expire() {
       if (ending.has) return;
@@ -134,9 +135,6 @@ export function pull(end: OSFile, told: Told): Pull {
   };
   return {
     done: ending.done,
-    get hasEnded() {
-      return ending.has;
-    },
     stop: () => ending.stop("disposed"),
     expire() {
       if (ending.has) return;

@@ -3,7 +3,16 @@
 import { now } from "../../ffi/host.ts";
 import { nextTurn } from "../../ffi/turn.ts";
 import { AbortWatch, type Cancel } from "./abort.ts";
-import { type Copy, type CopyResult, drain, feed, type Pull, pull } from "./copy.ts";
+import {
+  type Copy,
+  type CopyResult,
+  drain,
+  feed,
+  type Feeding,
+  type Pull,
+  pull,
+  type Told,
+} from "./copy.ts";
 import {
   CancelError,
   type CapturedOutput,
@@ -45,13 +54,11 @@ export interface RunOptions {
 /** A child that runs, with its copying. */
 export class Run {
   readonly #options: RunOptions;
-  readonly #input: Copy | undefined;
+  readonly #input: Feeding | undefined;
   readonly #outputs: readonly Copy[];
   /** In the order in which they ended: the first failure is the one reported. */
   readonly #results: CopyResult[] = [];
-  readonly #told = (result: CopyResult): void => {
-    this.#results.push(result);
-  };
+  readonly #told: Told = (result) => this.#results.push(result);
   readonly #timeout: Timeout | undefined;
   readonly #abort: AbortWatch | undefined;
   /** What lines() reads. */

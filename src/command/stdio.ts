@@ -395,12 +395,16 @@ function isCommandPipe(value: unknown): value is CommandPipe {
 
 /** Closes our ends of other commands' pipes that a child has been given, whichever copy's of this module. */
 export function handOver({ stdin, stdout, stderr }: StdioOptions): void {
-  for (const stream of [stdin, stdout, stderr]) {
-    if (!isCommandPipe(stream)) continue;
-    try {
-      stream.close();
-    } catch {
-      // Somebody else has closed its number: there is a child now, which is not to be lost by that.
-    }
+  closeCommandPipe(stdin);
+  closeCommandPipe(stdout);
+  closeCommandPipe(stderr);
+}
+
+function closeCommandPipe(stream: unknown): void {
+  if (!isCommandPipe(stream)) return;
+  try {
+    stream.close();
+  } catch {
+    // Somebody else has closed its number: there is a child now, which is not to be lost by that.
   }
 }

@@ -32,7 +32,6 @@ import {
   program,
   temporaryDirectory,
 } from "../impersonator.ts";
-import { needsCall } from "../refused.ts";
 
 /** This process's directory and variables, put back at the end of a test. */
 function place(directory: string, variables: Record<string, string>): Disposable {
@@ -151,7 +150,7 @@ test("TestLookPathUnixEmptyPath: an empty PATH has no element, an empty element 
 });
 
 test("TestFindExecutableVsNoexec: on a file system without programs there is none", {
-  skip: needsRoot || needsCall("faccessat2"),
+  skip: needsRoot,
 }, async () => {
   using temporary = temporaryDirectory();
   const { path } = temporary;

@@ -55,10 +55,10 @@ fn fail(plan: *Plan, answer: i32) noreturn {
 
 /// What a start of a special kind needs before the steps.
 fn enter(plan: *Plan) i32 {
-    // From Linux 6.12 on who sleeps may stay in the queue for a while (DELAY_DEQUEUE), and execve, which looks for the
-    // processor with the fewest in it, would move this child to another one that has to be woken first. Now the parent
-    // leaves the queue: a capture takes 10 to 20 % less (measured). Before the steps, of which some forbid it (seccomp), or
-    // make it cost a period (SCHED_DEADLINE).
+    // Else execve moves this child to another processor, which has to be woken first, and with this it does not: a capture
+    // takes 10 to 20 % less (measured on Linux 6.18). Why, as it seems: from 6.12 on who sleeps may stay in the queue for a
+    // while (DELAY_DEQUEUE), execve looks for the shortest queue, and now the parent leaves this one. Before the steps, of
+    // which some forbid it (seccomp), or make it cost a period (SCHED_DEADLINE).
     if (plan.sleeps) _ = linux.call(.sched_yield, .{});
     if (plan.exec_pipe >= 0) {
         // Out of the way of every target; closing the rest goes around it.

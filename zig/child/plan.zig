@@ -58,7 +58,7 @@ pub const Plan = struct {
     deferred: bool,
     no_pidfd: bool,
     /// The thread that makes the child sleeps until that prints or ends.
-    sleeps: bool = false,
+    sleeps: bool,
     /// Numbers of descriptors that the child uses before its own are in place: they lie in the records, and are rewritten
     /// there when a descriptor is moved into the window.
     borrowed: []*i32 = &.{},

@@ -3,7 +3,7 @@
 
 const system = @import("../os/system.zig").system;
 
-const last = 2;
+pub const last = 2;
 
 /// The same file at a number above those; where there is none, or `fd` is an error, `fd` as it is.
 pub fn keepOff(fd: i32) i32 {

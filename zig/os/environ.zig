@@ -73,7 +73,7 @@ fn readList(from: usize, addresses: []u8) Error!?List {
     while (true) : (size += 8) {
         if (size + 8 > addresses.len) return null;
         // As far as there is memory, again from where that was not whole. To the end of a page at most: behind a list that
-        // lies on the stack there is little, and to find no page takes the kernel 1 us of 6.6 (measured).
+        // lies on the stack there is little, and to find no page takes the kernel 1 µs of 6.6 (measured).
         if (size + 8 > read_to) {
             const left_of_page = page_min - (from + size) % page_min;
             read_to = size + try peek(from + size, addresses[size..][0..@min(left_of_page, addresses.len - size)]);

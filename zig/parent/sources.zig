@@ -5,6 +5,7 @@ const abi = @import("../abi/abi.zig");
 const nowait = @import("../files/nowait.zig");
 const outcome = @import("outcome.zig");
 const plans = @import("../child/plan.zig");
+const stdio = @import("../files/stdio.zig");
 const system = @import("../os/system.zig").system;
 const window = @import("window.zig");
 const Plan = plans.Plan;
@@ -35,10 +36,9 @@ pub fn openNull(plan: *Plan, answer: *abi.Answer) error{Refused}!i32 {
 /// Makes the descriptors fit for the child, and notes which of them are not open: the start is about to open some of its
 /// own, the child's pidfd first of all, and they come to lie at the lowest numbers that are free.
 pub fn lend(plan: *Plan) void {
-    const last_of_stdio = 2;
     for (plan.descriptors) |*each| {
         if (each.source < 0) continue;
-        const how: abi.Lend = if (each.target <= last_of_stdio) .always else .unless_socket;
+        const how: abi.Lend = if (each.target <= stdio.last) .always else .unless_socket;
         if (nowait.lend(each.source, how) == system.negative(.BADF)) each.source = plans.Descriptor.closed;
     }
     for (plan.borrowed) |fd| if (!isOpen(fd.*)) {
